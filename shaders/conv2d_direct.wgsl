@@ -1,0 +1,92 @@
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k,c,r,s]
+// Shapes: x [N,C,H,W], w [K,C,R,S], y [N,K,P,Q], b [K] or absent
+// Each invocation computes TILE_Q neighbouring columns of TILE_K filters: a row of x is loaded once for all of them.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 1u;
+const H: u32 = 28u;
+const W: u32 = 28u;
+const K: u32 = 6u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 28u;
+const Q: u32 = 28u;
+const STRIDE_H: u32 = 1u;
+const STRIDE_W: u32 = 1u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 2u;
+const PAD_LEFT: u32 = 2u;
+const TILE_K: u32 = 6u; // 1 to 8
+const TILE_Q: u32 = 7u; // 1 to 8
+
+const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
+const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
+
+fn epilogue(v: f32) -> f32 { return v; }
+fn bias(k: u32) -> f32 { return b[k]; }
+
+@compute @workgroup_size(64)
+fn conv2d_direct(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= N * BLOCKS_K * P * BLOCKS_Q {
+        return;
+    }
+    let q0 = (i % BLOCKS_Q) * TILE_Q;
+    let p = i / BLOCKS_Q % P;
+    let k0 = i / (BLOCKS_Q * P) % BLOCKS_K * TILE_K;
+    let n = i / (BLOCKS_Q * P * BLOCKS_K);
+
+    var sums: array<array<f32, TILE_Q>, TILE_K>;
+    for (var k = 0u; k < TILE_K; k++) {
+        for (var q = 0u; q < TILE_Q; q++) {
+            sums[k][q] = 0.0;
+        }
+    }
+    for (var c = 0u; c < C; c++) {
+        for (var r = 0u; r < R; r++) {
+            // Positions count from the padding's first row and column, so that they never go below 0.
+            let row = p * STRIDE_H + r * DILATION_H;
+            if row < PAD_TOP || row >= H + PAD_TOP {
+                continue;
+            }
+            let start = ((n * C + c) * H + row - PAD_TOP) * W;
+            var strip: array<f32, STRIP>;
+            for (var j = 0u; j < STRIP; j++) {
+                let column = q0 * STRIDE_W + j;
+                let inside = column >= PAD_LEFT && column < W + PAD_LEFT;
+                strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+            }
+            for (var k = 0u; k < TILE_K; k++) {
+                let filter_row = ((min(k0 + k, K - 1u) * C + c) * R + r) * S;
+                for (var s = 0u; s < S; s++) {
+                    let weight = w[filter_row + s];
+                    for (var q = 0u; q < TILE_Q; q++) {
+                        sums[k][q] += weight * strip[q * STRIDE_W + s * DILATION_W];
+                    }
+                }
+            }
+        }
+    }
+    for (var k = 0u; k < TILE_K; k++) {
+        if k0 + k < K {
+            let offset = bias(k0 + k);
+            let start = ((n * K + k0 + k) * P + p) * Q + q0;
+            for (var q = 0u; q < TILE_Q; q++) {
+                if q0 + q < Q {
+                    y[start + q] = epilogue(sums[k][q] + offset);
+                }
+            }
+        }
+    }
+}

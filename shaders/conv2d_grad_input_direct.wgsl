@@ -1,0 +1,88 @@
+// What: dx[n,c,h,v] = sum over k,r,s of dy[n, k, h + PAD_TOP - r*DILATION_H, v + PAD_LEFT - s*DILATION_W] * w[k,c,r,s]
+// Shapes: w [K,C,R,S], dy [N,K,P,Q], dx [N,C,H,W]; strides of 1 only
+// Each invocation computes TILE_W neighbouring columns of TILE_C channels: a row of dy is loaded once for all of them.
+
+@group(0) @binding(0) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 6u;
+const H: u32 = 14u;
+const W: u32 = 14u;
+const K: u32 = 16u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 10u;
+const Q: u32 = 10u;
+const STRIDE_H: u32 = 1u;
+const STRIDE_W: u32 = 1u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+const TILE_C: u32 = 6u; // 1 to 8
+const TILE_W: u32 = 7u; // 1 to 8
+
+const BLOCKS_C = (C + TILE_C - 1u) / TILE_C;
+const BLOCKS_W = (W + TILE_W - 1u) / TILE_W;
+const REACH = (S - 1u) * DILATION_W;
+const STRIP = TILE_W + REACH;
+
+@compute @workgroup_size(64)
+fn conv2d_grad_input_direct(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= N * BLOCKS_C * H * BLOCKS_W {
+        return;
+    }
+    let v0 = (i % BLOCKS_W) * TILE_W;
+    let h = i / BLOCKS_W % H;
+    let c0 = i / (BLOCKS_W * H) % BLOCKS_C * TILE_C;
+    let n = i / (BLOCKS_W * H * BLOCKS_C);
+
+    var sums: array<array<f32, TILE_W>, TILE_C>;
+    for (var c = 0u; c < TILE_C; c++) {
+        for (var v = 0u; v < TILE_W; v++) {
+            sums[c][v] = 0.0;
+        }
+    }
+    for (var k = 0u; k < K; k++) {
+        for (var r = 0u; r < R; r++) {
+            // The window row that has its tap r on row h; below 0 wraps to a large number.
+            let p = h + PAD_TOP - r * DILATION_H;
+            if p >= P {
+                continue;
+            }
+            let start = ((n * K + k) * P + p) * Q;
+            var strip: array<f32, STRIP>;
+            for (var j = 0u; j < STRIP; j++) {
+                // As above: the window column of the strip's element j.
+                let q = v0 + j + PAD_LEFT - REACH;
+                strip[j] = select(0.0, dy[start + min(q, Q - 1u)], q < Q);
+            }
+            for (var c = 0u; c < TILE_C; c++) {
+                let filter_row = ((k * C + min(c0 + c, C - 1u)) * R + r) * S;
+                for (var s = 0u; s < S; s++) {
+                    let weight = w[filter_row + s];
+                    for (var v = 0u; v < TILE_W; v++) {
+                        sums[c][v] += weight * strip[v + REACH - s * DILATION_W];
+                    }
+                }
+            }
+        }
+    }
+    for (var c = 0u; c < TILE_C; c++) {
+        if c0 + c < C {
+            let start = ((n * C + c0 + c) * H + h) * W + v0;
+            for (var v = 0u; v < TILE_W; v++) {
+                if v0 + v < W {
+                    dx[start + v] = sums[c][v];
+                }
+            }
+        }
+    }
+}

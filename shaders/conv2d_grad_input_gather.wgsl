@@ -1,0 +1,73 @@
+// What: dx[n,c,h,v] = sum over k,r,s of dy[n,k,p,q] * w[k,c,r,s] over the windows p, q whose tap r, s lies on h, v
+// Shapes: w [K,C,R,S], dy [N,K,P,Q], dx [N,C,H,W]; any stride
+// Each invocation computes one position of TILE_C channels.
+
+@group(0) @binding(0) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 6u;
+const H: u32 = 14u;
+const W: u32 = 14u;
+const K: u32 = 16u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 5u;
+const Q: u32 = 5u;
+const STRIDE_H: u32 = 2u;
+const STRIDE_W: u32 = 2u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+const TILE_C: u32 = 6u; // 1 to 8
+const TILE_W: u32 = 1u; // 1
+
+const BLOCKS_C = (C + TILE_C - 1u) / TILE_C;
+const BLOCKS_W = W / TILE_W;
+
+@compute @workgroup_size(64)
+fn conv2d_grad_input_gather(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= N * BLOCKS_C * H * BLOCKS_W {
+        return;
+    }
+    let v = i % BLOCKS_W;
+    let h = i / BLOCKS_W % H;
+    let c0 = i / (BLOCKS_W * H) % BLOCKS_C * TILE_C;
+    let n = i / (BLOCKS_W * H * BLOCKS_C);
+
+    var sums: array<f32, TILE_C>;
+    for (var c = 0u; c < TILE_C; c++) {
+        sums[c] = 0.0;
+    }
+    for (var r = 0u; r < R; r++) {
+        // Where the window that has its tap r on row h begins; below 0 wraps to a large number.
+        let top = h + PAD_TOP - r * DILATION_H;
+        if top % STRIDE_H != 0u || top / STRIDE_H >= P {
+            continue;
+        }
+        for (var s = 0u; s < S; s++) {
+            let left = v + PAD_LEFT - s * DILATION_W;
+            if left % STRIDE_W != 0u || left / STRIDE_W >= Q {
+                continue;
+            }
+            for (var k = 0u; k < K; k++) {
+                let upstream = dy[((n * K + k) * P + top / STRIDE_H) * Q + left / STRIDE_W];
+                for (var c = 0u; c < TILE_C; c++) {
+                    sums[c] += upstream * w[((k * C + min(c0 + c, C - 1u)) * R + r) * S + s];
+                }
+            }
+        }
+    }
+    for (var c = 0u; c < TILE_C; c++) {
+        if c0 + c < C {
+            dx[((n * C + c0 + c) * H + h) * W + v] = sums[c];
+        }
+    }
+}

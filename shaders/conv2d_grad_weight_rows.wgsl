@@ -1,0 +1,90 @@
+// What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C,R,S]; the parts are summed afterwards
+// Each invocation sums ROWS rows of windows for one row of taps of TILE_K filters.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 6u;
+const H: u32 = 14u;
+const W: u32 = 14u;
+const K: u32 = 16u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 10u;
+const Q: u32 = 10u;
+const STRIDE_H: u32 = 1u;
+const STRIDE_W: u32 = 1u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+const TILE_K: u32 = 8u; // 1 to 8
+const TILE_Q: u32 = 5u; // 1 to 8
+const ROWS: u32 = 10u;
+const PARTS: u32 = 1u;
+
+const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
+const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
+
+@compute @workgroup_size(64)
+fn conv2d_grad_weight_rows(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= PARTS * BLOCKS_K * C * R {
+        return;
+    }
+    let r = i % R;
+    let c = i / R % C;
+    let k0 = i / (R * C) % BLOCKS_K * TILE_K;
+    let part = i / (R * C * BLOCKS_K);
+
+    var sums: array<array<f32, S>, TILE_K>;
+    for (var k = 0u; k < TILE_K; k++) {
+        for (var s = 0u; s < S; s++) {
+            sums[k][s] = 0.0;
+        }
+    }
+    for (var m = part * ROWS; m < min((part + 1u) * ROWS, N * P); m++) {
+        let n = m / P;
+        let p = m % P;
+        // Positions count from the padding's first row and column, so that they never go below 0.
+        let row = p * STRIDE_H + r * DILATION_H;
+        if row < PAD_TOP || row >= H + PAD_TOP {
+            continue;
+        }
+        let start = ((n * C + c) * H + row - PAD_TOP) * W;
+        for (var block = 0u; block < BLOCKS_Q; block++) {
+            let q0 = block * TILE_Q;
+            var strip: array<f32, STRIP>;
+            for (var j = 0u; j < STRIP; j++) {
+                let column = q0 * STRIDE_W + j;
+                let inside = column >= PAD_LEFT && column < W + PAD_LEFT;
+                strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+            }
+            for (var k = 0u; k < TILE_K; k++) {
+                let upstream_row = ((n * K + min(k0 + k, K - 1u)) * P + p) * Q;
+                for (var q = 0u; q < TILE_Q; q++) {
+                    let upstream = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
+                    for (var s = 0u; s < S; s++) {
+                        sums[k][s] += upstream * strip[q * STRIDE_W + s * DILATION_W];
+                    }
+                }
+            }
+        }
+    }
+    for (var k = 0u; k < TILE_K; k++) {
+        if k0 + k < K {
+            let start = (((part * K + k0 + k) * C + c) * R + r) * S;
+            for (var s = 0u; s < S; s++) {
+                dw[start + s] = sums[k][s];
+            }
+        }
+    }
+}

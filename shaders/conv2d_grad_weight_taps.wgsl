@@ -1,0 +1,98 @@
+// What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C,R,S]; the parts are summed afterwards
+// Each invocation sums ROWS rows of windows for all taps of one channel of TILE_K filters: each dy is loaded once for
+// all of them. For windows too large for that there is conv2d_grad_weight_rows.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 6u;
+const H: u32 = 14u;
+const W: u32 = 14u;
+const K: u32 = 16u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 10u;
+const Q: u32 = 10u;
+const STRIDE_H: u32 = 1u;
+const STRIDE_W: u32 = 1u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+const TILE_K: u32 = 4u; // 1 to 8, TILE_K * R * S at most 128
+const TILE_Q: u32 = 5u; // 1 to 8
+const ROWS: u32 = 10u;
+const PARTS: u32 = 1u;
+
+const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
+const TAPS = R * S;
+const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
+
+@compute @workgroup_size(64)
+fn conv2d_grad_weight_taps(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= PARTS * BLOCKS_K * C {
+        return;
+    }
+    let c = i % C;
+    let k0 = i / C % BLOCKS_K * TILE_K;
+    let part = i / (C * BLOCKS_K);
+
+    var sums: array<array<f32, TAPS>, TILE_K>;
+    for (var k = 0u; k < TILE_K; k++) {
+        for (var tap = 0u; tap < TAPS; tap++) {
+            sums[k][tap] = 0.0;
+        }
+    }
+    for (var m = part * ROWS; m < min((part + 1u) * ROWS, N * P); m++) {
+        let n = m / P;
+        let p = m % P;
+        for (var block = 0u; block < BLOCKS_Q; block++) {
+            let q0 = block * TILE_Q;
+            var strips: array<array<f32, STRIP>, R>;
+            for (var r = 0u; r < R; r++) {
+                // Positions count from the padding's first row and column, so that they never go below 0.
+                let row = p * STRIDE_H + r * DILATION_H;
+                let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
+                let start = ((n * C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
+                for (var j = 0u; j < STRIP; j++) {
+                    let column = q0 * STRIDE_W + j;
+                    let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
+                    strips[r][j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+                }
+            }
+            for (var k = 0u; k < TILE_K; k++) {
+                let upstream_row = ((n * K + min(k0 + k, K - 1u)) * P + p) * Q;
+                var upstream: array<f32, TILE_Q>;
+                for (var q = 0u; q < TILE_Q; q++) {
+                    upstream[q] = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
+                }
+                for (var r = 0u; r < R; r++) {
+                    for (var s = 0u; s < S; s++) {
+                        var sum = sums[k][r * S + s];
+                        for (var q = 0u; q < TILE_Q; q++) {
+                            sum += upstream[q] * strips[r][q * STRIDE_W + s * DILATION_W];
+                        }
+                        sums[k][r * S + s] = sum;
+                    }
+                }
+            }
+        }
+    }
+    for (var k = 0u; k < TILE_K; k++) {
+        if k0 + k < K {
+            let start = ((part * K + k0 + k) * C + c) * TAPS;
+            for (var tap = 0u; tap < TAPS; tap++) {
+                dw[start + tap] = sums[k][tap];
+            }
+        }
+    }
+}

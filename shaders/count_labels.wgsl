@@ -1,0 +1,26 @@
+// What: counts[part] = number of labels[part + k * PARTS] that are not IGNORE, over k
+// Shapes: labels [N], counts [PARTS], PARTS <= N
+
+@group(0) @binding(0) var<storage, read> labels: array<u32>;
+@group(0) @binding(1) var<storage, read_write> counts: array<f32>;
+
+const N: u32 = 64u;
+const PARTS: u32 = 1u;
+const IGNORE: u32 = 4294967295u;
+
+@compute @workgroup_size(64)
+fn count_labels(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let part = workgroup_index(workgroup, grid) * 64u + lane;
+    if part >= PARTS {
+        return;
+    }
+    var count = 0.0;
+    for (var n = part; n < N; n += PARTS) {
+        count += select(1.0, 0.0, labels[n] == IGNORE);
+    }
+    counts[part] = count;
+}

@@ -1,0 +1,60 @@
+// What: y[n, c, p, q] = max over r, s of x[n, c, h, w] with h = p·STRIDE_H + r·DILATION_H − PAD_TOP and w likewise.
+//       Padding never wins, a NaN always does. One invocation per output.
+// Shapes: x [N, C, H, W], y [N, C, P, Q]; every window meets the input.
+// Cost: R·S loads per output.
+
+const H: u32 = 4u;
+const W: u32 = 4u;
+const P: u32 = 2u;
+const Q: u32 = 2u;
+const R: u32 = 2u;
+const S: u32 = 2u;
+const STRIDE_H: u32 = 2u;
+const STRIDE_W: u32 = 2u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+// 1 if a window may reach into padding.
+const PADDED: u32 = 0u;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+// On bits, because compilers may assume that no float is NaN.
+fn is_nan(v: f32) -> bool {
+    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
+@compute @workgroup_size(64)
+fn max_pool2d(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= arrayLength(&y) {
+        return;
+    }
+    let top = (i / Q % P) * STRIDE_H;
+    let left = (i % Q) * STRIDE_W;
+    let plane = i / (P * Q) * (H * W);
+
+    var best = 0.0;
+    var found = false;
+    for (var r = 0u; r < R; r++) {
+        for (var s = 0u; s < S; s++) {
+            // A position above or left of the input wraps to a large number.
+            let h = top + r * DILATION_H - PAD_TOP;
+            let w = left + s * DILATION_W - PAD_LEFT;
+            if PADDED == 0u || (h < H && w < W) {
+                let v = x[plane + h * W + w];
+                if !found | (!is_nan(best) & ((v > best) | is_nan(v))) {
+                    best = v;
+                    found = true;
+                }
+            }
+        }
+    }
+    y[i] = best;
+}

@@ -1,0 +1,63 @@
+// What: first[n, c, p, q] = the position in x of the first maximum of window (p, q) in row-major order; a NaN is a
+//       maximum. One invocation per window; max_pool2d_grad reads the positions.
+// Shapes: x [N, C, H, W], first [N, C, P, Q]; every window meets the input.
+// Cost: R·S loads per window.
+
+const H: u32 = 4u;
+const W: u32 = 4u;
+const P: u32 = 2u;
+const Q: u32 = 2u;
+const R: u32 = 2u;
+const S: u32 = 2u;
+const STRIDE_H: u32 = 2u;
+const STRIDE_W: u32 = 2u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+// 1 if a window may reach into padding.
+const PADDED: u32 = 0u;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> first: array<u32>;
+
+// On bits, because compilers may assume that no float is NaN.
+fn is_nan(v: f32) -> bool {
+    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
+@compute @workgroup_size(64)
+fn max_pool2d_grad_first(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= arrayLength(&first) {
+        return;
+    }
+    let top = (i / Q % P) * STRIDE_H;
+    let left = (i % Q) * STRIDE_W;
+    let plane = i / (P * Q) * (H * W);
+
+    var best = 0.0;
+    var position = 0u;
+    var found = false;
+    for (var r = 0u; r < R; r++) {
+        for (var s = 0u; s < S; s++) {
+            // A position above or left of the input wraps to a large number.
+            let h = top + r * DILATION_H - PAD_TOP;
+            let w = left + s * DILATION_W - PAD_LEFT;
+            if PADDED == 0u || (h < H && w < W) {
+                let here = plane + h * W + w;
+                let v = x[here];
+                if !found | (!is_nan(best) & ((v > best) | is_nan(v))) {
+                    best = v;
+                    position = here;
+                    found = true;
+                }
+            }
+        }
+    }
+    first[i] = position;
+}

@@ -1,0 +1,45 @@
+// What: each[n] = (-log softmax(logits[n])[labels[n]], 1), or (0, 0) where the label is IGNORE
+// Shapes: logits [N,C], labels [N], each [N,2]; one invocation a row
+// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read_write> each: array<f32>;
+
+const N: u32 = 64u;
+const C: u32 = 10u;
+const IGNORE: u32 = 4294967295u;
+
+@compute @workgroup_size(64)
+fn softmax_cross_entropy(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = workgroup_index(workgroup, grid) * 64u + lane;
+    if n >= N {
+        return;
+    }
+    let label = labels[n];
+    if label == IGNORE {
+        each[2u * n] = 0.0;
+        each[2u * n + 1u] = 0.0;
+        return;
+    }
+    var largest = logits[n * C];
+    for (var c = 1u; c < C; c++) {
+        let v = logits[n * C + c];
+        largest = select(largest, v, v > largest);
+    }
+    var sum = 0.0;
+    for (var c = 0u; c < C; c++) {
+        sum += exp(logits[n * C + c] - largest);
+    }
+    // WGSL has no literal for NaN; these bits are one whatever the label.
+    var loss = bitcast<f32>(label | 0x7fc00000u);
+    if label < C {
+        loss = log(sum) + (largest - logits[n * C + label]);
+    }
+    each[2u * n] = loss;
+    each[2u * n + 1u] = 1.0;
+}

@@ -1,0 +1,34 @@
+// What: each[n] = (log(sum[n]) + largest[n] - logits[n][labels[n]], 1), or (0, 0) where the label is IGNORE;
+//       largest is that of the row, sum that of exp(logits - largest), made before
+// Shapes: logits [N,C], labels, largest, sum [N], each [N,2]; one invocation a row
+// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> largest: array<f32>;
+@group(0) @binding(3) var<storage, read> sum: array<f32>;
+@group(0) @binding(4) var<storage, read_write> each: array<f32>;
+
+const N: u32 = 64u;
+const C: u32 = 1000u;
+const IGNORE: u32 = 4294967295u;
+
+@compute @workgroup_size(64)
+fn softmax_cross_entropy_staged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = workgroup_index(workgroup, grid) * 64u + lane;
+    if n >= N {
+        return;
+    }
+    let label = labels[n];
+    // WGSL has no literal for NaN; these bits are one whatever the label.
+    var loss = bitcast<f32>(label | 0x7fc00000u);
+    if label < C {
+        loss = log(sum[n]) + (largest[n] - logits[n * C + label]);
+    }
+    each[2u * n] = select(loss, 0.0, label == IGNORE);
+    each[2u * n + 1u] = select(1.0, 0.0, label == IGNORE);
+}

@@ -1,0 +1,18 @@
+// What: y[i] = f(x[i]), any length; f is set by the loader from the table of scalar functions.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+fn f(v: f32) -> f32 { return v; }
+
+@compute @workgroup_size(64)
+fn unary(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i < arrayLength(&y) {
+        y[i] = f(x[i]);
+    }
+}

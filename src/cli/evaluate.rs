@@ -1,0 +1,73 @@
+//! `lenslet evaluate`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use lenslet::nn::Layout;
+use lenslet::train::{Evaluation, Evaluator, RunFolder};
+use serde_json::json;
+
+use super::{DeviceOption, JsonOption};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet evaluate runs/lenet5-1
+  lenslet evaluate runs/lenet5-1 --data ~/fashion-mnist --device cpu")]
+pub struct Options {
+    /// A run folder, as `train` leaves it
+    run: PathBuf,
+    /// mnist, or a folder with the four IDX files; the run's own if left out
+    #[arg(long, value_name = "mnist|DIR")]
+    data: Option<String>,
+    /// Pictures a step
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    batch_size: u64,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let config = RunFolder::read_config(&options.run)?;
+    let model = super::model(&config.model)?;
+    let layout = Layout::of(&model)?;
+    let parameters = RunFolder::read_weights(&options.run, &layout)?;
+    let test = super::data(options.data.as_ref().unwrap_or(&config.data))?.test;
+    let device = options.device.open()?;
+    let result = Evaluator::new(&device, &model, &layout, &test, options.batch_size as usize)?.run(&parameters)?;
+    let mut out = std::io::stdout().lock();
+    if options.json.json {
+        let line = json!({ "accuracy": result.accuracy, "loss": result.loss, "confusion": result.confusion });
+        writeln!(out, "{line}")?;
+    } else {
+        write!(out, "{}", table(&result))?;
+    }
+    Ok(())
+}
+
+/// Accuracy, loss, precision and recall of each class, and the confusion matrix.
+fn table(result: &Evaluation) -> String {
+    let confusion = &result.confusion;
+    let classes = confusion.len();
+    let mut text = format!("accuracy {:.2} %, loss {:.4}\n\n", 100.0 * result.accuracy, result.loss);
+    text += "class  pictures  precision   recall\n";
+    let share = |part: usize, whole: usize| match whole {
+        0 => "-".to_string(),
+        _ => format!("{:.2} %", 100.0 * part as f64 / whole as f64),
+    };
+    for class in 0..classes {
+        let right = confusion[class][class];
+        let pictures: usize = confusion[class].iter().sum();
+        let given: usize = confusion.iter().map(|row| row[class]).sum();
+        text += &format!("{class:>5}  {pictures:>8}  {:>9}  {:>7}\n", share(right, given), share(right, pictures));
+    }
+    let width = confusion.iter().flatten().max().map_or(1, |m| m.to_string().len()).max(2) + 1;
+    text += "\nconfusion: a row for each right class, a column for each class given\n     ";
+    text += &(0..classes).map(|c| format!("{c:>width$}")).collect::<String>();
+    text += "\n";
+    for (class, row) in confusion.iter().enumerate() {
+        text += &format!("{class:>5}{}\n", row.iter().map(|n| format!("{n:>width$}")).collect::<String>());
+    }
+    text
+}

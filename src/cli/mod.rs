@@ -1,0 +1,117 @@
+//! The command line: one file per command.
+//!
+//! Results go to standard output, as text or with `--json` one object a line; progress, notes and errors go to
+//! standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
+
+mod devices;
+mod evaluate;
+mod plan;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+use lenslet::data::Mnist;
+use lenslet::nn::Sequential;
+use lenslet::{Device, Error};
+
+/// Trains convolutional networks on the GPU, of any make.
+#[derive(Parser)]
+#[command(version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  lenslet train                                  LeNet-5 on MNIST, on the best device there is
+  lenslet train --model convnet --optimizer rmsprop --epochs 5
+  lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
+  lenslet devices                                which adapters there are and which one is taken";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the adapters, and which one is taken when none is named
+    Devices(devices::Options),
+    /// Trains a network and leaves a run folder
+    Train(train::Options),
+    /// Evaluates a run on the test set
+    Evaluate(evaluate::Options),
+    /// Shows a network layer by layer
+    Summary(summary::Options),
+    /// Shows the memory and the dispatches of a training step before anything runs
+    Plan(plan::Options),
+}
+
+/// What every command that computes takes.
+#[derive(Args)]
+struct DeviceOption {
+    /// auto, gpu, cpu, or an adapter's number or part of its name.
+    /// auto: a hardware GPU, else a software one, else the CPU; gpu never falls back
+    #[arg(long, value_name = "DEVICE", default_value = "auto", env = "LENSLET_DEVICE")]
+    device: String,
+}
+
+impl DeviceOption {
+    /// Opens the device and says on standard error which it is.
+    fn open(&self) -> lenslet::Result<Device> {
+        let device = Device::choose(&self.device)?;
+        eprintln!("device: {}", device.describe());
+        Ok(device)
+    }
+}
+
+#[derive(Args)]
+struct JsonOption {
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let start = Instant::now();
+    let result = match Cli::parse().command {
+        Command::Devices(options) => devices::run(&options),
+        Command::Train(options) => train::run(&options, start),
+        Command::Evaluate(options) => evaluate::run(&options),
+        Command::Summary(options) => summary::run(&options),
+        Command::Plan(options) => plan::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has had enough, as in `lenslet devices | head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match error.downcast_ref::<Error>() {
+                Some(Error::Option { .. }) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The network of that name.
+fn model(name: &str) -> lenslet::Result<Sequential> {
+    lenslet::models::by_name(name)
+}
+
+/// `mnist`, or the folder of the data.
+fn data(name: &str) -> lenslet::Result<Mnist> {
+    if name == "mnist" { Mnist::bundled() } else { Mnist::from_dir(name) }
+}
+
+/// Digits in groups of three.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
+    groups.join(",")
+}

@@ -1,0 +1,131 @@
+//! `lenslet plan`.
+
+use std::io::Write;
+
+use lenslet::compile::compile;
+use lenslet::data::Spec;
+use lenslet::kernel::Limits;
+use lenslet::nn::{Layout, Sequential};
+use lenslet::optim::Sgd;
+use lenslet::plan::{BufferRole, Plan};
+use lenslet::train::TrainingStep;
+use lenslet::{Device, Error};
+use serde_json::json;
+
+use super::{DeviceOption, JsonOption, thousands};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet plan lenet5 --batch-size 64
+  lenslet plan convnet --steps         every dispatch of the step, with its kernel and buffers
+The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
+pub struct Options {
+    /// The network: lenet5, convnet or convnet-no-pool
+    model: String,
+    /// Pictures a step
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
+    batch_size: u64,
+    /// Lists the buffers and the dispatches
+    #[arg(long)]
+    steps: bool,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// The size of MNIST's training set.
+const PICTURES: usize = 60_000;
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let model = super::model(&options.model)?;
+    let limits = match options.device.open()? {
+        Device::Gpu(gpu) => *gpu.limits(),
+        Device::Cpu => Limits::default(),
+    };
+    let layout = Layout::of(&model)?;
+    let largest = largest_batch(&model, &layout, &limits)?;
+    let batch = options.batch_size as usize;
+    let plan = plan(&model, &layout, &limits, batch).map_err(|error| match error {
+        Error::Limit { what, limit, needed, available, .. } => {
+            let hint = format!("the largest batch that fits is {largest}");
+            Error::Limit { what, limit, needed, available, hint }
+        }
+        other => other,
+    })?;
+    let slots = plan.buffers.iter().filter(|b| b.role == BufferRole::Slot).count();
+    let parameters = layout.ty().bytes();
+    let mut out = std::io::stdout().lock();
+    if options.json.json {
+        let line = json!({
+            "model": options.model,
+            "batch_size": batch,
+            "dispatches_per_step": plan.steps.len(),
+            "slots": slots,
+            "bytes_naive": plan.memory.naive,
+            "bytes_planned": plan.memory.planned,
+            "bytes_lower_bound": plan.memory.lower_bound,
+            "bytes_parameters": parameters,
+            "bytes_total": plan.total_bytes(),
+            "largest_batch": largest,
+        });
+        writeln!(out, "{line}")?;
+        return Ok(());
+    }
+    if options.steps {
+        writeln!(out, "{plan}")?;
+    }
+    let m = plan.memory;
+    let ratio = m.planned as f64 / m.lower_bound.max(1) as f64;
+    let largest_binding = plan.steps.iter().flat_map(|s| &s.bindings).map(|b| b.place.bytes).max().unwrap_or(0);
+    let most_bindings = plan.steps.iter().map(|s| s.bindings.len()).max().unwrap_or(0);
+    let rows = [
+        ("training step", format!("{} at batch {batch}", options.model)),
+        ("dispatches", plan.steps.len().to_string()),
+        ("activations", format!("{} bytes in {slots} slots", thousands(m.planned))),
+        ("  without reuse", format!("{} bytes", thousands(m.naive))),
+        (
+            "  lower bound",
+            format!("{} bytes, the most alive at once; planned {ratio:.2} times that", thousands(m.lower_bound)),
+        ),
+        (
+            "parameters",
+            format!("{} bytes; as much again for gradients and each optimizer state", thousands(parameters)),
+        ),
+        ("all buffers", format!("{} bytes, the data set included", thousands(plan.total_bytes()))),
+        (
+            "limits needed",
+            format!("a binding of {} bytes, {most_bindings} storage buffers", thousands(largest_binding)),
+        ),
+        ("largest batch", format!("{} on this device", thousands(largest as u64))),
+    ];
+    for (what, value) in rows {
+        writeln!(out, "{what:<16} {value}")?;
+    }
+    Ok(())
+}
+
+fn plan(model: &Sequential, layout: &Layout, limits: &Limits, batch: usize) -> lenslet::Result<Plan> {
+    let shape = <[usize; 3]>::try_from(&lenslet::nn::Model::input(model)[..])
+        .map_err(|_| Error::option("model input", "[C, H, W]", lenslet::nn::Model::input(model)))?;
+    let data = Spec { len: PICTURES, shape, classes: 10 };
+    let steps = PICTURES.div_ceil(batch);
+    let step = TrainingStep::new(model, layout, &Sgd::new(0.05).momentum(0.9), data, batch, steps)?;
+    compile(&step.graph, limits)
+}
+
+/// The largest batch up to the whole set that passes the device's limits, 0 if none does.
+fn largest_batch(model: &Sequential, layout: &Layout, limits: &Limits) -> lenslet::Result<usize> {
+    let fits = |batch| match plan(model, layout, limits, batch) {
+        Ok(_) => Ok(true),
+        Err(Error::Limit { .. } | Error::Shape { .. }) => Ok(false),
+        Err(error) => Err(error),
+    };
+    // Fits below, does not from `most` on: need grows with the batch.
+    let (mut least, mut most) = (0, PICTURES + 1);
+    while most - least > 1 {
+        let middle = least.midpoint(most);
+        if fits(middle)? { least = middle } else { most = middle }
+    }
+    Ok(least)
+}

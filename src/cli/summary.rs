@@ -1,0 +1,33 @@
+//! `lenslet summary`.
+
+use std::io::Write;
+
+use lenslet::nn::Summary;
+
+use super::JsonOption;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet summary lenet5
+  lenslet summary convnet
+  lenslet summary convnet-no-pool    why pooling: 30,976 features that each see 7x7 pixels")]
+pub struct Options {
+    /// The network: lenet5, convnet or convnet-no-pool
+    model: String,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let summary = Summary::of(&super::model(&options.model)?)?;
+    let mut out = std::io::stdout().lock();
+    if options.json.json {
+        for row in &summary.rows {
+            writeln!(out, "{}", serde_json::to_string(row)?)?;
+        }
+        writeln!(out, "{}", serde_json::to_string(&summary.total())?)?;
+    } else {
+        write!(out, "{summary}")?;
+    }
+    Ok(())
+}

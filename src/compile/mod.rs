@@ -1,0 +1,49 @@
+//! From a graph to a plan: one file per pass, each a plain function.
+//!
+//! `fuse` → `schedule` → `select` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
+//! a pass on standard error.
+
+mod autodiff;
+mod fuse;
+mod memory;
+mod schedule;
+mod select;
+
+pub use autodiff::gradients;
+pub use fuse::fuse;
+pub use memory::memory;
+pub use schedule::schedule;
+pub use select::{Choice, first, select};
+
+use crate::graph::Graph;
+use crate::kernel::Limits;
+use crate::plan::Plan;
+use crate::{Error, Result};
+
+/// Compiles a step for a device with these limits, taking the first kernel candidate of each operation.
+///
+/// Errors: the step does not fit the limits.
+pub fn compile(graph: &Graph, limits: &Limits) -> Result<Plan> {
+    compile_with(graph, limits, &first)
+}
+
+/// As [`compile`], with another choice among the candidates.
+pub fn compile_with(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Result<Plan> {
+    let graph = fuse(graph);
+    trace("fuse", &graph);
+    if cfg!(debug_assertions) {
+        graph.verify().map_err(|reason| Error::Gpu { what: "graph after fuse".into(), reason })?;
+    }
+    let order = schedule(&graph)?;
+    let kernels = select(&graph, &order, limits, choice)?;
+    let plan = memory(&graph, &order, kernels);
+    trace("memory", &plan);
+    plan.check(limits)?;
+    Ok(plan)
+}
+
+fn trace(pass: &str, result: &dyn std::fmt::Display) {
+    if std::env::var("LENSLET_TRACE").is_ok_and(|passes| passes.split(',').any(|p| p == pass)) {
+        eprintln!("after {pass}:\n{result}");
+    }
+}

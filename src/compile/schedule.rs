@@ -1,0 +1,39 @@
+//! The order of a step: what is needed, in an order that respects data and updates.
+
+use crate::graph::{Graph, NodeId};
+use crate::{Error, Result};
+
+/// The nodes that outputs and updates need, operations and leaves, in order. Updates come last, so that whatever reads
+/// a variable sees its value from before the step; an update that reads another update's variable goes before it.
+pub fn schedule(graph: &Graph) -> Result<Vec<NodeId>> {
+    let is_update = |id: &NodeId| !graph.traits(*id).updates.is_empty();
+    let mut updates: Vec<NodeId> = graph.ids().filter(is_update).collect();
+
+    let mut needed = vec![false; graph.len()];
+    for &root in graph.outputs().iter().chain(&updates) {
+        needed[root.index()] = true;
+    }
+    for id in graph.ids().rev() {
+        if needed[id.index()] {
+            for input in graph.node(id).inputs() {
+                needed[input.index()] = true;
+            }
+        }
+    }
+    let mut order: Vec<NodeId> = graph.ids().filter(|id| needed[id.index()] && !updates.contains(id)).collect();
+
+    // `a` before `b` if it reads what `b` replaces.
+    let before = |a: NodeId, b: NodeId| {
+        let replaced = graph.traits(b).updates;
+        a != b && replaced.iter().any(|&i| graph.node(a).inputs().contains(&graph.node(b).inputs()[i]))
+    };
+    while !updates.is_empty() {
+        let free = updates.iter().position(|&u| !updates.iter().any(|&other| before(other, u)));
+        let next = free.ok_or_else(|| Error::Gpu {
+            what: "schedule".into(),
+            reason: "updates read each other's variables in a circle".into(),
+        })?;
+        order.push(updates.remove(next));
+    }
+    Ok(order)
+}

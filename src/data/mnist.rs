@@ -1,0 +1,161 @@
+//! MNIST and the image sets that copy its four files.
+
+use std::env;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{Dataset, idx};
+use crate::error::{Error, Result};
+
+/// Digits, or Fashion-MNIST's kinds of clothing.
+const CLASSES: usize = 10;
+
+/// The stems of a part's image and label file, the usual first: MNIST and Fashion-MNIST, MNIST as some archives spell
+/// it, EMNIST digits. Each may end in `.gz`.
+const TRAIN_IMAGES: Stems =
+    ["train-images-idx3-ubyte", "train-images.idx3-ubyte", "emnist-digits-train-images-idx3-ubyte"];
+const TRAIN_LABELS: Stems =
+    ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "emnist-digits-train-labels-idx1-ubyte"];
+const TEST_IMAGES: Stems = ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte", "emnist-digits-test-images-idx3-ubyte"];
+const TEST_LABELS: Stems = ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte", "emnist-digits-test-labels-idx1-ubyte"];
+
+type Stems = [&'static str; 3];
+
+/// An image set of the MNIST family, split for training and testing.
+///
+/// Shapes: `[1, H, W]` in both parts, H and W as the files say (28 and 28 in MNIST).
+/// Units: pixels 0 (background) to 255 (ink); 10 classes, labels 0 to 9.
+/// Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998, section III.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mnist {
+    /// To learn from; 60,000 images in MNIST.
+    pub train: Dataset,
+    /// To measure with; 10,000 images in MNIST.
+    pub test: Dataset,
+}
+
+impl Mnist {
+    /// The MNIST that ships with this crate in `assets/mnist`, whatever the working directory.
+    ///
+    /// The first of these folders that holds any of the files: `$LENSLET_ASSETS/mnist`; `assets/mnist` in the crate's
+    /// sources, next to the executable or above it, in the working directory.
+    /// Errors: none of them does; else as [`Mnist::from_dir`].
+    pub fn bundled() -> Result<Self> {
+        let executable = env::current_exe().unwrap_or_default();
+        Self::first_of(&bundled_places(env::var_os("LENSLET_ASSETS").map(PathBuf::from), &executable))
+    }
+
+    /// Reads the four IDX files of a folder, plain or gzipped: MNIST, Fashion-MNIST, EMNIST digits, or images of
+    /// another size with 10 classes.
+    ///
+    /// Names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`;
+    /// or with `.idx` for `-idx`; or EMNIST's own, `emnist-digits-…`. With or without `.gz`; of two, the plain one.
+    /// EMNIST stores its pictures transposed; they are taken as they are.
+    /// Errors: no such folder; a missing file; a damaged one (see [`idx::read_images`]); a label over 9; labels and images
+    /// that differ in number; training and test images that differ in size.
+    pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        let expected = "expected a folder with the four IDX files of an MNIST-like set";
+        match dir.metadata() {
+            Ok(what) if what.is_dir() => {}
+            Ok(_) => return Err(Error::data(dir, format!("{expected}, found a file"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Error::data(dir, format!("{expected}, found no such folder")));
+            }
+            Err(error) => return Err(Error::io(dir, "read")(error)),
+        }
+        let files = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS].map(|stems| (stems, find(dir, &stems)));
+        let missing = files.iter().filter(|(_, found)| found.is_none()).map(|(stems, _)| {
+            let tried: Vec<String> = spellings(stems).collect();
+            format!("{} (tried {})", stems[0], tried.join(", "))
+        });
+        let missing: Vec<String> = missing.collect();
+        let [(_, Some(train_images)), (_, Some(train_labels)), (_, Some(test_images)), (_, Some(test_labels))] = files
+        else {
+            return Err(Error::data(dir, format!("{expected}, found no {}", missing.join("; no "))));
+        };
+
+        let train = part(&train_images, &train_labels)?;
+        let test = part(&test_images, &test_labels)?;
+        let ([_, h, w], [_, test_h, test_w]) = (train.shape, test.shape);
+        if train.shape != test.shape {
+            let expected = format!("expected images of {h}x{w} as in {}", train_images.display());
+            return Err(Error::data(test_images, format!("offset 8: {expected}, found {test_h}x{test_w}")));
+        }
+        Ok(Self { train, test })
+    }
+
+    fn first_of(places: &[PathBuf]) -> Result<Self> {
+        let all = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS];
+        // A folder alone is not enough: the published crate has one without the data.
+        let holds_any = |dir: &&PathBuf| all.iter().any(|stems| find(dir, stems).is_some());
+        if let Some(dir) = places.iter().find(holds_any) {
+            return Self::from_dir(dir);
+        }
+        let looked: Vec<String> = places.iter().map(|dir| dir.display().to_string()).collect();
+        let reason = "expected the MNIST that ships with lenslet, found no such folder with IDX files";
+        let way_out = "give a folder with the four files by --data DIR, or set LENSLET_ASSETS to the assets folder";
+        Err(Error::data("assets/mnist", format!("{reason}; looked in {}; {way_out}", looked.join(", "))))
+    }
+}
+
+/// Where the bundled data may be, in order.
+fn bundled_places(assets: Option<PathBuf>, executable: &Path) -> Vec<PathBuf> {
+    let above = executable.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+    let mut places: Vec<PathBuf> = assets.map(|dir| dir.join("mnist")).into_iter().collect();
+    places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/mnist"));
+    places.extend(above.map(|dir| dir.join("assets/mnist")));
+    places.push(PathBuf::from("./assets/mnist"));
+    let mut seen = std::collections::HashSet::new();
+    places.retain(|dir| seen.insert(dir.clone()));
+    places
+}
+
+/// The file names a file may have, the preferred first.
+fn spellings(stems: &Stems) -> impl Iterator<Item = String> {
+    stems.iter().flat_map(|stem| [stem.to_string(), format!("{stem}.gz")])
+}
+
+fn find(dir: &Path, stems: &Stems) -> Option<PathBuf> {
+    spellings(stems).map(|name| dir.join(name)).find(|path| path.is_file())
+}
+
+fn part(images: &Path, labels: &Path) -> Result<Dataset> {
+    let (image_file, label_file) = (images, labels);
+    let images = idx::read_images(image_file)?;
+    let labels = idx::read_labels(label_file, CLASSES)?;
+    if labels.len() != images.count {
+        let expected = format!("expected {} labels, one for each image of {}", images.count, image_file.display());
+        return Err(Error::data(label_file, format!("offset 4: {expected}, found {}", labels.len())));
+    }
+    Dataset::new(images.pixels, labels, [1, images.height, images.width], CLASSES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Mnist, bundled_places};
+
+    #[test]
+    fn the_environment_comes_first_and_the_working_directory_last() {
+        let places = bundled_places(Some(PathBuf::from("given")), Path::new("/opt/lenslet/bin/lenslet"));
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/mnist");
+        let above =
+            ["/opt/lenslet/bin/assets/mnist", "/opt/lenslet/assets/mnist", "/opt/assets/mnist", "/assets/mnist"];
+        assert_eq!(places[0], Path::new("given/mnist"));
+        assert_eq!(places[1], manifest);
+        assert!(above.iter().all(|dir| places.contains(&PathBuf::from(dir))), "{places:?}");
+        assert_eq!(places.last().unwrap(), Path::new("./assets/mnist"));
+    }
+
+    #[test]
+    fn without_the_data_every_place_and_the_way_out_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = [dir.path().join("a"), dir.path().to_path_buf()];
+        let error = Mnist::first_of(&places).unwrap_err().to_string();
+        for part in [places[0].to_str().unwrap(), places[1].to_str().unwrap(), "--data DIR", "LENSLET_ASSETS"] {
+            assert!(error.contains(part), "{part:?} not in: {error}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Data sets: images as bytes with a class each, and the loaders that read them from files.
+//!
+//! A [`Dataset`] stays in bytes: it goes to the GPU once, and scaling to floats, shuffling and augmentation happen
+//! there, minibatch by minibatch.
+
+pub mod idx;
+mod mnist;
+
+pub use mnist::Mnist;
+
+use crate::error::{Error, Result};
+
+/// Labelled images of one size.
+///
+/// Shapes: N images of `[C, H, W]`, packed without gaps: byte `((n·C + c)·H + h)·W + w`.
+/// Units: pixels 0 to 255; labels 0 to `classes - 1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The pixels of all images, N·C·H·W bytes.
+    pub images: Vec<u8>,
+    /// The class of each image, N bytes.
+    pub labels: Vec<u8>,
+    /// Channels, height, width of one image.
+    pub shape: [usize; 3],
+    /// How many classes there are; a class may have no image.
+    pub classes: usize,
+}
+
+/// The extents of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// How many images.
+    pub len: usize,
+    /// Channels, height, width of one image.
+    pub shape: [usize; 3],
+    /// How many classes.
+    pub classes: usize,
+}
+
+impl Dataset {
+    /// A data set from its parts, checked.
+    ///
+    /// Shapes: `images` N·C·H·W bytes, `labels` N bytes, `shape` `[C, H, W]`.
+    /// Errors: no images, a zero in `shape`, `classes` outside 1 to 256, an `images` whose length is not N·C·H·W, a
+    /// label that is not below `classes`.
+    pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
+        let [c, h, w] = shape;
+        if shape.contains(&0) {
+            return Err(Error::option("shape", "channels, height and width of at least 1", format!("[{c},{h},{w}]")));
+        }
+        if !(1..=256).contains(&classes) {
+            return Err(Error::option("classes", "1 to 256, as a label is one byte", classes));
+        }
+        if labels.is_empty() {
+            return Err(Error::option("labels", "at least 1", 0));
+        }
+        let n = labels.len();
+        let expected = [c, h, w].iter().try_fold(n, |bytes, &size| bytes.checked_mul(size));
+        if expected != Some(images.len()) {
+            let bytes = expected.map_or("more than memory can hold".to_string(), |bytes| bytes.to_string());
+            let expected = format!("{n}·{c}·{h}·{w} = {bytes} bytes (labels × shape)");
+            return Err(Error::option("images", expected, format!("{} bytes", images.len())));
+        }
+        if let Some(i) = first_label_over(&labels, classes) {
+            return Err(Error::option(format!("labels[{i}]"), allowed_labels(classes), labels[i]));
+        }
+        Ok(Self { images, labels, shape, classes })
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image. Never, after [`Dataset::new`].
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// What a step needs to know of it.
+    pub fn spec(&self) -> Spec {
+        Spec { len: self.len(), shape: self.shape, classes: self.classes }
+    }
+
+    /// The images of these numbers, in this order; `None` if there are none. Panics if a number is not below
+    /// [`Dataset::len`].
+    pub fn subset(&self, numbers: &[u32]) -> Option<Dataset> {
+        let images = numbers.iter().flat_map(|&i| self.image(i as usize)).copied().collect();
+        let labels = numbers.iter().map(|&i| self.labels[i as usize]).collect();
+        (!numbers.is_empty()).then_some(Dataset { images, labels, shape: self.shape, classes: self.classes })
+    }
+
+    /// Bytes of one image: C·H·W.
+    pub fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The pixels of image `i`, C·H·W bytes. Panics if `i` is not below [`Dataset::len`].
+    pub fn image(&self, i: usize) -> &[u8] {
+        let bytes = self.image_len();
+        &self.images[i * bytes..][..bytes]
+    }
+}
+
+/// The index of the first label that is not below `classes`.
+fn first_label_over(labels: &[u8], classes: usize) -> Option<usize> {
+    labels.iter().position(|&label| usize::from(label) >= classes)
+}
+
+/// The allowed labels in words.
+fn allowed_labels(classes: usize) -> String {
+    format!("0 to {}", classes - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dataset;
+
+    fn error(images: usize, labels: &[u8], shape: [usize; 3], classes: usize) -> String {
+        Dataset::new(vec![0; images], labels.to_vec(), shape, classes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn images_are_packed() {
+        let data = Dataset::new((0..24).collect(), vec![1, 0], [3, 2, 2], 2).unwrap();
+        assert_eq!((data.len(), data.is_empty(), data.image_len()), (2, false, 12));
+        assert_eq!(data.image(0), (0..12).collect::<Vec<u8>>());
+        assert_eq!(data.image(1), (12..24).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn all_256_classes_fit_a_label() {
+        assert!(Dataset::new(vec![0], vec![255], [1, 1, 1], 256).is_ok());
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let cases = [
+            (error(3, &[0, 1], [1, 1, 2], 2), "images: expected 2·1·1·2 = 4 bytes (labels × shape), found 3 bytes"),
+            (error(5, &[0, 1], [1, 1, 2], 2), "images: expected 2·1·1·2 = 4 bytes (labels × shape), found 5 bytes"),
+            (error(0, &[], [1, 1, 2], 2), "labels: expected at least 1, found 0"),
+            (error(2, &[0, 3], [1, 1, 1], 3), "labels[1]: expected 0 to 2, found 3"),
+            (error(0, &[0], [1, 0, 2], 2), "shape: expected channels, height and width of at least 1, found [1,0,2]"),
+            (error(1, &[0], [1, 1, 1], 0), "classes: expected 1 to 256, as a label is one byte, found 0"),
+            (error(1, &[0], [1, 1, 1], 257), "classes: expected 1 to 256, as a label is one byte, found 257"),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found, expected);
+        }
+        assert!(error(1, &[0], [usize::MAX, 2, 1], 1).contains("more than memory can hold"));
+    }
+}

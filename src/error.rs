@@ -1,0 +1,124 @@
+//! The library's one error type.
+//!
+//! A message names what failed and where, what was expected, what was found, and the way out.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong in the library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation's shape rule refused its inputs. Born in [`crate::graph::Op::infer`] only.
+    #[error("{op}{}: {reason}", quoted(.node))]
+    Shape {
+        /// The operation's name.
+        op: &'static str,
+        /// The node's name, empty if it has none.
+        node: String,
+        /// The rule, with both operands.
+        reason: String,
+    },
+
+    /// An option or argument outside what is allowed.
+    #[error("{option}: expected {expected}, found {found}")]
+    Option {
+        /// The option as the user spells it.
+        option: String,
+        /// What is allowed.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+
+    /// A file whose content is not what it should be.
+    #[error("{}: {reason}", .path.display())]
+    Data {
+        /// The file or folder.
+        path: PathBuf,
+        /// Where in it, what was expected, what was found.
+        reason: String,
+    },
+
+    /// The operating system refused to read or write.
+    #[error("{}: cannot {action}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried: "read", "write", "create".
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+
+    /// No device answers the request.
+    #[error("{0}")]
+    NoDevice(String),
+
+    /// A limit of the device is too small. Known before anything runs.
+    #[error("{what} needs {limit} of {needed}, the device has {available}{}", way_out(.hint))]
+    Limit {
+        /// Which buffer or dispatch.
+        what: String,
+        /// The limit's name as WebGPU spells it.
+        limit: &'static str,
+        /// What the plan asks for.
+        needed: u64,
+        /// What the device offers.
+        available: u64,
+        /// The way out, may be empty.
+        hint: String,
+    },
+
+    /// The driver or WebGPU refused something that should have worked.
+    #[error("{what}: {reason}")]
+    Gpu {
+        /// Which kernel, buffer or call.
+        what: String,
+        /// The driver's words.
+        reason: String,
+    },
+
+    /// The device is gone (unplugged, driver reset, destroyed by the app).
+    #[error("the GPU device was lost: {0}")]
+    DeviceLost(String),
+
+    /// A loss or weight stopped being a finite number.
+    #[error("the loss is {value} at step {step} (epoch {epoch}); lower the learning rate or check the data")]
+    NotFinite {
+        /// What was read back.
+        value: f32,
+        /// Step, counted from 1 over the whole run.
+        step: u64,
+        /// Epoch, counted from 1.
+        epoch: u32,
+    },
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An option outside what is allowed.
+    pub fn option(option: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Option { option: option.into(), expected: expected.into(), found: found.to_string() }
+    }
+
+    /// A file whose content is wrong.
+    pub fn data(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Data { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// A closure for `map_err` on an [`std::io::Error`].
+    pub fn io(path: impl AsRef<Path>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+fn quoted(node: &str) -> String {
+    if node.is_empty() { String::new() } else { format!(" \"{node}\"") }
+}
+
+fn way_out(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!("; {hint}") }
+}

@@ -1,0 +1,143 @@
+//! A graph on a GPU: values in, steps, values out.
+
+use std::cell::RefCell;
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use super::{Gpu, Replay};
+use crate::graph::{Graph, NodeId};
+use crate::plan::{Place, Plan};
+use crate::tensor::HostData;
+use crate::{Error, Result, compile};
+
+/// A compiled graph with its buffers on one device.
+pub struct GpuSession {
+    gpu: Gpu,
+    graph: Graph,
+    plan: Plan,
+    replay: Replay,
+    /// Read-back buffers not in use, kept for the next reading.
+    staging: RefCell<Vec<wgpu::Buffer>>,
+}
+
+impl GpuSession {
+    /// Compiles a graph for the device and makes everything it needs.
+    pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        let plan = compile::compile(graph, gpu.limits())?;
+        Self::from_plan(gpu, graph, plan)
+    }
+
+    /// A session of a plan made of this graph with other choices.
+    pub fn from_plan(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self> {
+        let replay = Replay::new(gpu, &plan)?;
+        Ok(Self { gpu: gpu.clone(), graph: graph.clone(), plan, replay, staging: RefCell::default() })
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The device it runs on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Sets a value before the next submitted step.
+    ///
+    /// Errors: data of another type or length; a node the step does not compute.
+    pub fn write(&self, node: NodeId, data: HostData<'_>) -> Result<()> {
+        data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
+        let place = self.plan.place(node)?;
+        let buffer = self.replay.buffer(place.buffer);
+        let bytes = data.as_bytes();
+        let (words, tail) = bytes.split_at(bytes.len() / 4 * 4);
+        self.gpu.queue().write_buffer(buffer, place.offset, words);
+        if !tail.is_empty() {
+            let mut word = [0; 4];
+            word[..tail.len()].copy_from_slice(tail);
+            self.gpu.queue().write_buffer(buffer, place.offset + words.len() as u64, &word);
+        }
+        Ok(())
+    }
+
+    /// Appends one step to an app's own encoder. See [`Replay::encode`].
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.replay.encode(encoder);
+    }
+
+    /// Submits `steps` steps in one command buffer, without waiting.
+    pub fn submit(&self, steps: usize) {
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        for _ in 0..steps {
+            self.encode(&mut encoder);
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// Asks for a value as it is after everything submitted so far; the device goes on meanwhile.
+    pub fn start_reading(&self, node: NodeId) -> Result<Reading> {
+        let place = self.plan.place(node)?;
+        let elements = self.graph.shape(node).elements();
+        let staging = self.staging_buffer(place);
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(self.replay.buffer(place.buffer), place.offset, &staging, 0, place.bytes);
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let (sender, receiver) = oneshot_channel();
+        staging.map_async(wgpu::MapMode::Read, 0..place.bytes, move |result| {
+            // The receiver may be gone: nobody waits for this reading any more.
+            let _ = sender.send(result);
+        });
+        Ok(Reading { staging, bytes: place.bytes, elements, submission, receiver })
+    }
+
+    fn staging_buffer(&self, place: Place) -> wgpu::Buffer {
+        let mut free = self.staging.borrow_mut();
+        if let Some(at) = free.iter().position(|b| b.size() == place.bytes) {
+            return free.swap_remove(at);
+        }
+        self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read-back"),
+            size: place.bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// The floats of a reading; someone must poll the device meanwhile (browsers do it themselves).
+    pub async fn finish_reading_async(&self, reading: Reading) -> Result<Vec<f32>> {
+        let failed = |reason: String| Error::Gpu { what: "reading a buffer back".into(), reason };
+        match reading.receiver.receive().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(failed(error.to_string())),
+            None => return Err(Error::DeviceLost(self.gpu.name().to_string())),
+        }
+        let mapped = reading.staging.get_mapped_range(0..reading.bytes).map_err(|e| failed(e.to_string()))?;
+        let mut values = bytemuck::pod_collect_to_vec::<u8, f32>(&mapped);
+        drop(mapped);
+        reading.staging.unmap();
+        self.staging.borrow_mut().push(reading.staging);
+        values.truncate(reading.elements);
+        Ok(values)
+    }
+
+    /// The floats of a reading, waiting for the steps submitted before it and for no others.
+    pub fn finish_reading(&self, reading: Reading) -> Result<Vec<f32>> {
+        self.gpu.wait_for(Some(reading.submission.clone()))?;
+        pollster::block_on(self.finish_reading_async(reading))
+    }
+
+    /// A value, waiting for the device.
+    pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
+        self.finish_reading(self.start_reading(node)?)
+    }
+}
+
+/// A value on its way to the host.
+pub struct Reading {
+    staging: wgpu::Buffer,
+    bytes: u64,
+    elements: usize,
+    submission: wgpu::SubmissionIndex,
+    receiver: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+}

@@ -1,0 +1,88 @@
+//! What every operation answers. Passes never match on an operation, they ask.
+
+use std::fmt::Debug;
+
+use super::{Graph, NodeId};
+use crate::kernel::{Io, Kernel, Limits};
+use crate::shape::TensorType;
+use crate::tensor::View;
+use crate::{Error, Result};
+
+/// An operation: its shape rule, its meaning, its gradient, its kernels.
+///
+/// `Debug` prints its attributes and is what graph dumps show.
+pub trait Op: Debug + Send + Sync {
+    /// A stable label, the same as the graph builder's method.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule: the type of the output, or the reason why the inputs do not fit.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
+
+    /// The meaning, in f64 from end to end. `out` has the output's length and holds zeros.
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]);
+
+    /// The gradient to each input, by appending nodes; `None` where there is none (labels, indices).
+    /// Nodes nobody needs are dropped later. Operations that no loss passes through need not say.
+    fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
+        let _ = dy;
+        let reason = "has no gradient".to_string();
+        Err(Error::Shape { op: self.name(), node: graph.node(node).name.clone(), reason })
+    }
+
+    /// GPU candidates, best guess first, at least one. Every candidate computes what `eval` means.
+    /// Operations that are only a [`Placement`] have none.
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel>;
+
+    /// What passes may rely on.
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        let _ = io;
+        Traits::default()
+    }
+}
+
+/// Facts about an operation, for fusion, memory planning, tolerances and benchmarks.
+#[derive(Clone, Debug)]
+pub struct Traits {
+    /// Length of the longest sum behind one output element: the tolerance grows with its root.
+    pub reduction: usize,
+    /// Whether the output is linear in each input, so that the error's scale is `eval` on absolute inputs.
+    pub multilinear: bool,
+    /// Inputs whose memory the output may take, element by element.
+    pub overwrites: &'static [usize],
+    /// Variables among the inputs that the operation replaces. Its output is their new values, end to end.
+    pub updates: &'static [usize],
+    /// A scalar function of one input, as a WGSL expression in `v`: may end another operation's kernel.
+    pub epilogue: Option<&'static str>,
+    /// Whether its kernels have an `epilogue` function that such an expression can replace.
+    pub takes_epilogue: bool,
+    /// Multiply-adds of one evaluation.
+    pub multiply_adds: u64,
+    /// Whether it moves no data, only names it.
+    pub placement: Placement,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self {
+            reduction: 1,
+            multilinear: false,
+            overwrites: &[],
+            updates: &[],
+            epilogue: None,
+            takes_epilogue: false,
+            multiply_adds: 0,
+            placement: Placement::Own,
+        }
+    }
+}
+
+/// Where an output lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In memory of its own, filled by kernels.
+    Own,
+    /// It is the range of its first input that begins at this element.
+    ViewOf(usize),
+    /// Its inputs are ranges of it, beginning at these elements.
+    Holds(Vec<usize>),
+}

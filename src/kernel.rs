@@ -1,0 +1,367 @@
+//! A kernel as pure data: which shader, with which constants, over which operands. No GPU here.
+//!
+//! A shader file is valid WGSL by itself. Two kinds of lines in it are meant to be rewritten when it is loaded:
+//! `const NAME: u32 = 4u;` takes another value, and a one-line function `fn name(..) -> f32 { return ..; }` another
+//! expression. Everything about a shape is such a constant, so drivers see literal bounds and addresses; kernels that
+//! work on flat arrays take their length from the binding instead and need no variant per shape.
+
+use std::fmt::Write as _;
+
+use crate::shape::TensorType;
+use crate::{Error, Result};
+
+/// A WGSL file. The entry point has the file's name. Made by [`shader!`](crate::shader).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Shader {
+    /// File stem.
+    pub name: &'static str,
+    /// The text.
+    pub source: &'static str,
+}
+
+/// The shader `shaders/<name>.wgsl`, compiled into the binary.
+#[macro_export]
+macro_rules! shader {
+    ($name:literal) => {
+        $crate::kernel::Shader {
+            name: $name,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+        }
+    };
+}
+
+/// Functions every shader may call, joined to each.
+const COMMON: &str = include_str!("../shaders/common/index.wgsl");
+
+/// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes one binding may span.
+    pub max_storage_buffer_binding_size: u64,
+    /// Bytes of one buffer.
+    pub max_buffer_size: u64,
+    /// Storage buffers of one dispatch.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Workgroups along one axis.
+    pub max_compute_workgroups_per_dimension: u32,
+    /// Threads of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_storage_buffer_binding_size: 128 << 20,
+            max_buffer_size: 256 << 20,
+            max_storage_buffers_per_shader_stage: 8,
+            max_compute_workgroups_per_dimension: 65_535,
+            max_compute_invocations_per_workgroup: 256,
+        }
+    }
+}
+
+/// The value of a shader's `const`.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Constant {
+    /// `const NAME: u32 = ..u;`
+    U32(u32),
+    /// `const NAME: i32 = ..i;`
+    I32(i32),
+    /// `const NAME: f32 = ..;`
+    F32(f32),
+    /// `const NAME = array<u32, ..>(..);`
+    List(Vec<u32>),
+}
+
+impl Constant {
+    fn declaration(&self, name: &str) -> String {
+        match self {
+            Constant::U32(v) => format!("const {name}: u32 = {v}u;"),
+            Constant::I32(v) => format!("const {name}: i32 = {v}i;"),
+            Constant::F32(v) => format!("const {name}: f32 = {};", f32_literal(*v)),
+            Constant::List(v) => {
+                let items: Vec<_> = v.iter().map(|i| format!("{i}u")).collect();
+                format!("const {name} = array<u32, {}>({});", v.len(), items.join(", "))
+            }
+        }
+    }
+}
+
+impl From<usize> for Constant {
+    fn from(v: usize) -> Self {
+        Constant::U32(u32::try_from(v).expect("extents over 32 bits are refused by Graph::push"))
+    }
+}
+
+impl From<u32> for Constant {
+    fn from(v: u32) -> Self {
+        Constant::U32(v)
+    }
+}
+
+impl From<f32> for Constant {
+    fn from(v: f32) -> Self {
+        Constant::F32(v)
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(v: bool) -> Self {
+        Constant::U32(v as u32)
+    }
+}
+
+impl From<&[usize]> for Constant {
+    fn from(v: &[usize]) -> Self {
+        Constant::List(v.iter().map(|&i| i as u32).collect())
+    }
+}
+
+/// A float as WGSL reads it back exactly. WGSL has no literal for NaN and infinities; the nearest finite value stands
+/// in for an infinity, and NaN must be refused before.
+fn f32_literal(v: f32) -> String {
+    let v = if v.is_nan() { 0.0 } else { v.clamp(f32::MIN, f32::MAX) };
+    format!("{v:?}f")
+}
+
+/// A value a dispatch touches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Operand {
+    /// The operation's input of that number.
+    Input(usize),
+    /// The operation's output.
+    Output,
+    /// A value between two dispatches of one kernel.
+    Scratch(usize),
+}
+
+/// One `@binding` of `@group(0)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// What is bound.
+    pub operand: Operand,
+    /// Whether the shader declares it `read_write`.
+    pub writes: bool,
+}
+
+/// One dispatch: a shader with its constants, its operands, and the size of its grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Which file.
+    pub shader: Shader,
+    /// Values for its `const` lines.
+    pub constants: Vec<(&'static str, Constant)>,
+    /// Expressions for its one-line functions.
+    pub functions: Vec<(&'static str, String)>,
+    /// `@binding(0)`, `@binding(1)`, ...
+    pub bindings: Vec<Binding>,
+    /// How many workgroups in all; the grid is folded to the device's limit per axis.
+    pub workgroups: u64,
+    /// The binding that shares memory with the written one: it is left out, and the shader reads what it writes.
+    pub in_place: Option<usize>,
+}
+
+impl Dispatch {
+    /// A dispatch without constants or operands.
+    pub fn new(shader: Shader) -> Self {
+        Self { shader, constants: vec![], functions: vec![], bindings: vec![], workgroups: 1, in_place: None }
+    }
+
+    /// Sets a `const`.
+    pub fn constant(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+
+    /// Sets several `const`s of one type.
+    pub fn constants<const N: usize>(mut self, values: [(&'static str, usize); N]) -> Self {
+        self.constants.extend(values.map(|(name, v)| (name, v.into())));
+        self
+    }
+
+    /// Sets the expression of a one-line function.
+    pub fn function(mut self, name: &'static str, expression: impl Into<String>) -> Self {
+        self.functions.push((name, expression.into()));
+        self
+    }
+
+    /// Binds operands the shader reads.
+    pub fn reads(mut self, operands: impl IntoIterator<Item = Operand>) -> Self {
+        self.bindings.extend(operands.into_iter().map(|operand| Binding { operand, writes: false }));
+        self
+    }
+
+    /// Binds the inputs `0..n`, which the shader reads.
+    pub fn reads_inputs(self, n: usize) -> Self {
+        self.reads((0..n).map(Operand::Input))
+    }
+
+    /// Binds an operand the shader writes.
+    pub fn writes(mut self, operand: Operand) -> Self {
+        self.bindings.push(Binding { operand, writes: true });
+        self
+    }
+
+    /// Sets the grid to as many workgroups of `size` as cover `invocations`.
+    pub fn invocations(mut self, invocations: usize, size: usize) -> Self {
+        self.workgroups = invocations.div_ceil(size).max(1) as u64;
+        self
+    }
+
+    /// The bindings that are bound, with their numbers.
+    pub fn bound(&self) -> impl Iterator<Item = (usize, Binding)> {
+        self.bindings.iter().copied().enumerate().filter(|(number, _)| Some(*number) != self.in_place)
+    }
+
+    /// The WGSL text: the file with its constants and expressions set, then the common functions.
+    ///
+    /// Errors: a constant or function that the file does not have.
+    pub fn source(&self) -> Result<String> {
+        let text = self.specialised()?;
+        let Some(read) = self.in_place else { return Ok(text) };
+        let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
+        let (from, to) = (variable(&text, read), variable(&text, written));
+        let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
+        Ok(rename(&kept.join("\n"), from, to))
+    }
+
+    fn specialised(&self) -> Result<String> {
+        let mut text = String::with_capacity(self.shader.source.len() + COMMON.len() + 256);
+        let mut constants_set = 0;
+        let mut functions_set = 0;
+        for line in self.shader.source.lines() {
+            if let Some((name, value)) = word_after(line, "const ")
+                .and_then(|name| self.constants.iter().find(|(n, _)| *n == name))
+                .map(|(n, v)| (*n, v))
+            {
+                text.push_str(&value.declaration(name));
+                constants_set += 1;
+            } else if let Some((head, expression)) = word_after(line, "fn ")
+                .and_then(|name| self.functions.iter().find(|(n, _)| *n == name))
+                .and_then(|(_, expression)| Some((line.split_once("{ return ")?.0, expression)))
+            {
+                write!(text, "{head}{{ return {expression}; }}").expect("a string takes all");
+                functions_set += 1;
+            } else {
+                text.push_str(line);
+            }
+            text.push('\n');
+        }
+        if constants_set != self.constants.len() || functions_set != self.functions.len() {
+            let names: Vec<_> =
+                self.constants.iter().map(|(n, _)| *n).chain(self.functions.iter().map(|(n, _)| *n)).collect();
+            return Err(Error::Gpu {
+                what: format!("shader {}", self.shader.name),
+                reason: format!("not every one of {names:?} is a `const` or one-line `fn` of the file, once"),
+            });
+        }
+        text.push_str(COMMON);
+        Ok(text)
+    }
+
+    /// The grid, folded so that no axis passes `limit`. `None` if two axes do not suffice.
+    pub fn grid(&self, limit: u32) -> Option<[u32; 2]> {
+        let x = self.workgroups.min(u64::from(limit)).max(1);
+        let y = self.workgroups.div_ceil(x).max(1);
+        (y <= u64::from(limit)).then_some([x as u32, y as u32])
+    }
+}
+
+/// The name of the variable at `@binding(number)`.
+fn variable(text: &str, number: usize) -> &str {
+    let line = text.lines().find(|line| line.contains(&format!("@binding({number}) ")));
+    let name = line.and_then(|line| line.split_once("> ")?.1.split_once(':'));
+    name.expect("tests/shaders.rs holds shaders and their kernels together").0
+}
+
+/// `text` with the module variable `from` called `to`. A function's own parameter of that name hides it.
+fn rename(text: &str, from: &str, to: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let renamed = |line: &str| {
+        if line.starts_with("fn ") && line.contains(&format!("{from}: ")) {
+            return line.to_string();
+        }
+        let mut out = String::with_capacity(line.len());
+        let mut rest = line;
+        while let Some(at) = rest.find(from) {
+            let (before, after) = (&rest[..at], &rest[at + from.len()..]);
+            let whole = !before.ends_with(is_word) && !before.ends_with('.') && !after.starts_with(is_word);
+            out.push_str(before);
+            out.push_str(if whole { to } else { from });
+            rest = after;
+        }
+        out + rest
+    };
+    text.lines().map(|line| renamed(line) + "\n").collect()
+}
+
+/// The identifier that follows `keyword` at the start of a line.
+fn word_after<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix(keyword)?;
+    rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(|end| &rest[..end])
+}
+
+/// One way to compute an operation: dispatches in order, with values between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// The algorithm: the file stem of its main shader.
+    pub name: &'static str,
+    /// In order.
+    pub dispatches: Vec<Dispatch>,
+    /// Types of the values between dispatches.
+    pub scratch: Vec<TensorType>,
+}
+
+impl Kernel {
+    /// A kernel of one dispatch.
+    pub fn single(dispatch: Dispatch) -> Self {
+        Self { name: dispatch.shader.name, dispatches: vec![dispatch], scratch: vec![] }
+    }
+}
+
+/// What an operation knows when it proposes kernels.
+#[derive(Clone, Debug)]
+pub struct Io<'a> {
+    /// Types of its inputs.
+    pub inputs: Vec<&'a TensorType>,
+    /// Type of its output.
+    pub output: &'a TensorType,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHADER: Shader = Shader {
+        name: "k",
+        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+                 @group(0) @binding(1) var<storage, read_write> y: array<f32>;\n\
+                 const N: u32 = 1u;\nfn f(x: f32) -> f32 { return x; }\n  y[N] = f(x[N]) + max.x;",
+    };
+
+    #[test]
+    fn constants_and_functions_are_set_by_name() {
+        let dispatch = Dispatch::new(SHADER).constant("N", 7usize).function("f", "x + 1.0");
+        let source = dispatch.source().unwrap();
+        assert!(source.contains("const N: u32 = 7u;") && source.contains("fn f(x: f32) -> f32 { return x + 1.0; }"));
+        assert!(dispatch.constant("M", 1usize).source().is_err());
+    }
+
+    #[test]
+    fn in_place_drops_the_binding_and_reads_what_it_writes() {
+        let mut dispatch = Dispatch::new(SHADER).reads_inputs(1).writes(Operand::Output);
+        dispatch.in_place = Some(0);
+        let source = dispatch.source().unwrap();
+        assert!(source.contains("y[N] = f(y[N]) + max.x;") && !source.contains("@binding(0)"), "{source}");
+        assert!(source.contains("fn f(x: f32)"));
+    }
+
+    #[test]
+    fn grids_fold() {
+        let mut dispatch = Dispatch::new(SHADER);
+        dispatch.workgroups = 65_536;
+        assert_eq!(dispatch.grid(65_535), Some([65_535, 2]));
+        dispatch.workgroups = 65_535 * 65_535 + 1;
+        assert_eq!(dispatch.grid(65_535), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! What parameters hold before the first step.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A rule for initial values.
+///
+/// The scaled rules keep the variance of activations (fan in) or of activations and gradients (both) from growing or
+/// shrinking from layer to layer. *Fan in* is the number of inputs one output sums over, *fan out* the number of
+/// outputs one input reaches: `C·R·S` and `K·R·S` for a convolution, `in` and `out` for a dense layer.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// 0: biases.
+    Zeros,
+    /// One value everywhere.
+    Constant(f32),
+    /// Uniform from `low` to `high`.
+    Uniform {
+        /// Bound below.
+        low: f32,
+        /// Bound above.
+        high: f32,
+    },
+    /// Normal.
+    Normal {
+        /// Centre.
+        mean: f32,
+        /// Standard deviation.
+        std: f32,
+    },
+    /// Normal, drawn again until within two standard deviations of the centre.
+    TruncatedNormal {
+        /// Centre.
+        mean: f32,
+        /// Standard deviation before truncation.
+        std: f32,
+    },
+    /// Uniform in `±sqrt(6 / (fan_in + fan_out))`: tanh and sigmoid. Glorot and Bengio 2010, equation 16.
+    GlorotUniform,
+    /// Normal with deviation `sqrt(2 / (fan_in + fan_out))`. Glorot and Bengio 2010.
+    GlorotNormal,
+    /// Uniform in `±sqrt(6 / fan_in)`: ReLU, and the default of weights. He et al. 2015 (arXiv:1502.01852), section 2.2.
+    #[default]
+    HeUniform,
+    /// Normal with deviation `sqrt(2 / fan_in)`. He et al. 2015, equation 10.
+    HeNormal,
+    /// Normal with deviation `sqrt(1 / fan_in)`. LeCun et al. 1998, *Efficient BackProp*, section 4.6.
+    LeCunNormal,
+}
+
+/// A rule with its fans put in.
+enum Distribution {
+    Constant(f64),
+    Uniform { low: f64, high: f64 },
+    Normal { mean: f64, std: f64, within: f64 },
+}
+
+impl Init {
+    /// Refuses rules that no generator can follow, for the parameter `name`.
+    pub(crate) fn check(&self, name: &str) -> Result<()> {
+        let (expected, allowed) = match *self {
+            Init::Constant(value) => ("a finite value", value.is_finite()),
+            Init::Uniform { low, high } => ("finite bounds with low <= high", low <= high && (high - low).is_finite()),
+            Init::Normal { mean, std } | Init::TruncatedNormal { mean, std } => {
+                ("a finite mean and a finite std of at least 0", mean.is_finite() && std.is_finite() && std >= 0.0)
+            }
+            _ => return Ok(()),
+        };
+        let refuse = || Error::option(format!("initial values of \"{name}\""), expected, format!("{self:?}"));
+        if allowed { Ok(()) } else { Err(refuse()) }
+    }
+
+    /// Fills `values`, of a parameter with these `[fan in, fan out]`.
+    pub(crate) fn fill(&self, fans: [usize; 2], random: &mut ChaCha8Rng, values: &mut [f32]) {
+        match self.distribution(fans) {
+            Distribution::Constant(value) => values.fill(value as f32),
+            Distribution::Uniform { low, high } => {
+                values.fill_with(|| (low + (high - low) * unit(random)) as f32);
+            }
+            Distribution::Normal { mean, std, within } => values.fill_with(|| {
+                let z = std::iter::repeat_with(|| normal(random)).find(|z| z.abs() <= within);
+                (mean + std * z.expect("the draws do not end")) as f32
+            }),
+        }
+    }
+
+    fn distribution(&self, [fan_in, fan_out]: [usize; 2]) -> Distribution {
+        let (fan_in, both) = (fan_in.max(1) as f64, fan_in.saturating_add(fan_out).max(1) as f64);
+        let within = |limit: f64| Distribution::Uniform { low: -limit, high: limit };
+        let normal = |std: f64| Distribution::Normal { mean: 0.0, std, within: f64::INFINITY };
+        match *self {
+            Init::Zeros => Distribution::Constant(0.0),
+            Init::Constant(value) => Distribution::Constant(value.into()),
+            Init::Uniform { low, high } => Distribution::Uniform { low: low.into(), high: high.into() },
+            Init::Normal { mean, std } => {
+                Distribution::Normal { mean: mean.into(), std: std.into(), within: f64::INFINITY }
+            }
+            Init::TruncatedNormal { mean, std } => {
+                Distribution::Normal { mean: mean.into(), std: std.into(), within: 2.0 }
+            }
+            Init::GlorotUniform => within((6.0 / both).sqrt()),
+            Init::GlorotNormal => normal((2.0 / both).sqrt()),
+            Init::HeUniform => within((6.0 / fan_in).sqrt()),
+            Init::HeNormal => normal((2.0 / fan_in).sqrt()),
+            Init::LeCunNormal => normal((1.0 / fan_in).sqrt()),
+        }
+    }
+}
+
+/// Uniform in `[0, 1)`, in steps of 2⁻⁵³.
+fn unit(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Standard normal, by Box and Muller's method; the second of each pair is not kept, so that a value depends on its
+/// place alone.
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(random)).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    const FANS: [usize; 2] = [50, 150];
+
+    fn draw(init: Init) -> Vec<f32> {
+        let mut values = vec![f32::NAN; 40_000];
+        init.fill(FANS, &mut ChaCha8Rng::seed_from_u64(1), &mut values);
+        values
+    }
+
+    #[test]
+    fn means_and_deviations_are_those_of_the_formulas() {
+        for (init, mean, std, bound) in [
+            (Init::Zeros, 0.0, 0.0, 0.0),
+            (Init::Constant(0.5), 0.5, 0.0, 0.5),
+            (Init::Uniform { low: 1.0, high: 3.0 }, 2.0, 2.0 / 12f64.sqrt(), 3.0),
+            (Init::Normal { mean: 1.0, std: 2.0 }, 1.0, 2.0, f64::INFINITY),
+            // Truncation at two deviations leaves 0.8796 of the deviation.
+            (Init::TruncatedNormal { mean: 0.0, std: 2.0 }, 0.0, 2.0 * 0.8796, 4.0),
+            (Init::GlorotUniform, 0.0, 0.1, 0.03f64.sqrt()),
+            (Init::GlorotNormal, 0.0, 0.1, f64::INFINITY),
+            (Init::HeUniform, 0.0, 0.2, 0.12f64.sqrt()),
+            (Init::HeNormal, 0.0, 0.2, f64::INFINITY),
+            (Init::LeCunNormal, 0.0, 0.02f64.sqrt(), f64::INFINITY),
+        ] {
+            let values = draw(init);
+            let n = values.len() as f64;
+            let found_mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+            let found_std = (values.iter().map(|&v| (f64::from(v) - found_mean).powi(2)).sum::<f64>() / n).sqrt();
+            assert!((found_mean - mean).abs() <= 0.02 * std, "{init:?}: mean {found_mean}");
+            assert!((found_std - std).abs() <= 0.02 * std, "{init:?}: deviation {found_std}");
+            assert!(values.iter().all(|&v| f64::from(v).abs() <= bound + 1e-6), "{init:?} leaves its bounds");
+        }
+    }
+
+    #[test]
+    fn impossible_rules_are_refused_with_the_parameter() {
+        for init in [
+            Init::Constant(f32::NAN),
+            Init::Uniform { low: 1.0, high: 0.0 },
+            Init::Uniform { low: f32::NEG_INFINITY, high: 0.0 },
+            Init::Normal { mean: 0.0, std: -1.0 },
+            Init::TruncatedNormal { mean: f32::INFINITY, std: 1.0 },
+        ] {
+            let error = init.check("fc1.weight").unwrap_err().to_string();
+            assert!(error.contains("fc1.weight") && error.contains("finite"), "{error}");
+        }
+    }
+}

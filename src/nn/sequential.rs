@@ -1,0 +1,278 @@
+//! A stack of layers.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Build, Init, Layer, Model};
+use crate::graph::NodeId;
+use crate::shape::{Padding, Pair, Shape};
+use crate::{Error, Result};
+
+/// A network in which each layer reads the one before.
+///
+/// Methods that append a layer are followed by those that set its options. Nothing fails while it is written down: an
+/// option that a layer does not have, a window that does not fit and the like are told, with the layer's name, when
+/// the network is built or summarised.
+///
+/// ```
+/// use lenslet::Padding::Same;
+/// use lenslet::nn::{Sequential, Summary};
+///
+/// let model = Sequential::new([1, 28, 28])
+///     .conv2d(6, 5).padding(Same).relu().max_pool2d(2)
+///     .conv2d(16, 5).relu().max_pool2d(2)
+///     .flatten().dense(120).relu().dense(84).relu().dense(10);
+/// assert_eq!(Summary::of(&model)?.parameters, 61_706);
+/// # Ok::<(), lenslet::Error>(())
+/// ```
+///
+/// Layers without a [name](Self::named) are numbered by kind: `conv1`, `conv2`, `pool1`, `flatten1`, `fc1`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Sequential {
+    name: String,
+    input: Vec<usize>,
+    layers: Vec<Layer>,
+    /// The first option that was given before any layer.
+    #[serde(skip)]
+    misuse: Option<&'static str>,
+}
+
+impl Sequential {
+    /// A network without layers; `input` is the shape of one input: `[C, H, W]` for images.
+    pub fn new(input: impl Into<Shape>) -> Self {
+        Self { name: "sequential".into(), input: input.into().to_vec(), layers: vec![], misuse: None }
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Appends a layer.
+    pub fn layer(mut self, layer: Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Appends a convolution: [`Layer::conv2d`].
+    pub fn conv2d(self, filters: usize, window: impl Into<Pair>) -> Self {
+        self.layer(Layer::conv2d(filters, window))
+    }
+
+    /// Appends a max pooling: [`Layer::max_pool2d`].
+    pub fn max_pool2d(self, window: impl Into<Pair>) -> Self {
+        self.layer(Layer::max_pool2d(window))
+    }
+
+    /// Appends an average pooling: [`Layer::avg_pool2d`].
+    pub fn avg_pool2d(self, window: impl Into<Pair>) -> Self {
+        self.layer(Layer::avg_pool2d(window))
+    }
+
+    /// Makes all axes but the batch one.
+    pub fn flatten(self) -> Self {
+        self.layer(Layer::flatten())
+    }
+
+    /// Appends a dense layer: [`Layer::dense`].
+    pub fn dense(self, units: usize) -> Self {
+        self.layer(Layer::dense(units))
+    }
+
+    /// Appends a scalar function by its name in [`crate::ops::TABLE`].
+    pub fn activation(self, function: impl Into<String>) -> Self {
+        self.layer(Layer::activation(function))
+    }
+
+    /// Appends `max(x, 0)`.
+    pub fn relu(self) -> Self {
+        self.layer(Layer::relu())
+    }
+
+    /// Appends `1 / (1 + exp(−x))`.
+    pub fn sigmoid(self) -> Self {
+        self.layer(Layer::sigmoid())
+    }
+
+    /// Appends the hyperbolic tangent.
+    pub fn tanh(self) -> Self {
+        self.layer(Layer::tanh())
+    }
+
+    /// Appends a softmax along the last axis. Not for training with cross-entropy, which holds a softmax itself.
+    pub fn softmax(self) -> Self {
+        self.layer(Layer::softmax())
+    }
+
+    /// Names the last layer, or the network if there is no layer yet.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        if self.layers.is_empty() {
+            self.name = name.into();
+            return self;
+        }
+        self.last("named", |layer| layer.named(name))
+    }
+
+    /// Sets the padding of the last layer, a convolution or pooling.
+    pub fn padding(self, padding: impl Into<Padding>) -> Self {
+        self.last("padding", |layer| layer.padding(padding))
+    }
+
+    /// Sets the stride of the last layer, a convolution or pooling.
+    pub fn stride(self, stride: impl Into<Pair>) -> Self {
+        self.last("stride", |layer| layer.stride(stride))
+    }
+
+    /// Sets the dilation of the last layer, a convolution or pooling.
+    pub fn dilation(self, dilation: impl Into<Pair>) -> Self {
+        self.last("dilation", |layer| layer.dilation(dilation))
+    }
+
+    /// Sets whether the last layer, a convolution or dense one, has a bias.
+    pub fn bias(self, has: bool) -> Self {
+        self.last("bias", |layer| layer.bias(has))
+    }
+
+    /// Sets the initial weights of the last layer, a convolution or dense one.
+    pub fn init(self, init: Init) -> Self {
+        self.last("init", |layer| layer.init(init))
+    }
+
+    /// Sets whether the last layer, an average pooling, counts padding as zeros.
+    pub fn count_include_pad(self, counts: bool) -> Self {
+        self.last("count_include_pad", |layer| layer.count_include_pad(counts))
+    }
+
+    fn last(mut self, option: &'static str, set: impl FnOnce(Layer) -> Layer) -> Self {
+        match self.layers.pop() {
+            Some(layer) => self.layers.push(set(layer)),
+            None => {
+                self.misuse.get_or_insert(option);
+            }
+        }
+        self
+    }
+}
+
+impl Model for Sequential {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn input(&self) -> Shape {
+        self.input.clone().into()
+    }
+
+    fn forward(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId> {
+        if let Some(option) = self.misuse {
+            return Err(Error::option(format!(".{option}()"), "a layer before it", "the network's beginning"));
+        }
+        let mut counts = HashMap::new();
+        self.layers.iter().try_fold(x, |x, layer| {
+            let count = counts.entry(layer.stem()).and_modify(|n| *n += 1).or_insert(1);
+            layer.apply(b, &format!("{}{count}", layer.stem()), x)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Layout, Stored, Summary};
+
+    fn error(model: Sequential) -> String {
+        Layout::of(&model).unwrap_err().to_string()
+    }
+
+    fn image() -> Sequential {
+        Sequential::new([1, 8, 8])
+    }
+
+    #[test]
+    fn errors_name_the_layer() {
+        for (model, parts) in [
+            (image().conv2d(2, 3).conv2d(2, 7), &["conv2d \"conv2\"", "7 rows", "6 rows"][..]),
+            (image().conv2d(2, 3).stride(0), &["conv2d \"conv1\"", "stride", "0x0"]),
+            (image().conv2d(2, 0), &["conv2d \"conv1\"", "window", "0x0"]),
+            (image().conv2d(0, 3), &["conv2d \"conv1\"", "filters", "at least 1"]),
+            (image().conv2d(usize::MAX, 3), &["conv1.weight", "32 bits"]),
+            (image().max_pool2d(9).named("last"), &["max_pool2d \"last\"", "9 rows"]),
+            (image().dense(10), &["dense \"fc1\"", "[1, 1, 8, 8]", "flatten"]),
+            (image().flatten().dense(0), &["dense \"fc1\"", "units", "at least 1"]),
+            (image().flatten().conv2d(2, 3), &["conv2d \"conv1\"", "[1, 64]"]),
+            (image().activation("gelou"), &["gelou", "relu, sigmoid"]),
+            (image().conv2d(2, 3).named("").relu(), &["layer name", "\"\""]),
+            (image().conv2d(2, 3).named("conv2").conv2d(2, 3), &["layer name", "\"conv2\""]),
+            (image().conv2d(2, 3).init(Init::Constant(f32::NAN)), &["conv1.weight", "finite"]),
+            (Sequential::new([1, 0, 8]).flatten(), &["input", "axis of 0"]),
+        ] {
+            let message = error(model);
+            assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_the_layer_does_not_have_is_told_when_built() {
+        for (model, parts) in [
+            (image().conv2d(2, 3).relu().padding(Padding::Same), [".padding()", "convolution or pooling", "relu"]),
+            (image().flatten().dense(3).stride(2), [".stride()", "convolution or pooling", "dense"]),
+            (image().max_pool2d(2).bias(false), [".bias()", "convolution or dense", "max_pool2d 2x2"]),
+            (image().max_pool2d(2).count_include_pad(false), [".count_include_pad()", "average", "max_pool2d"]),
+            (image().conv2d(2, 3).relu().named("a"), [".named()", "before it", "relu"]),
+            (image().dilation(2).conv2d(2, 3), [".dilation()", "a layer before it", "beginning"]),
+        ] {
+            let message = error(model);
+            assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+        }
+    }
+
+    #[test]
+    fn options_reach_the_layers() {
+        let model = Sequential::new([3, 12, 10])
+            .named("tried")
+            .conv2d(4, [3, 1])
+            .stride([2, 1])
+            .padding(1)
+            .bias(false)
+            .named("stem")
+            .tanh()
+            .avg_pool2d(3)
+            .stride(1)
+            .padding(Padding::Same)
+            .count_include_pad(false)
+            .flatten()
+            .dense(5)
+            .softmax();
+        let layout = Layout::of(&model).unwrap();
+        let found: Vec<_> = layout.specs().iter().map(|s| (s.name.as_str(), s.shape.to_vec(), s.stored)).collect();
+        assert_eq!(
+            found,
+            [
+                ("stem.weight", vec![4, 3, 3, 1], Stored::AsIs),
+                ("fc1.weight", vec![4 * 6 * 12, 5], Stored::Transposed),
+                ("fc1.bias", vec![5], Stored::AsIs),
+            ]
+        );
+        let summary = Summary::of(&model).unwrap();
+        let kinds: Vec<_> = summary.rows.iter().map(|row| (row.layer.as_str(), row.kind.as_str())).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("stem", "conv2d 3x1 stride 2x1 pad 1 tanh"),
+                ("pool1", "avg_pool2d 3x3 stride 1 same"),
+                ("flatten1", "flatten"),
+                ("fc1", "dense softmax"),
+            ]
+        );
+        assert_eq!(summary.model, "tried");
+    }
+
+    #[test]
+    fn a_network_survives_a_file() {
+        let padding = Padding::Explicit { top: 1, bottom: 0, left: 2, right: 1 };
+        let model = image().conv2d(4, [3, 1]).padding(padding).named("stem").relu().max_pool2d(2).flatten().dense(5);
+        let text = toml::to_string(&model).unwrap();
+        assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
+    }
+}

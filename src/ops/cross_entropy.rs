@@ -1,0 +1,283 @@
+//! The loss of a classifier, from its logits, and the number of rows it gets right.
+//!
+//! **What**: `loss = mean of −log softmax(logits[n])[labels[n]]` over the rows whose label is not [`IGNORE`]; 0 if there
+//! are none · **Shapes**: logits `[N,C]`, labels u32 `[N]`, loss `[]` · **Units and ranges**: logits of any size, ±1e4
+//! included; a label that is neither a class nor [`IGNORE`] makes the loss NaN, so that it is seen · **Gradient**:
+//! `(softmax(logits) − onehot(labels)) · dloss / rows that count`, 0 in ignored rows; none to the labels · **Cost**:
+//! as a softmax, then sums over the rows in fixed order.
+
+use rayon::prelude::*;
+
+use super::reduce::{MOST, sum_stages, sum_to_few};
+use super::softmax::{Way, line_stages};
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::{DType, TensorType};
+use crate::tensor::View;
+
+const LOSS: Shader = shader!("softmax_cross_entropy");
+const LOSS_STAGED: Shader = shader!("softmax_cross_entropy_staged");
+const MEAN: Shader = shader!("softmax_cross_entropy_mean");
+const GRAD: Shader = shader!("softmax_cross_entropy_grad");
+const GRAD_STAGED: Shader = shader!("softmax_cross_entropy_grad_staged");
+const COUNT_LABELS: Shader = shader!("count_labels");
+const COUNT_CORRECT: Shader = shader!("count_correct");
+
+/// The label of a row that counts for nothing: the padding of a last, partial batch.
+pub const IGNORE: u32 = u32::MAX;
+
+impl Graph {
+    /// The mean over rows of `−log softmax(logits)[label]`, a scalar. Rows labelled [`IGNORE`] do not count. Labels
+    /// outside the classes make it NaN: check them on the host.
+    ///
+    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`.
+    pub fn softmax_cross_entropy(&mut self, logits: NodeId, labels: NodeId) -> Result<NodeId> {
+        self.append(SoftmaxCrossEntropy, &[logits, labels])
+    }
+
+    /// `[right, all]`: the rows whose largest logit, the first if several are equal, is at the label; and the rows
+    /// whose label is not [`IGNORE`]. Has no gradient.
+    ///
+    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`.
+    pub fn count_correct(&mut self, logits: NodeId, labels: NodeId) -> Result<NodeId> {
+        self.append(CountCorrect, &[logits, labels])
+    }
+}
+
+/// Rows and classes.
+fn rows(logits: &TensorType, labels: &TensorType) -> Result<[usize; 2], String> {
+    let [n, c] = logits.shape.matrix("logits [N, C]")?;
+    if logits.dtype != DType::F32 {
+        return Err(format!("logits must be f32, are {logits}"));
+    }
+    if *labels != TensorType::u32([n]) {
+        return Err(format!("labels must be u32[{n}], one for each row of logits {}, are {labels}", logits.shape));
+    }
+    Ok([n, c])
+}
+
+fn extents(io: &Io<'_>) -> [usize; 2] {
+    rows(io.inputs[0], io.inputs[1]).expect("inferred when built")
+}
+
+/// A dispatch over rows.
+fn dispatch(shader: Shader, [n, c]: [usize; 2]) -> Dispatch {
+    Dispatch::new(shader).constants([("N", n), ("C", c)]).constant("IGNORE", IGNORE).reads_inputs(2).invocations(n, 64)
+}
+
+fn is_ignored(label: f64) -> bool {
+    label == f64::from(IGNORE)
+}
+
+/// Position and value of the first maximum.
+fn largest(x: &[f64]) -> (usize, f64) {
+    x.iter().copied().enumerate().fold((0, x[0]), |best, (j, v)| if v > best.1 { (j, v) } else { best })
+}
+
+/// Fewer rows than this are not worth handing to another thread.
+const ROWS_A_TASK: usize = 256;
+
+#[derive(Debug)]
+struct SoftmaxCrossEntropy;
+
+impl Op for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [logits, labels] = inputs else { return Err(format!("takes logits and labels, found {inputs:?}")) };
+        rows(logits, labels).map(|_| TensorType::f32([]))
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let (logits, labels) = (inputs[0].f64(), inputs[1].f64());
+        let c = inputs[0].shape[1];
+        let loss = |(x, &label): (&[f64], &f64)| {
+            let m = largest(x).1;
+            let sum: f64 = x.iter().map(|v| (v - m).exp()).sum();
+            (!is_ignored(label)).then(|| x.get(label as usize).map_or(f64::NAN, |v| sum.ln() + m - v))
+        };
+        let losses: Vec<Option<f64>> = logits.par_chunks(c).zip(labels).with_min_len(ROWS_A_TASK).map(loss).collect();
+        let count = losses.iter().flatten().count().max(1);
+        out[0] = losses.iter().flatten().sum::<f64>() / count as f64;
+    }
+
+    fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
+        let (logits, labels) = (graph.node(node).inputs()[0], graph.node(node).inputs()[1]);
+        Ok(vec![Some(graph.append(SoftmaxCrossEntropyGrad, &[logits, labels, dy])?), None])
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let [n, c] = extents(io);
+        let kernel = |way: &Way| {
+            let each = Operand::Scratch(0);
+            let mut kernel = Kernel { name: LOSS.name, dispatches: vec![], scratch: vec![TensorType::f32([n, 2])] };
+            let losses = match way {
+                Way::Line => dispatch(LOSS, [n, c]),
+                Way::Staged => {
+                    kernel.name = LOSS_STAGED.name;
+                    dispatch(LOSS_STAGED, [n, c]).reads(line_stages([n, c, 1], Operand::Input(0), &mut kernel))
+                }
+            };
+            kernel.dispatches.push(losses.writes(each));
+            let (few, left) = sum_to_few([1, n, 2], each, &mut kernel);
+            kernel.dispatches.push(Dispatch::new(MEAN).constant("N", left).reads([few]).writes(Operand::Output));
+            kernel
+        };
+        Way::candidates([n, c, 1]).iter().map(kernel).collect()
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        let [n, c] = extents(io);
+        Traits { reduction: n * c, ..Traits::default() }
+    }
+}
+
+/// `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / rows that count`. Inputs logits, labels, dy.
+#[derive(Debug)]
+struct SoftmaxCrossEntropyGrad;
+
+impl Op for SoftmaxCrossEntropyGrad {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [logits, labels, dy] = inputs else {
+            return Err(format!("takes logits, labels and dy, found {inputs:?}"));
+        };
+        rows(logits, labels)?;
+        if **dy != TensorType::f32([]) {
+            return Err(format!("dy must be f32[], is {dy}"));
+        }
+        Ok((*logits).clone())
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let (logits, labels, dy) = (inputs[0].f64(), inputs[1].f64(), inputs[2].f64()[0]);
+        let c = inputs[0].shape[1];
+        let count = labels.iter().filter(|label| !is_ignored(**label)).count().max(1);
+        let share = dy / count as f64;
+        let rows = out.par_chunks_mut(c).zip(logits.par_chunks(c)).zip(labels).with_min_len(ROWS_A_TASK);
+        rows.filter(|(_, label)| !is_ignored(**label)).for_each(|((dx, x), &label)| {
+            let m = largest(x).1;
+            dx.iter_mut().zip(x).for_each(|(d, v)| *d = (v - m).exp());
+            let scale = share / dx.iter().sum::<f64>();
+            dx.iter_mut().for_each(|d| *d *= scale);
+            match dx.get_mut(label as usize) {
+                Some(d) => *d -= share,
+                None => dx.fill(f64::NAN),
+            }
+        });
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let [n, c] = extents(io);
+        let parts = n.div_ceil(MOST);
+        let kernel = |way: &Way| {
+            let counts = Operand::Scratch(0);
+            let count = Dispatch::new(COUNT_LABELS)
+                .constants([("N", n), ("PARTS", parts)])
+                .constant("IGNORE", IGNORE)
+                .reads([Operand::Input(1)])
+                .writes(counts)
+                .invocations(parts, 64);
+            let mut kernel =
+                Kernel { name: GRAD.name, dispatches: vec![count], scratch: vec![TensorType::f32([parts])] };
+            let (few, left) = sum_to_few([1, parts, 1], counts, &mut kernel);
+            let reads = [Operand::Input(2), few];
+            let grad = match way {
+                Way::Line => dispatch(GRAD, [n, c]).reads(reads),
+                Way::Staged => {
+                    kernel.name = GRAD_STAGED.name;
+                    let of_rows = line_stages([n, c, 1], Operand::Input(0), &mut kernel);
+                    dispatch(GRAD_STAGED, [n, c]).reads(reads).reads(of_rows).invocations(n * c, 64)
+                }
+            };
+            kernel.dispatches.push(grad.constant("COUNTS", left).writes(Operand::Output));
+            kernel
+        };
+        Way::candidates([n, c, 1]).iter().map(kernel).collect()
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        Traits { reduction: extents(io)[1], ..Traits::default() }
+    }
+}
+
+#[derive(Debug)]
+struct CountCorrect;
+
+impl Op for CountCorrect {
+    fn name(&self) -> &'static str {
+        "count_correct"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [logits, labels] = inputs else { return Err(format!("takes logits and labels, found {inputs:?}")) };
+        rows(logits, labels).map(|_| TensorType::f32([2]))
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let c = inputs[0].shape[1];
+        for (x, &label) in inputs[0].f64().chunks(c).zip(inputs[1].f64()) {
+            out[0] += f64::from(u8::from(largest(x).0 as f64 == label));
+            out[1] += f64::from(u8::from(!is_ignored(label)));
+        }
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let [n, c] = extents(io);
+        let each = Operand::Scratch(0);
+        let mut scratch = vec![TensorType::f32([n, 2])];
+        let mut dispatches = vec![dispatch(COUNT_CORRECT, [n, c]).writes(each)];
+        dispatches.extend(sum_stages([1, n, 2], each, Operand::Output, &mut scratch));
+        vec![Kernel { name: COUNT_CORRECT.name, dispatches, scratch }]
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        Traits { reduction: extents(io)[0], ..Traits::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_label_for_each_row() {
+        let mut graph = Graph::new();
+        let logits = graph.input("logits", TensorType::f32([5, 3])).unwrap();
+        let labels = graph.input("labels", TensorType::u32([5])).unwrap();
+        let loss = graph.softmax_cross_entropy(logits, labels).unwrap();
+        let right = graph.count_correct(logits, labels).unwrap();
+        assert_eq!((&**graph.shape(loss), &**graph.shape(right)), (&[][..], &[2][..]));
+        let four = graph.input("labels", TensorType::u32([4])).unwrap();
+        let error = graph.softmax_cross_entropy(logits, four).unwrap_err().to_string();
+        assert!(error.contains("labels must be u32[5]") && error.contains("are u32[4]"), "{error}");
+        let error = graph.count_correct(labels, labels).unwrap_err().to_string();
+        assert!(error.contains("logits [N, C] must be a matrix, is [5]"), "{error}");
+    }
+
+    #[test]
+    fn ignored_rows_count_for_nothing() {
+        let (shape, rows, scalar) = ([3, 2].into(), [3].into(), [].into());
+        let logits = [1e4, -1e4, 0.5, 0.5, 7.0, 9.0];
+        let eval = |op: &dyn Op, labels: [f64; 3], length| {
+            let inputs = [View::new(&shape, &logits), View::new(&rows, &labels), View::new(&scalar, &[1.0])];
+            let mut out = vec![0.0; length];
+            op.eval(&inputs, &mut out);
+            out
+        };
+        let ignore = f64::from(IGNORE);
+        assert_eq!(eval(&SoftmaxCrossEntropy, [1.0, 0.0, ignore], 1), [(2e4 + 2f64.ln()) / 2.0]);
+        assert_eq!(eval(&SoftmaxCrossEntropy, [ignore; 3], 1), [0.0]);
+        assert!(eval(&SoftmaxCrossEntropy, [2.0, 0.0, ignore], 1)[0].is_nan());
+        let grad = eval(&SoftmaxCrossEntropyGrad, [1.0, 0.0, ignore], 6);
+        assert_eq!(grad, [0.5, -0.5, -0.25, 0.25, 0.0, 0.0]);
+        assert_eq!(eval(&CountCorrect, [1.0, 0.0, ignore], 2), [1.0, 2.0]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Max pooling.
+//!
+//! **What**: `y[n,c,p,q] = max over r,s of x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`; padding
+//! never wins, a NaN always does · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says ·
+//! **Gradient**: `dy` goes to the first maximum of its window in row-major order, or to its first NaN · **Errors**: the
+//! window does not fit; some window lies wholly in padding and has no maximum · **Cost**: R·S loads per output.
+
+use rayon::prelude::*;
+
+use super::pool::Pool;
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::{TensorType, Window};
+use crate::tensor::View;
+
+const MAX_POOL2D: Shader = shader!("max_pool2d");
+const MAX_POOL2D_GRAD: Shader = shader!("max_pool2d_grad");
+const MAX_POOL2D_GRAD_FIRST: Shader = shader!("max_pool2d_grad_first");
+const MAX_POOL2D_GRAD_DISJOINT: Shader = shader!("max_pool2d_grad_disjoint");
+
+impl Graph {
+    /// The maximum of each window of `x` `[N, C, H, W]`. NaN propagates; of equal maxima the first gets the gradient.
+    ///
+    /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit; a window lies wholly in padding.
+    pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
+        self.append(MaxPool2d(window), &[x])
+    }
+}
+
+/// The window over `x`, if each of its positions has a maximum.
+fn pool(window: Window, x: &TensorType) -> Result<Pool, String> {
+    let pool = Pool::new(window, x)?;
+    for (axis, name) in ["row", "column"].into_iter().enumerate() {
+        if let Some(out) = pool.empty(axis) {
+            let (begin, end) = (pool.placed.begin[axis], pool.placed.end[axis]);
+            return Err(format!(
+                "output {name} {out} has no maximum: its window of {} {name}s (stride {}, dilation {}) has no tap on the \
+                 input of {} {name}s, only on padding {begin} + {end}; use less padding or dilation, or a larger window",
+                window.size[axis], window.stride[axis], window.dilation[axis], pool.input[axis],
+            ));
+        }
+    }
+    Ok(pool)
+}
+
+/// Position in a plane of the first maximum of a window; the first NaN is one.
+fn first_maximum(plane: &[f64], width: usize, rows: &[usize], columns: &[usize]) -> usize {
+    let mut position = rows[0] * width + columns[0];
+    let mut best = plane[position];
+    for h in rows {
+        for w in columns {
+            let here = h * width + w;
+            let v = plane[here];
+            // Selects, not branches: which tap wins is anyone's guess.
+            let wins = (v > best) | (v.is_nan() & !best.is_nan());
+            position = if wins { here } else { position };
+            best = if wins { v } else { best };
+        }
+    }
+    position
+}
+
+#[derive(Debug)]
+struct MaxPool2d(Window);
+
+impl Op for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        match inputs {
+            [x] => Ok(pool(self.0, x)?.output(x)),
+            _ => Err(format!("takes one tensor, found {inputs:?}")),
+        }
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f64().par_chunks(pool.input_plane());
+        out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(y, x)| {
+            for (y, (rows, columns)) in y.iter_mut().zip(taps.windows()) {
+                *y = x[first_maximum(x, pool.input[1], rows, columns)];
+            }
+        });
+    }
+
+    fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
+        let x = graph.node(node).inputs()[0];
+        Ok(vec![Some(graph.append(MaxPool2dGrad(self.0), &[x, dy])?)])
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let pool = Pool::placed(self.0, &io.inputs[0].shape);
+        let dispatch = pool
+            .dispatch(MAX_POOL2D)
+            .constant("PADDED", pool.padded())
+            .reads_inputs(1)
+            .writes(Operand::Output)
+            .invocations(io.output.shape.elements(), 64);
+        vec![Kernel::single(dispatch)]
+    }
+}
+
+/// Inputs: `x`, then `dy`.
+#[derive(Debug)]
+struct MaxPool2dGrad(Window);
+
+impl MaxPool2dGrad {
+    /// Two dispatches: each window finds its first maximum, then each input element asks the windows that cover it.
+    fn gather(pool: &Pool, io: &Io<'_>) -> Kernel {
+        let first = TensorType::u32(io.inputs[1].shape.clone());
+        let find = pool
+            .dispatch(MAX_POOL2D_GRAD_FIRST)
+            .constant("PADDED", pool.padded())
+            .reads([Operand::Input(0)])
+            .writes(Operand::Scratch(0))
+            .invocations(first.shape.elements(), 64);
+        let gather = pool
+            .dispatch_gather(MAX_POOL2D_GRAD, io.output.shape[0] * io.output.shape[1])
+            .reads([Operand::Scratch(0), Operand::Input(1)])
+            .writes(Operand::Output);
+        Kernel { name: MAX_POOL2D_GRAD.name, dispatches: vec![find, gather], scratch: vec![first] }
+    }
+
+    /// One dispatch, where windows do not overlap: each writes the elements that are its own.
+    fn disjoint(pool: &Pool, io: &Io<'_>) -> Option<Kernel> {
+        let dispatch = pool.dispatch_disjoint(MAX_POOL2D_GRAD_DISJOINT, io.output.shape[0] * io.output.shape[1])?;
+        Some(Kernel::single(dispatch.reads_inputs(2).writes(Operand::Output)))
+    }
+}
+
+impl Op for MaxPool2dGrad {
+    fn name(&self) -> &'static str {
+        "max_pool2d_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, dy] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
+        let y = pool(self.0, x)?.output(x);
+        if **dy == y { Ok((*x).clone()) } else { Err(format!("dy must be {y}, is {dy} (x {x})")) }
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f64().par_chunks(pool.input_plane());
+        let planes = planes.zip(inputs[1].f64().par_chunks(pool.output_plane()));
+        out.par_chunks_mut(pool.input_plane()).zip(planes).for_each(|(dx, (x, dy))| {
+            for (dy, (rows, columns)) in dy.iter().zip(taps.windows()) {
+                dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
+            }
+        });
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let pool = Pool::placed(self.0, &io.inputs[0].shape);
+        Self::disjoint(&pool, io).into_iter().chain([Self::gather(&pool, io)]).collect()
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        Traits { reduction: Pool::placed(self.0, &io.output.shape).overlap(), ..Traits::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Padding;
+
+    fn infer(window: Window, x: impl Into<crate::Shape>) -> Result<TensorType, String> {
+        MaxPool2d(window).infer(&[&TensorType::f32(x)])
+    }
+
+    #[test]
+    fn windows_set_the_output() {
+        let halved = infer(Window::new(2).stride(2), [64, 6, 28, 28]).unwrap();
+        assert_eq!(halved, TensorType::f32([64, 6, 14, 14]));
+        let uneven = Window::new([2, 3]).stride([3, 2]).dilation([1, 2]).padding(Padding::Same);
+        assert_eq!(infer(uneven, [1, 2, 7, 9]).unwrap(), TensorType::f32([1, 2, 3, 5]));
+    }
+
+    #[test]
+    fn a_window_of_nothing_but_padding_is_refused() {
+        let deep = Padding::Explicit { top: 0, bottom: 0, left: 0, right: 4 };
+        assert!(infer(Window::new(2).padding(Padding::all(1)), [1, 1, 3, 3]).is_ok());
+        let error = infer(Window::new(3).padding(deep), [1, 1, 5, 5]).unwrap_err();
+        assert!(error.contains("column 5") && error.contains("0 + 4"), "{error}");
+        // Dilated taps may step over an input that the window spans.
+        let error = infer(Window::new(2).dilation(3).padding(3), [1, 1, 1, 1]).unwrap_err();
+        assert!(error.contains("row 1") && error.contains("dilation 3"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        assert!(infer(Window::new(2), [4, 4]).unwrap_err().contains("[N, C, H, W]"));
+        assert!(infer(Window::new(2).padding(1 << 40), [1, 1, 4, 4]).unwrap_err().contains("31 bits"));
+        let bytes = TensorType::u8([1, 1, 4, 4]);
+        assert!(MaxPool2d(Window::new(2)).infer(&[&bytes]).unwrap_err().contains("f32"));
+    }
+
+    #[test]
+    fn the_gradient_wants_the_pooled_shape() {
+        let x = TensorType::f32([2, 3, 9, 9]);
+        let grad = MaxPool2dGrad(Window::new(3).stride(2));
+        assert_eq!(grad.infer(&[&x, &TensorType::f32([2, 3, 4, 4])]).unwrap(), x);
+        assert!(grad.infer(&[&x, &TensorType::f32([2, 3, 5, 4])]).unwrap_err().contains("[2, 3, 4, 4]"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What max and average pooling share: a window placed over the planes of `[N, C, H, W]`.
+
+use crate::kernel::{Dispatch, Shader};
+use crate::shape::{DType, Placed, Shape, TensorType, Window};
+
+/// A window placed over planes of known size.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pool {
+    pub window: Window,
+    pub placed: Placed,
+    /// Rows and columns of the input.
+    pub input: [usize; 2],
+}
+
+impl Pool {
+    /// Places `window` over the last two axes of `x`.
+    ///
+    /// A stride or dilation that makes no difference is replaced by the one that suits kernels best: a lone window
+    /// along an axis strides over all of it, a lone tap has dilation 1.
+    pub fn new(mut window: Window, x: &TensorType) -> Result<Self, String> {
+        if x.dtype != DType::F32 {
+            return Err(format!("x must be f32, is {x}"));
+        }
+        let [_, _, height, width] = x.shape.nchw("x")?;
+        let input = [height, width];
+        let placed = window.place(input)?;
+        for axis in 0..2 {
+            let padded = input[axis] + placed.begin[axis] + placed.end[axis];
+            if padded > i32::MAX as usize {
+                let name = ["rows", "columns"][axis];
+                return Err(format!("{padded} {name} with padding (x {x}) are more than 31 bits count; pad less"));
+            }
+            if placed.out[axis] == 1 {
+                window.stride[axis] = padded;
+            }
+            if window.size[axis] == 1 {
+                window.dilation[axis] = 1;
+            }
+        }
+        Ok(Self { window, placed, input })
+    }
+
+    /// As [`Pool::new`], over the shape of an `x` that the shape rule has let through.
+    pub fn placed(window: Window, x: &Shape) -> Self {
+        Self::new(window, &TensorType::f32(x.clone())).expect("infer has checked")
+    }
+
+    /// The type of the pooled `x`.
+    pub fn output(&self, x: &TensorType) -> TensorType {
+        TensorType::f32([x.shape[0], x.shape[1], self.placed.out[0], self.placed.out[1]])
+    }
+
+    /// Elements of one input plane.
+    pub fn input_plane(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    /// Elements of one output plane.
+    pub fn output_plane(&self) -> usize {
+        self.placed.out[0] * self.placed.out[1]
+    }
+
+    /// Whether a window may reach into padding.
+    pub fn padded(&self) -> bool {
+        self.placed.begin != [0, 0] || self.placed.end != [0, 0]
+    }
+
+    /// The most windows that have a tap on one element.
+    pub fn overlap(&self) -> usize {
+        (0..2).map(|axis| self.span(axis).div_ceil(self.window.stride[axis]).min(self.window.size[axis])).product()
+    }
+
+    /// How many input positions a window reaches over along an axis.
+    fn span(&self, axis: usize) -> usize {
+        (self.window.size[axis] - 1) * self.window.dilation[axis] + 1
+    }
+
+    /// The input positions under each window, padding left out.
+    pub fn taps(&self) -> Taps {
+        let Self { window, placed, input } = self;
+        let [rows, columns] = [0, 1].map(|axis| {
+            let taps = |out| window.taps(placed, axis, out, input[axis]).map(|(_, at)| at).collect();
+            (0..placed.out[axis]).map(taps).collect()
+        });
+        Taps { rows, columns }
+    }
+
+    /// The first output position along `axis`, if any, whose window has no tap inside the input.
+    pub fn empty(&self, axis: usize) -> Option<usize> {
+        let (size, stride, dilation) = (self.window.size[axis], self.window.stride[axis], self.window.dilation[axis]);
+        let (begin, end) = (self.placed.begin[axis], self.placed.begin[axis] + self.input[axis]);
+        (0..self.placed.out[axis]).find(|out| {
+            let start = out * stride;
+            let tap = begin.saturating_sub(start).div_ceil(dilation);
+            tap >= size || start + tap * dilation >= end
+        })
+    }
+
+    /// A dispatch of a pooling shader with the constants that all of them have.
+    pub fn dispatch(&self, shader: Shader) -> Dispatch {
+        let Self { window, placed, input } = self;
+        Dispatch::new(shader).constants([
+            ("H", input[0]),
+            ("W", input[1]),
+            ("P", placed.out[0]),
+            ("Q", placed.out[1]),
+            ("R", window.size[0]),
+            ("S", window.size[1]),
+            ("STRIDE_H", window.stride[0]),
+            ("STRIDE_W", window.stride[1]),
+            ("DILATION_H", window.dilation[0]),
+            ("DILATION_W", window.dilation[1]),
+            ("PAD_TOP", placed.begin[0]),
+            ("PAD_LEFT", placed.begin[1]),
+        ])
+    }
+
+    /// A dispatch that gives an invocation to each cell of `cell` rows and columns; they divide the stride.
+    fn dispatch_cells(&self, shader: Shader, planes: usize, cell: [usize; 2]) -> Dispatch {
+        let (stride, begin) = (self.window.stride, self.placed.begin);
+        let [down, across] = [0, 1].map(|axis| (self.input[axis] + begin[axis]).div_ceil(cell[axis]));
+        let ragged = (0..2).any(|axis| begin[axis] > 0 || !self.input[axis].is_multiple_of(stride[axis]));
+        self.dispatch(shader)
+            .constants([("CELLS_H", down), ("CELLS_W", across), ("RAGGED", usize::from(ragged))])
+            .invocations(planes * down * across, 64)
+    }
+
+    /// A gradient in which each invocation collects what the windows over a few elements give. Up to 4 x 4 of them
+    /// share the index arithmetic; more would leave a GPU too few invocations.
+    pub fn dispatch_gather(&self, shader: Shader, planes: usize) -> Dispatch {
+        let cell =
+            self.window.stride.map(|stride| (1..=4).rfind(|&cell| stride.is_multiple_of(cell)).expect("1 divides all"));
+        self.dispatch_cells(shader, planes, cell).constants([("CELL_H", cell[0]), ("CELL_W", cell[1])])
+    }
+
+    /// A gradient in which each invocation spreads what the one window over its elements gives, if none overlap.
+    pub fn dispatch_disjoint(&self, shader: Shader, planes: usize) -> Option<Dispatch> {
+        let disjoint = (0..2).all(|axis| self.span(axis) <= self.window.stride[axis]);
+        disjoint.then(|| self.dispatch_cells(shader, planes, self.window.stride))
+    }
+}
+
+/// Input positions under the windows along each axis, by output position.
+pub(super) struct Taps {
+    rows: Vec<Vec<usize>>,
+    columns: Vec<Vec<usize>>,
+}
+
+impl Taps {
+    /// Rows and columns under each window, in row-major order of the output.
+    pub fn windows(&self) -> impl Iterator<Item = (&[usize], &[usize])> {
+        let columns = || self.columns.iter().map(Vec::as_slice);
+        self.rows.iter().flat_map(move |rows| columns().map(move |columns| (rows.as_slice(), columns)))
+    }
+}

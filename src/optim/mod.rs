@@ -1,0 +1,117 @@
+//! Optimizers: each one operation over the flat parameter and gradient buffers, so that an update is one dispatch
+//! whatever the number of layers.
+
+mod rmsprop;
+mod sgd;
+
+use std::fmt::Debug;
+
+pub use rmsprop::RmsProp;
+pub use sgd::Sgd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{Graph, NodeId};
+use crate::shape::{DType, TensorType};
+use crate::{Error, Result};
+
+/// A rule that turns gradients into new parameters.
+pub trait Optimizer: Debug + Send + Sync {
+    /// The name of the rule, as `--optimizer` takes it.
+    fn name(&self) -> &'static str;
+
+    /// The rate of the first step, before any schedule.
+    fn learning_rate(&self) -> f32;
+
+    /// Names of the values it keeps for each parameter from step to step.
+    fn states(&self) -> &'static [&'static str];
+
+    /// Refuses settings outside their range.
+    fn check(&self) -> Result<()>;
+
+    /// Appends the update. `states` are variables of the parameters' shape, `rates` holds the learning rate of each
+    /// step, `step` the number of this one.
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId>;
+}
+
+/// Any optimizer of this crate, with its settings: what a configuration file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum AnyOptimizer {
+    /// See [`Sgd`].
+    Sgd(Sgd),
+    /// See [`RmsProp`].
+    RmsProp(RmsProp),
+}
+
+impl AnyOptimizer {
+    /// The optimizer itself.
+    pub fn boxed(self) -> Box<dyn Optimizer> {
+        match self {
+            AnyOptimizer::Sgd(sgd) => Box::new(sgd),
+            AnyOptimizer::RmsProp(rmsprop) => Box::new(rmsprop),
+        }
+    }
+}
+
+/// The operands of an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Flat<'a> {
+    /// All parameters, a variable `f32[T]`.
+    pub parameters: NodeId,
+    /// Their gradients, `f32[T]`.
+    pub gradients: NodeId,
+    /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
+    pub states: &'a [NodeId],
+    /// The learning rate of each step, `f32[L]`.
+    pub rates: NodeId,
+    /// The number of this step, `u32[1]`.
+    pub step: NodeId,
+}
+
+impl Flat<'_> {
+    /// In the order that [`updated`] checks.
+    fn inputs(&self) -> Vec<NodeId> {
+        let mut inputs = vec![self.parameters, self.gradients, self.rates, self.step];
+        inputs.extend(self.states);
+        inputs
+    }
+}
+
+/// The shape rule of an update with so many states: inputs parameters, gradients, rates, step, states; the output is
+/// the new parameters and states, end to end.
+fn updated(inputs: &[&TensorType], states: usize) -> Result<TensorType, String> {
+    let [parameters, gradients, rates, step, kept @ ..] = inputs else {
+        return Err(format!("takes parameters, gradients, rates, step and {states} states, found {inputs:?}"));
+    };
+    let flat = parameters.dtype == DType::F32 && parameters.shape.len() == 1;
+    if !flat || gradients != parameters || kept.len() != states || kept.iter().any(|k| k != parameters) {
+        return Err(format!(
+            "parameters, gradients and {states} states must be flat f32 of one length, found {inputs:?}"
+        ));
+    }
+    if rates.dtype != DType::F32 || rates.shape.len() != 1 || **step != TensorType::u32([1]) {
+        return Err(format!("rates must be f32[L] and step u32[1], are {rates} and {step}"));
+    }
+    Ok(TensorType::f32([parameters.shape[0] * (1 + states)]))
+}
+
+/// The rate of a step: the last one goes on past the end.
+fn rate(rates: &[f64], step: f64) -> f64 {
+    rates[(step as usize).min(rates.len() - 1)]
+}
+
+fn in_range(option: &str, value: f32, range: std::ops::Range<f32>) -> Result<()> {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => Err(Error::option(option, format!("at least {} and below {}", range.start, range.end), value)),
+    }
+}
+
+/// A learning rate is finite and above 0.
+fn check_rate(value: f32) -> Result<()> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => Err(Error::option("learning rate", "a finite number above 0", value)),
+    }
+}

@@ -1,0 +1,129 @@
+//! RMSprop: each parameter's step is divided by the root of a running mean of its squared gradients.
+//!
+//! **What**: `d = g + decay·p`, `s ← α·s + (1 − α)·d²`, `v ← momentum·v + d / (√s + ε)`, `p ← p − rate·v` ·
+//! **Source**: Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form (ε outside the root).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer, check_rate, in_range, rate, updated};
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::TensorType;
+use crate::tensor::View;
+
+const RMSPROP: Shader = shader!("rmsprop");
+
+/// RMSprop with momentum and weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RmsProp {
+    learning_rate: f32,
+    alpha: f32,
+    epsilon: f32,
+    momentum: f32,
+    weight_decay: f32,
+}
+
+impl RmsProp {
+    /// α 0.9 and ε 1e-7, as Keras; PyTorch's own defaults are 0.99 and 1e-8.
+    pub fn new(learning_rate: f32) -> Self {
+        Self { learning_rate, alpha: 0.9, epsilon: 1e-7, momentum: 0.0, weight_decay: 0.0 }
+    }
+
+    /// Share of the running mean that stays, `[0, 1)`.
+    pub fn alpha(mut self, alpha: f32) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    /// Added to the root, above 0.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Share of the last step's velocity that goes on, `[0, 1)`.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Adds so much of each parameter to its gradient.
+    pub fn weight_decay(mut self, decay: f32) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+}
+
+impl Optimizer for RmsProp {
+    fn name(&self) -> &'static str {
+        "rmsprop"
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        &["square_mean", "velocity"]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_rate(self.learning_rate)?;
+        in_range("alpha", self.alpha, 0.0..1.0)?;
+        in_range("epsilon", self.epsilon, f32::MIN_POSITIVE..f32::MAX)?;
+        in_range("momentum", self.momentum, 0.0..1.0)?;
+        in_range("weight decay", self.weight_decay, 0.0..f32::MAX)
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        graph.append(RmsPropUpdate(*self), &values.inputs())
+    }
+}
+
+#[derive(Debug)]
+struct RmsPropUpdate(RmsProp);
+
+impl Op for RmsPropUpdate {
+    fn name(&self) -> &'static str {
+        "rmsprop"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        updated(inputs, 2)
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let [p, g, rates, step, s, v] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
+        let RmsProp { alpha, epsilon, momentum, weight_decay, .. } = self.0;
+        let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
+        let rate = rate(rates, step[0]);
+        let (new_p, rest) = out.split_at_mut(p.len());
+        let (new_s, new_v) = rest.split_at_mut(p.len());
+        for i in 0..p.len() {
+            let d = g[i] + decay * p[i];
+            new_s[i] = alpha * s[i] + (1.0 - alpha) * d * d;
+            new_v[i] = momentum * v[i] + d / (new_s[i].sqrt() + epsilon);
+            new_p[i] = p[i] - rate * new_v[i];
+        }
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let dispatch = Dispatch::new(RMSPROP)
+            .constant("ALPHA", self.0.alpha)
+            .constant("EPSILON", self.0.epsilon)
+            .constant("MOMENTUM", self.0.momentum)
+            .constant("WEIGHT_DECAY", self.0.weight_decay)
+            .writes(Operand::Input(0))
+            .reads([1, 2, 3].map(Operand::Input))
+            .writes(Operand::Input(4))
+            .writes(Operand::Input(5))
+            .invocations(io.inputs[0].shape.elements(), 64);
+        vec![Kernel::single(dispatch)]
+    }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { updates: &[0, 4, 5], ..Traits::default() }
+    }
+}

@@ -1,0 +1,120 @@
+//! Stochastic gradient descent.
+//!
+//! **What**: `d = g + decay·p`, `v ← momentum·v + d`, `p ← p − rate·v`, or with Nesterov `p ← p − rate·(d + momentum·v)` ·
+//! **Source**: Sutskever et al. 2013, in PyTorch's form (the rate outside the velocity).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer, check_rate, in_range, rate, updated};
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::TensorType;
+use crate::tensor::View;
+
+const SGD: Shader = shader!("sgd");
+
+/// Stochastic gradient descent with momentum, Nesterov's variant, and weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sgd {
+    learning_rate: f32,
+    momentum: f32,
+    nesterov: bool,
+    weight_decay: f32,
+}
+
+impl Sgd {
+    /// Plain gradient descent.
+    pub fn new(learning_rate: f32) -> Self {
+        Self { learning_rate, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+
+    /// Share of the last step's velocity that goes on, `[0, 1)`.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Looks ahead along the velocity.
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.nesterov = nesterov;
+        self
+    }
+
+    /// Adds so much of each parameter to its gradient.
+    pub fn weight_decay(mut self, decay: f32) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+}
+
+impl Optimizer for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        &["velocity"]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_rate(self.learning_rate)?;
+        in_range("momentum", self.momentum, 0.0..1.0)?;
+        in_range("weight decay", self.weight_decay, 0.0..f32::MAX)?;
+        match self.nesterov && self.momentum == 0.0 {
+            true => Err(crate::Error::option("momentum", "more than 0 with Nesterov", self.momentum)),
+            false => Ok(()),
+        }
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        graph.append(SgdUpdate(*self), &values.inputs())
+    }
+}
+
+#[derive(Debug)]
+struct SgdUpdate(Sgd);
+
+impl Op for SgdUpdate {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        updated(inputs, 1)
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let [p, g, rates, step, v] = [0, 1, 2, 3, 4].map(|i| inputs[i].f64());
+        let [momentum, decay] = [self.0.momentum, self.0.weight_decay].map(f64::from);
+        let rate = rate(rates, step[0]);
+        let (new_p, new_v) = out.split_at_mut(p.len());
+        for i in 0..p.len() {
+            let d = g[i] + decay * p[i];
+            new_v[i] = momentum * v[i] + d;
+            let direction = if self.0.nesterov { d + momentum * new_v[i] } else { new_v[i] };
+            new_p[i] = p[i] - rate * direction;
+        }
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let dispatch = Dispatch::new(SGD)
+            .constant("MOMENTUM", self.0.momentum)
+            .constant("WEIGHT_DECAY", self.0.weight_decay)
+            .constant("NESTEROV", self.0.nesterov)
+            .writes(Operand::Input(0))
+            .reads([1, 2, 3].map(Operand::Input))
+            .writes(Operand::Input(4))
+            .invocations(io.inputs[0].shape.elements(), 64);
+        vec![Kernel::single(dispatch)]
+    }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { updates: &[0, 4], ..Traits::default() }
+    }
+}

@@ -1,0 +1,362 @@
+//! Shapes, broadcasting, and the one rule for windows that convolution and pooling share.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+/// The extent of each axis, slowest first. A scalar has no axes.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The number of elements: the product of the axes, 1 for a scalar.
+    pub fn elements(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Row-major strides in elements.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![1; self.0.len()];
+        for axis in (1..self.0.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.0[axis];
+        }
+        strides
+    }
+
+    /// The shape two operands broadcast to: axes are matched from the last, and 1 stretches.
+    pub fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
+        let rank = a.len().max(b.len());
+        let axis = |s: &Shape, i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
+        (0..rank)
+            .map(|i| match (axis(a, i), axis(b, i)) {
+                (m, n) if m == n => Ok(m),
+                (1, n) => Ok(n),
+                (m, 1) => Ok(m),
+                (m, n) => Err(format!("{a} and {b} do not broadcast: axis {i} is {m} in one and {n} in the other")),
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Shape)
+    }
+
+    /// Strides that walk `self` as if it had the shape `to` (0 along stretched axes).
+    pub fn broadcast_strides(&self, to: &Shape) -> Vec<usize> {
+        let lead = to.len() - self.len();
+        let own = self.strides();
+        (0..to.len())
+            .map(|i| match i.checked_sub(lead) {
+                Some(j) if self[j] == to[i] => own[j],
+                _ => 0,
+            })
+            .collect()
+    }
+
+    /// `[N, C, H, W]`, or the reason why not.
+    pub fn nchw(&self, operand: &str) -> Result<[usize; 4], String> {
+        <[usize; 4]>::try_from(self.0.as_slice()).map_err(|_| format!("{operand} must be [N, C, H, W], is {self}"))
+    }
+
+    /// `[rows, columns]`, or the reason why not.
+    pub fn matrix(&self, operand: &str) -> Result<[usize; 2], String> {
+        <[usize; 2]>::try_from(self.0.as_slice()).map_err(|_| format!("{operand} must be a matrix, is {self}"))
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(axes: Vec<usize>) -> Self {
+        Shape(axes)
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(axes: &[usize]) -> Self {
+        Shape(axes.to_vec())
+    }
+}
+
+impl<const R: usize> From<[usize; R]> for Shape {
+    fn from(axes: [usize; R]) -> Self {
+        Shape(axes.to_vec())
+    }
+}
+
+/// What an element is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum DType {
+    /// 32-bit float: every value that takes part in arithmetic.
+    F32,
+    /// 32-bit unsigned integer: labels, indices, counters.
+    U32,
+    /// Byte: a resident data set, four to a 32-bit word on the GPU.
+    U8,
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::F32 => "f32",
+            DType::U32 => "u32",
+            DType::U8 => "u8",
+        })
+    }
+}
+
+/// Shape and element type of a value.
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+pub struct TensorType {
+    /// Element type.
+    pub dtype: DType,
+    /// Extent of each axis.
+    pub shape: Shape,
+}
+
+impl TensorType {
+    /// An f32 tensor.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self { dtype: DType::F32, shape: shape.into() }
+    }
+
+    /// A u32 tensor.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self { dtype: DType::U32, shape: shape.into() }
+    }
+
+    /// A byte tensor.
+    pub fn u8(shape: impl Into<Shape>) -> Self {
+        Self { dtype: DType::U8, shape: shape.into() }
+    }
+
+    /// Size on the GPU, in bytes: whole 32-bit words.
+    pub fn bytes(&self) -> u64 {
+        let elements = self.shape.elements() as u64;
+        match self.dtype {
+            DType::U8 => elements.div_ceil(4) * 4,
+            DType::F32 | DType::U32 => elements * 4,
+        }
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.dtype, self.shape)
+    }
+}
+
+/// How many rows and columns are added around an image before a window slides over it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Padding {
+    /// None: the output shrinks by the border effect.
+    #[default]
+    Valid,
+    /// As many as make the output `ceil(in / stride)`; an odd one goes to the end (ONNX `SAME_UPPER`).
+    Same,
+    /// As [`Padding::Same`], an odd one at the beginning (ONNX `SAME_LOWER`).
+    SameLower,
+    /// So many on each side.
+    Explicit {
+        /// Rows above.
+        top: usize,
+        /// Rows below.
+        bottom: usize,
+        /// Columns before.
+        left: usize,
+        /// Columns after.
+        right: usize,
+    },
+}
+
+impl Padding {
+    /// The same amount on all four sides.
+    pub const fn all(n: usize) -> Self {
+        Padding::Explicit { top: n, bottom: n, left: n, right: n }
+    }
+}
+
+impl From<usize> for Padding {
+    fn from(n: usize) -> Self {
+        Padding::all(n)
+    }
+}
+
+/// One value for both axes, or `[vertical, horizontal]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Pair(pub [usize; 2]);
+
+impl From<usize> for Pair {
+    fn from(n: usize) -> Self {
+        Pair([n, n])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Pair(pair)
+    }
+}
+
+/// A window that slides over the last two axes: `[vertical, horizontal]` throughout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// Rows and columns of the window.
+    pub size: [usize; 2],
+    /// Step between neighbouring windows.
+    pub stride: [usize; 2],
+    /// What is added around the input.
+    pub padding: Padding,
+    /// Distance between neighbouring taps of one window.
+    pub dilation: [usize; 2],
+}
+
+/// A [`Window`] placed over an input of known size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Placed {
+    /// Rows added above, columns added before.
+    pub begin: [usize; 2],
+    /// Rows added below, columns added after.
+    pub end: [usize; 2],
+    /// Rows and columns of the output.
+    pub out: [usize; 2],
+}
+
+impl Window {
+    /// A window with stride 1, no padding, no dilation.
+    pub fn new(size: impl Into<Pair>) -> Self {
+        Self { size: size.into().0, stride: [1, 1], padding: Padding::Valid, dilation: [1, 1] }
+    }
+
+    /// Sets the stride.
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.stride = stride.into().0;
+        self
+    }
+
+    /// Sets the padding.
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    /// Sets the dilation.
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
+        self.dilation = dilation.into().0;
+        self
+    }
+
+    /// Output size and padding over an input of `[rows, columns]`.
+    ///
+    /// Per axis, with the effective window `e = dilation·(size − 1) + 1`:
+    /// `out = floor((in + begin + end − e) / stride) + 1`.
+    ///
+    /// Errors: a size, stride or dilation of 0; a window larger than its padded input.
+    pub fn place(&self, input: [usize; 2]) -> Result<Placed, String> {
+        let mut placed = Placed { begin: [0; 2], end: [0; 2], out: [0; 2] };
+        for axis in 0..2 {
+            let (size, stride, dilation) = (self.size[axis], self.stride[axis], self.dilation[axis]);
+            for (what, value) in [("window", size), ("stride", stride), ("dilation", dilation)] {
+                if value == 0 {
+                    return Err(format!("{what} must be at least 1 on each axis, is {}", self.pair(what)));
+                }
+            }
+            let name = ["rows", "columns"][axis];
+            let too_large = || format!("window of {size} {name} with dilation {dilation} is too large");
+            let effective = (size - 1).checked_mul(dilation).and_then(|e| e.checked_add(1)).ok_or_else(too_large)?;
+            let (begin, end) = match self.padding {
+                Padding::Valid => (0, 0),
+                Padding::Explicit { top, bottom, left, right } => [(top, bottom), (left, right)][axis],
+                Padding::Same | Padding::SameLower => {
+                    let out = input[axis].div_ceil(stride);
+                    let total = ((out.saturating_sub(1)) * stride + effective).saturating_sub(input[axis]);
+                    let (less, more) = (total / 2, total - total / 2);
+                    if self.padding == Padding::Same { (less, more) } else { (more, less) }
+                }
+            };
+            let padded = input[axis].checked_add(begin).and_then(|p| p.checked_add(end)).ok_or_else(too_large)?;
+            if effective > padded {
+                return Err(format!(
+                    "window of {size} {name}{} does not fit the input of {} {name} with padding {begin} + {end}; \
+                     use a window of at most {padded} or more padding",
+                    if dilation > 1 { format!(" (dilated to {effective})") } else { String::new() },
+                    input[axis],
+                ));
+            }
+            placed.begin[axis] = begin;
+            placed.end[axis] = end;
+            placed.out[axis] = (padded - effective) / stride + 1;
+        }
+        Ok(placed)
+    }
+
+    fn pair(&self, what: &str) -> String {
+        let [v, h] = match what {
+            "window" => self.size,
+            "stride" => self.stride,
+            _ => self.dilation,
+        };
+        format!("{v}x{h}")
+    }
+
+    /// The taps of one axis: `(window position, input position)` of output position `out`, padding left out.
+    pub fn taps(&self, placed: &Placed, axis: usize, out: usize, input: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (size, dilation) = (self.size[axis], self.dilation[axis]);
+        let (start, begin) = (out * self.stride[axis], placed.begin[axis]);
+        (0..size).filter_map(move |r| (start + r * dilation).checked_sub(begin).filter(|&h| h < input).map(|h| (r, h)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn border_effect_of_valid_padding() {
+        assert_eq!(Window::new(3).place([5, 5]).unwrap().out, [3, 3]);
+        assert_eq!(Window::new(3).place([28, 28]).unwrap().out, [26, 26]);
+    }
+
+    #[test]
+    fn same_keeps_the_size_and_puts_the_odd_row_last() {
+        let placed = Window::new(2).padding(Padding::Same).place([5, 6]).unwrap();
+        assert_eq!((placed.begin, placed.end, placed.out), ([0, 0], [1, 1], [5, 6]));
+        let placed = Window::new(2).padding(Padding::SameLower).place([5, 6]).unwrap();
+        assert_eq!((placed.begin, placed.end), ([1, 1], [0, 0]));
+        let placed = Window::new(3).stride(2).dilation(2).padding(Padding::Same).place([7, 8]).unwrap();
+        assert_eq!((placed.begin, placed.end, placed.out), ([2, 1], [2, 2], [4, 4]));
+    }
+
+    #[test]
+    fn a_window_larger_than_its_padded_input_says_what_would_fit() {
+        let error = Window::new(5).padding(1).place([2, 9]).unwrap_err();
+        assert!(error.contains("5 rows") && error.contains("1 + 1") && error.contains("at most 4"), "{error}");
+        let error = Window::new(3).stride([1, 0]).place([9, 9]).unwrap_err();
+        assert!(error.contains("stride") && error.contains("1x0"), "{error}");
+    }
+
+    #[test]
+    fn broadcasting_matches_axes_from_the_last() {
+        let (a, b) = (Shape::from([2, 1, 4]), Shape::from([3, 1]));
+        let c = Shape::broadcast(&a, &b).unwrap();
+        assert_eq!(c, Shape::from([2, 3, 4]));
+        assert_eq!(b.broadcast_strides(&c), [0, 1, 0]);
+        assert!(Shape::broadcast(&[2].into(), &[3].into()).unwrap_err().contains("[2] and [3]"));
+    }
+}

@@ -1,0 +1,161 @@
+//! Values on the host.
+
+use crate::shape::{DType, Shape, TensorType};
+use crate::{Error, Result};
+
+/// Floats with a shape: what goes into and comes out of a computation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    shape: Shape,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// A tensor over `data` in row-major order.
+    ///
+    /// Errors: `data` has another length than the shape.
+    pub fn new(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self> {
+        let shape = shape.into();
+        if shape.elements() != data.len() {
+            let expected = format!("{} values for shape {shape}", shape.elements());
+            return Err(Error::option("tensor data", expected, data.len()));
+        }
+        Ok(Self { shape, data })
+    }
+
+    /// A tensor whose element at row-major position `i` is `f(i)`.
+    pub fn from_fn(shape: impl Into<Shape>, f: impl FnMut(usize) -> f32) -> Self {
+        let shape = shape.into();
+        let data = (0..shape.elements()).map(f).collect();
+        Self { shape, data }
+    }
+
+    /// The extents.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The values in row-major order.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The values, without the shape.
+    pub fn into_data(self) -> Vec<f32> {
+        self.data
+    }
+}
+
+/// Host values on their way to a device, by element type.
+#[derive(Clone, Copy, Debug)]
+pub enum HostData<'a> {
+    /// Floats.
+    F32(&'a [f32]),
+    /// Unsigned integers.
+    U32(&'a [u32]),
+    /// Bytes.
+    U8(&'a [u8]),
+}
+
+impl HostData<'_> {
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            HostData::F32(_) => DType::F32,
+            HostData::U32(_) => DType::U32,
+            HostData::U8(_) => DType::U8,
+        }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        match self {
+            HostData::F32(v) => v.len(),
+            HostData::U32(v) => v.len(),
+            HostData::U8(v) => v.len(),
+        }
+    }
+
+    /// The memory as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            HostData::F32(v) => bytemuck::cast_slice(v),
+            HostData::U32(v) => bytemuck::cast_slice(v),
+            HostData::U8(v) => v,
+        }
+    }
+
+    /// Refuses data of another type or length than the value `what` it is meant for.
+    pub fn check(&self, what: &str, ty: &TensorType) -> Result<()> {
+        if self.dtype() != ty.dtype || self.elements() != ty.shape.elements() {
+            let found = format!("{} values of {}", self.elements(), self.dtype());
+            return Err(Error::option(format!("value for {what}"), ty.to_string(), found));
+        }
+        Ok(())
+    }
+}
+
+impl<'a> From<&'a [f32]> for HostData<'a> {
+    fn from(v: &'a [f32]) -> Self {
+        HostData::F32(v)
+    }
+}
+
+impl<'a> From<&'a [u32]> for HostData<'a> {
+    fn from(v: &'a [u32]) -> Self {
+        HostData::U32(v)
+    }
+}
+
+impl<'a> From<&'a [u8]> for HostData<'a> {
+    fn from(v: &'a [u8]) -> Self {
+        HostData::U8(v)
+    }
+}
+
+impl<'a> From<&'a Tensor> for HostData<'a> {
+    fn from(t: &'a Tensor) -> Self {
+        HostData::F32(t.data())
+    }
+}
+
+/// An operand of a reference evaluation. Integers are held as f64 too (exact to 2⁵³), bytes stay bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The operand's extents.
+    pub shape: &'a Shape,
+    /// Its elements.
+    pub data: ViewData<'a>,
+}
+
+/// The elements behind a [`View`].
+#[derive(Clone, Copy, Debug)]
+pub enum ViewData<'a> {
+    /// Numbers.
+    F64(&'a [f64]),
+    /// Bytes.
+    U8(&'a [u8]),
+}
+
+impl<'a> View<'a> {
+    /// A view of numbers.
+    pub fn new(shape: &'a Shape, data: &'a [f64]) -> Self {
+        Self { shape, data: ViewData::F64(data) }
+    }
+
+    /// The numbers. Panics on bytes: an operation's `infer` has checked the type.
+    pub fn f64(&self) -> &'a [f64] {
+        match self.data {
+            ViewData::F64(v) => v,
+            ViewData::U8(_) => panic!("an operand of numbers, found bytes"),
+        }
+    }
+
+    /// The bytes. Panics on numbers: an operation's `infer` has checked the type.
+    pub fn u8(&self) -> &'a [u8] {
+        match self.data {
+            ViewData::U8(v) => v,
+            ViewData::F64(_) => panic!("an operand of bytes, found numbers"),
+        }
+    }
+}

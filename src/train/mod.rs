@@ -1,0 +1,14 @@
+//! Training: the loop around a step that runs wholly on the device.
+
+mod evaluator;
+mod order;
+mod run;
+mod schedule;
+mod step;
+mod trainer;
+
+pub use evaluator::{Evaluation, Evaluator};
+pub use run::{Config, LogLine, RunFolder};
+pub use schedule::Schedule;
+pub use step::{EvaluationStep, TrainingStep};
+pub use trainer::{EpochReport, Event, Fit, Report, StepReport, Trainer};

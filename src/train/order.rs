@@ -1,0 +1,56 @@
+//! Which pictures a step sees: seeded shuffles, padded to whole batches.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::ops::IGNORE;
+
+/// The generator stream of the split; streams of epochs lie below, those of initial values above.
+const SPLIT_STREAM: u64 = u32::MAX as u64;
+
+fn shuffle(indices: &mut [u32], seed: u64, stream: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    indices.shuffle(&mut random);
+}
+
+/// The pictures of a set of `len` held out for validation, and the rest.
+pub(super) fn split(len: usize, validation: usize, seed: u64) -> (Vec<u32>, Vec<u32>) {
+    let mut held_out: Vec<u32> = (0..len as u32).collect();
+    shuffle(&mut held_out, seed, SPLIT_STREAM);
+    let rest = held_out.split_off(validation);
+    (held_out, rest)
+}
+
+/// The order of an epoch over `pictures`, counted from 0, in whole batches: the last is filled up with rows that count
+/// for nothing.
+pub(super) fn epoch(pictures: &[u32], batch: usize, seed: u64, epoch: u32) -> Vec<u32> {
+    let mut order = pictures.to_vec();
+    shuffle(&mut order, seed, u64::from(epoch));
+    whole_batches(order, batch)
+}
+
+/// `order` filled up to whole batches with rows that count for nothing.
+pub(super) fn whole_batches(mut order: Vec<u32>, batch: usize) -> Vec<u32> {
+    order.resize(order.len().next_multiple_of(batch), IGNORE);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_holds_every_picture_once_in_whole_batches() {
+        let (validation, pictures) = split(100, 30, 7);
+        assert_eq!((validation.len(), pictures.len()), (30, 70));
+        let order = epoch(&pictures, 32, 7, 0);
+        assert_eq!(order.len(), 96);
+        let mut seen: Vec<u32> = order.iter().copied().filter(|&i| i != IGNORE).chain(validation).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        assert_ne!(order, epoch(&pictures, 32, 7, 1));
+        assert_eq!(order, epoch(&pictures, 32, 7, 0));
+    }
+}

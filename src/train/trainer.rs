@@ -1,0 +1,395 @@
+//! The training loop: submits many steps at a time, reads their history back while the device goes on.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::evaluator::{Evaluation, Evaluator};
+use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::{Schedule, order};
+use crate::data::Dataset;
+use crate::device::{Device, Session};
+use crate::nn::{Layout, Model};
+use crate::optim::Optimizer;
+use crate::{Error, Result};
+
+/// The device time of one submission: long enough to hide its cost, short enough for a smooth progress bar and far
+/// below the two seconds after which desktops reset a GPU.
+const SUBMISSION: Duration = Duration::from_millis(50);
+
+/// Submissions under way at once: one runs while the next waits.
+const IN_FLIGHT: usize = 2;
+
+/// A network being trained: its parameters, its optimizer, where and how.
+///
+/// ```no_run
+/// use lenslet::{Gpu, Padding::Same, Trainer, data::Mnist, nn, optim::Sgd};
+///
+/// # fn main() -> lenslet::Result<()> {
+/// let gpu = Gpu::new()?;
+/// let model = nn::Sequential::new([1, 28, 28])
+///     .conv2d(6, 5).padding(Same).relu().max_pool2d(2)
+///     .conv2d(16, 5).relu().max_pool2d(2)
+///     .flatten().dense(120).relu().dense(84).relu().dense(10);
+/// let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
+/// let mnist = Mnist::bundled()?;
+/// trainer.fit(&mnist.train, 3)?;
+/// println!("{:.2} %", 100.0 * trainer.evaluate(&mnist.test)?.accuracy);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer<'m> {
+    device: Device,
+    model: &'m dyn Model,
+    layout: Layout,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    batch_size: usize,
+    seed: u64,
+    parameters: Option<Vec<f32>>,
+    states: Vec<Vec<f32>>,
+    epochs: u32,
+    steps: u64,
+}
+
+/// How long to train and what to hold out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Passes over the training pictures.
+    pub epochs: u32,
+    /// Pictures held out of the set, chosen by the seed, evaluated after each epoch.
+    pub validation: usize,
+    /// Stop after so many steps, whatever the epochs.
+    pub steps: Option<u64>,
+}
+
+impl From<u32> for Fit {
+    fn from(epochs: u32) -> Self {
+        Self { epochs, validation: 0, steps: None }
+    }
+}
+
+/// What happened, told as soon as the device has reported it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The step is compiled and the data is on the device; the next thing is the first step.
+    Ready {
+        /// Steps of one epoch.
+        steps_per_epoch: u64,
+        /// Steps of the whole run.
+        total_steps: u64,
+    },
+    /// A step is done.
+    Step(StepReport),
+    /// An epoch is done.
+    Epoch(EpochReport),
+}
+
+/// A finished step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Counted from 1 over the whole run.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Mean cross-entropy of the batch, before the update.
+    pub loss: f32,
+    /// Pictures of the batch classified right, before the update.
+    pub correct: f32,
+    /// Pictures of the batch.
+    pub counted: f32,
+    /// The rate of this step's update.
+    pub learning_rate: f32,
+    /// Pictures a second since the last report from the device.
+    pub images_per_s: f64,
+}
+
+/// A finished epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochReport {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Mean over the epoch's pictures, each before its own update.
+    pub loss: f64,
+    /// Share of the epoch's pictures classified right, each before its own update.
+    pub accuracy: f64,
+    /// On the pictures held out.
+    pub validation: Option<Evaluation>,
+    /// Wall time of the epoch's steps.
+    pub seconds: f64,
+    /// Pictures a second over the whole epoch.
+    pub images_per_s: f64,
+    /// The rate of the last update.
+    pub learning_rate: f32,
+    /// SHA-256 of the parameters.
+    pub weights_sha256: String,
+}
+
+/// A finished run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Its epochs.
+    pub epochs: Vec<EpochReport>,
+    /// Wall time of all steps, without compilation and evaluation.
+    pub seconds: f64,
+    /// Pictures a second over all steps.
+    pub images_per_s: f64,
+    /// Whether the observer ended it early.
+    pub stopped: bool,
+}
+
+impl<'m> Trainer<'m> {
+    /// A trainer with fresh parameters, batches of 64, a constant learning rate and seed 1.
+    ///
+    /// Errors: layers that do not fit each other; optimizer settings out of range.
+    pub fn new(device: impl Into<Device>, model: &'m dyn Model, optimizer: impl Optimizer + 'static) -> Result<Self> {
+        Self::boxed(device, model, Box::new(optimizer))
+    }
+
+    /// As [`Trainer::new`], for an optimizer chosen at run time.
+    pub fn boxed(device: impl Into<Device>, model: &'m dyn Model, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        optimizer.check()?;
+        let layout = Layout::of(model)?;
+        let states = vec![vec![0.0; layout.total()]; optimizer.states().len()];
+        Ok(Self {
+            device: device.into(),
+            model,
+            layout,
+            optimizer,
+            schedule: Schedule::Constant,
+            batch_size: 64,
+            seed: 1,
+            parameters: None,
+            states,
+            epochs: 0,
+            steps: 0,
+        })
+    }
+
+    /// Sets the number of pictures a step.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Sets the learning rate's course.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets the seed of initial values, shuffling and the validation split.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Where the parameters lie in the flat buffer.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All parameters as of the last finished epoch, flat; the initial ones before.
+    pub fn parameters(&self) -> Vec<f32> {
+        self.parameters.clone().unwrap_or_else(|| self.layout.initial(self.seed))
+    }
+
+    /// Whether no epoch has finished yet.
+    pub fn is_untrained(&self) -> bool {
+        self.parameters.is_none()
+    }
+
+    /// Refuses a set and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
+    pub fn check(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<()> {
+        self.split(data, fit.into())?;
+        TrainingStep::new(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), self.batch_size, 1)
+            .map(|_| ())
+    }
+
+    /// Trains for so many epochs.
+    ///
+    /// Errors: see [`Trainer::fit_with`].
+    pub fn fit(&mut self, data: &Dataset, fit: impl Into<Fit>) -> Result<Report> {
+        self.fit_with(data, fit, |_| ControlFlow::Continue(()))
+    }
+
+    /// Trains, telling `observe` of each step and epoch; it may end the run, which then keeps all finished steps.
+    ///
+    /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss that is
+    /// not finite. After an error the parameters are those of the last finished epoch.
+    pub fn fit_with(
+        &mut self,
+        data: &Dataset,
+        fit: impl Into<Fit>,
+        mut observe: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Report> {
+        let fit = fit.into();
+        let (held_out, pictures) = self.split(data, fit)?;
+        let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
+        let all_steps = u64::from(fit.epochs) * steps_per_epoch as u64;
+        let total_steps = fit.steps.map_or(all_steps, |most| most.min(all_steps));
+
+        let optimizer = self.optimizer.as_ref();
+        let step =
+            TrainingStep::new(self.model, &self.layout, optimizer, data.spec(), self.batch_size, steps_per_epoch)?;
+        let mut epoch = Epoch { session: Session::new(&self.device, &step.graph)?, step, steps_a_submission: 1 };
+        epoch.prepare(data, &self.parameters(), &self.states)?;
+        let validation = data.subset(&held_out);
+        let mut evaluator = match &validation {
+            Some(set) => Some(Evaluator::new(&self.device, self.model, &self.layout, set, self.batch_size)?),
+            None => None,
+        };
+
+        let mut report = Report { epochs: vec![], seconds: 0.0, images_per_s: 0.0, stopped: false };
+        let ready = Event::Ready { steps_per_epoch: steps_per_epoch as u64, total_steps };
+        report.stopped = observe(ready).is_break();
+        let (first_step, mut images) = (self.steps, 0.0);
+        while self.steps < first_step + total_steps && !report.stopped {
+            let begun = self.steps;
+            let steps = steps_per_epoch.min((first_step + total_steps - begun) as usize);
+            let rate =
+                |i: usize| self.schedule.rate(optimizer.learning_rate(), begun - first_step + i as u64, total_steps);
+            let rates: Vec<f32> = (0..steps_per_epoch).map(rate).collect();
+            let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
+            let (number, mut sums) = (self.epochs + 1, Sums::default());
+            let start = Instant::now();
+            let (done, stopped) = epoch.run(&order, &rates, steps, |index, row, images_per_s| {
+                let report = StepReport {
+                    step: begun + index as u64 + 1,
+                    epoch: number,
+                    loss: row[0],
+                    correct: row[1],
+                    counted: row[2],
+                    learning_rate: rates[index],
+                    images_per_s,
+                };
+                if !report.loss.is_finite() {
+                    return Err(Error::NotFinite { value: report.loss, step: report.step, epoch: number });
+                }
+                sums.add(&report);
+                Ok(observe(Event::Step(report)))
+            })?;
+            let seconds = start.elapsed().as_secs_f64();
+            let parameters = epoch.session.read(epoch.step.parameters)?;
+            for (kept, node) in self.states.iter_mut().zip(&epoch.step.states) {
+                *kept = epoch.session.read(*node)?;
+            }
+            self.steps += done as u64;
+            self.epochs += 1;
+            report.seconds += seconds;
+            images += sums.counted;
+            report.stopped = stopped;
+            let validation = evaluator.as_mut().map(|e| e.run(&parameters)).transpose()?;
+            let finished = EpochReport {
+                epoch: number,
+                loss: sums.loss / sums.counted,
+                accuracy: sums.correct / sums.counted,
+                validation,
+                seconds,
+                images_per_s: sums.counted / seconds,
+                learning_rate: rates[done.max(1) - 1],
+                weights_sha256: crate::weights::sha256(&self.layout, &parameters)?,
+            };
+            self.parameters = Some(parameters);
+            report.epochs.push(finished.clone());
+            report.stopped |= observe(Event::Epoch(finished)).is_break();
+        }
+        report.images_per_s = images / report.seconds.max(f64::MIN_POSITIVE);
+        Ok(report)
+    }
+
+    /// Evaluates the network as of the last finished epoch.
+    pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
+        Evaluator::new(&self.device, self.model, &self.layout, data, self.batch_size)?.run(&self.parameters())
+    }
+
+    fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
+        if fit.validation >= data.len() {
+            let expected = format!("below the {} pictures of the training set", data.len());
+            return Err(Error::option("validation", expected, fit.validation));
+        }
+        let training = data.len() - fit.validation;
+        if self.batch_size == 0 || self.batch_size > training {
+            return Err(Error::option(
+                "batch size",
+                format!("1 to {training}, the training pictures"),
+                self.batch_size,
+            ));
+        }
+        Ok(order::split(data.len(), fit.validation, self.seed))
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    correct: f64,
+    counted: f64,
+}
+
+impl Sums {
+    fn add(&mut self, step: &StepReport) {
+        self.loss += f64::from(step.loss) * f64::from(step.counted);
+        self.correct += f64::from(step.correct);
+        self.counted += f64::from(step.counted);
+    }
+}
+
+/// The compiled step and how many of it to submit at once.
+struct Epoch {
+    session: Session,
+    step: TrainingStep,
+    steps_a_submission: usize,
+}
+
+impl Epoch {
+    /// Puts the data set, the parameters and the optimizer's state on the device.
+    fn prepare(&mut self, data: &Dataset, parameters: &[f32], states: &[Vec<f32>]) -> Result<()> {
+        let Self { session, step, .. } = self;
+        session.write(step.batches.pictures, data.images.as_slice())?;
+        session.write(step.batches.labels, data.labels.as_slice())?;
+        session.write(step.parameters, parameters)?;
+        step.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
+    }
+
+    /// Runs `steps` steps; `report` hears of each, with its history row and the images a second, and may stop the
+    /// epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
+    fn run(
+        &mut self,
+        order: &[u32],
+        rates: &[f32],
+        steps: usize,
+        mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
+    ) -> Result<(usize, bool)> {
+        let batches = self.step.batches;
+        self.session.write(batches.order, order)?;
+        self.session.write(self.step.rates, rates)?;
+        self.session.write(batches.step, [0u32].as_slice())?;
+        let batch = order.len() / rates.len();
+        let (mut submitted, mut reported, mut stopped) = (0, 0, false);
+        let mut in_flight = VecDeque::new();
+        let mut last = Instant::now();
+        while reported < steps {
+            while submitted < steps && in_flight.len() < IN_FLIGHT && !stopped {
+                let count = self.steps_a_submission.min(steps - submitted);
+                self.session.run(count);
+                submitted += count;
+                in_flight.push_back((submitted, self.session.start_reading(batches.history)?));
+            }
+            let Some((end, reading)) = in_flight.pop_front() else { break };
+            let history = self.session.finish_reading(reading)?;
+            let per_step = last.elapsed() / (end - reported) as u32;
+            last = Instant::now();
+            let images_per_s = batch as f64 / per_step.as_secs_f64().max(1e-9);
+            // Grows by doubling: the first steps include what drivers compile late.
+            let fitting = (SUBMISSION.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
+            self.steps_a_submission = fitting.clamp(1, 2 * self.steps_a_submission);
+            for index in reported..end {
+                let row = &history[index * HISTORY_COLUMNS..][..HISTORY_COLUMNS];
+                stopped |= report(index, row, images_per_s)?.is_break();
+            }
+            reported = end;
+        }
+        Ok((reported, stopped))
+    }
+}
