@@ -9,11 +9,6 @@ const RANK: u32 = 2u;
 const SHAPE = array<u32, 2>(3u, 4u);
 const STRIDES = array<u32, 2>(1u, 0u);
 
-// By its bits: drivers may assume that a comparison never meets NaN.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
 @compute @workgroup_size(64)
 fn max_grad_mark(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -21,11 +21,6 @@ const PADDED: u32 = 0u;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
-// On bits, because compilers may assume that no float is NaN.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
 @compute @workgroup_size(64)
 fn max_pool2d(
     @builtin(workgroup_id) workgroup: vec3<u32>,

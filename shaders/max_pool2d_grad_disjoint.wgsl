@@ -25,11 +25,6 @@ const RAGGED: u32 = 0u;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
-// On bits, because compilers may assume that no float is NaN.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
 @compute @workgroup_size(64)
 fn max_pool2d_grad_disjoint(
     @builtin(workgroup_id) workgroup: vec3<u32>,

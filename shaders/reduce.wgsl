@@ -12,11 +12,6 @@ const INNER: u32 = 1u;
 fn combine(a: f32, b: f32) -> f32 { return a + b; }
 fn finish(v: f32) -> f32 { return v; }
 
-// By its bits: drivers may assume that a comparison never meets NaN.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
 @compute @workgroup_size(64)
 fn reduce(
     @builtin(workgroup_id) workgroup: vec3<u32>,

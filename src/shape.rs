@@ -227,6 +227,9 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
+/// The largest size, stride, dilation or explicit padding of a window.
+const LARGEST: usize = (1 << 15) - 1;
+
 /// A [`Window`] placed over an input of known size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Placed {
@@ -278,8 +281,15 @@ impl Window {
                 }
             }
             let name = ["rows", "columns"][axis];
-            let too_large = || format!("window of {size} {name} with dilation {dilation} is too large");
-            let effective = (size - 1).checked_mul(dilation).and_then(|e| e.checked_add(1)).ok_or_else(too_large)?;
+            // Shaders index with 32 bits: with every number below 2^15 no product of two passes them.
+            let too_large = || {
+                let window = format!("window of {size} {name} with stride {stride} and dilation {dilation}");
+                format!("{window} is too large: sizes, strides, dilations and padding go up to {LARGEST}")
+            };
+            if size.max(stride).max(dilation) > LARGEST {
+                return Err(too_large());
+            }
+            let effective = (size - 1) * dilation + 1;
             let (begin, end) = match self.padding {
                 Padding::Valid => (0, 0),
                 Padding::Explicit { top, bottom, left, right } => [(top, bottom), (left, right)][axis],
@@ -290,7 +300,11 @@ impl Window {
                     if self.padding == Padding::Same { (less, more) } else { (more, less) }
                 }
             };
-            let padded = input[axis].checked_add(begin).and_then(|p| p.checked_add(end)).ok_or_else(too_large)?;
+            let explicit = !matches!(self.padding, Padding::Same | Padding::SameLower);
+            if explicit && begin.max(end) > LARGEST || input[axis] > u32::MAX as usize / 2 {
+                return Err(too_large());
+            }
+            let padded = input[axis] + begin + end;
             if effective > padded {
                 return Err(format!(
                     "window of {size} {name}{} does not fit the input of {} {name} with padding {begin} + {end}; \

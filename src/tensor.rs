@@ -151,6 +151,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The largest finite magnitude among the numbers.
+    pub fn magnitude(&self) -> f64 {
+        self.f64().iter().map(|v| v.abs()).filter(|v| v.is_finite()).fold(0.0, f64::max)
+    }
+
     /// The bytes. Panics on numbers: an operation's `infer` has checked the type.
     pub fn u8(&self) -> &'a [u8] {
         match self.data {

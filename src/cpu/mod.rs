@@ -2,6 +2,10 @@
 //!
 //! It is what kernels are checked against, and the fallback on machines without a GPU.
 
+mod budget;
+
+pub use budget::budget;
+
 use crate::graph::{Graph, NodeId, Source};
 use crate::shape::DType;
 use crate::tensor::{HostData, View, ViewData};

@@ -38,6 +38,11 @@ impl GpuSession {
         &self.plan
     }
 
+    /// The buffers and pipelines of the plan.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
     /// The device it runs on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu

@@ -19,6 +19,11 @@ use crate::{Error, Result};
 pub struct NodeId(pub(crate) u32);
 
 impl NodeId {
+    /// The node at a position of its graph.
+    pub fn from_index(index: usize) -> Self {
+        Self(index as u32)
+    }
+
     /// Position in the graph.
     pub fn index(self) -> usize {
         self.0 as usize

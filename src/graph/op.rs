@@ -33,6 +33,13 @@ pub trait Op: Debug + Send + Sync {
     /// Operations that are only a [`Placement`] have none.
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel>;
 
+    /// The largest magnitude whose rounding error reaches the output, where the output itself may be smaller because
+    /// terms cancel. Not needed where [`Traits::multilinear`] holds.
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        let _ = inputs;
+        0.0
+    }
+
     /// What passes may rely on.
     fn traits(&self, io: &Io<'_>) -> Traits {
         let _ = io;

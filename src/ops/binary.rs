@@ -171,6 +171,11 @@ impl Op for Binary {
         vec![Kernel::single(dispatch.reads_inputs(2).writes(Operand::Output))]
     }
 
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        // Sums may cancel; products and quotients do not.
+        if matches!(self.0.name, "add" | "sub") { inputs[0].magnitude().max(inputs[1].magnitude()) } else { 0.0 }
+    }
+
     fn traits(&self, io: &Io<'_>) -> Traits {
         let whole = |n: usize| io.inputs[n].shape.elements() == io.output.shape.elements();
         let overwrites: &[usize] = match (whole(0), whole(1)) {

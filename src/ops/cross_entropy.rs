@@ -130,6 +130,10 @@ impl Op for SoftmaxCrossEntropy {
         Way::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
+    fn error_scale(&self, _: &[View<'_>]) -> f64 {
+        1.0
+    }
+
     fn traits(&self, io: &Io<'_>) -> Traits {
         let [n, c] = extents(io);
         Traits { reduction: n * c, ..Traits::default() }
@@ -201,6 +205,11 @@ impl Op for SoftmaxCrossEntropyGrad {
             kernel
         };
         Way::candidates([n, c, 1]).iter().map(kernel).collect()
+    }
+
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        let counted = inputs[1].f64().iter().filter(|&&label| label != f64::from(IGNORE)).count();
+        inputs[2].magnitude() / counted.max(1) as f64
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

@@ -161,6 +161,10 @@ impl Op for MaxPool2dGrad {
         Self::disjoint(&pool, io).into_iter().chain([Self::gather(&pool, io)]).collect()
     }
 
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        inputs[1].magnitude()
+    }
+
     fn traits(&self, io: &Io<'_>) -> Traits {
         Traits { reduction: Pool::placed(self.0, &io.output.shape).overlap(), ..Traits::default() }
     }

@@ -207,6 +207,10 @@ impl Op for SoftmaxGrad {
         Way::candidates(extents).iter().map(kernel).collect()
     }
 
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        inputs[0].magnitude() * inputs[1].magnitude()
+    }
+
     fn traits(&self, io: &Io<'_>) -> Traits {
         Traits { reduction: io.output.shape[self.axis], ..Traits::default() }
     }

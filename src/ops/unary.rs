@@ -62,7 +62,7 @@ pub static TABLE: &[Scalar] = &[
         name: "tanh",
         f: f64::tanh,
         // Some drivers compute tanh from exp(2v), which overflows; past 15 it is ±1 in f32.
-        wgsl: "tanh(clamp(v, -15.0, 15.0))",
+        wgsl: "select(tanh(clamp(v, -15.0, 15.0)), v, is_nan(v))",
         derivative: |y| 1.0 - y * y,
         wgsl_grad: "dy * (1.0 - v * v)",
         from: From::Y,

@@ -123,6 +123,10 @@ impl Op for RmsPropUpdate {
         vec![Kernel::single(dispatch)]
     }
 
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        inputs.iter().take(2).chain(&inputs[4..]).map(View::magnitude).fold(0.0, f64::max)
+    }
+
     fn traits(&self, _: &Io<'_>) -> Traits {
         Traits { updates: &[0, 4, 5], ..Traits::default() }
     }

@@ -1,0 +1,51 @@
+//! Every operation, from a table of cases: its gradient against central differences on the f64 reference, and every
+//! kernel candidate, checked and trusted, plain and in place, against the reference, with outputs poisoned with NaN.
+//!
+//! To see one case: `OPS_CASE="conv2d lenet conv1" cargo test --test ops -- --nocapture`.
+
+mod cases;
+mod check;
+#[path = "../common/mod.rs"]
+mod common;
+
+use lenslet::ShaderChecks;
+
+use crate::cases::{Case, all};
+
+fn selected() -> Vec<Case> {
+    let wanted = std::env::var("OPS_CASE").unwrap_or_default();
+    all().into_iter().filter(|case| case.name.contains(&wanted)).collect()
+}
+
+#[test]
+fn shapes_inferred_are_shapes_produced_and_gradients_match_central_differences() {
+    for case in selected().iter().filter(|case| case.differentiable) {
+        check::gradients(case);
+    }
+}
+
+#[test]
+fn every_trusted_kernel_matches_the_reference() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    selected().iter().for_each(|case| check::kernels(case, &gpu));
+}
+
+#[test]
+fn every_checked_kernel_matches_the_reference() {
+    let Some(gpu) = common::gpu(ShaderChecks::Checked) else { return };
+    selected().iter().for_each(|case| check::kernels(case, &gpu));
+}
+
+#[test]
+fn fused_forms_match_the_plain_ones() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    for case in selected().iter().filter(|case| !case.updates && case.feeds_activation()) {
+        check::fused(case, &gpu);
+    }
+}
+
+#[test]
+fn shifting_the_input_of_a_convolution_shifts_its_response() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    check::translation_equivariance(&gpu);
+}
