@@ -166,8 +166,12 @@ impl Session {
 /// # Ok(())
 /// # }
 /// ```
-pub fn evaluate(device: &Device, graph: &Graph, inputs: &[(NodeId, &crate::Tensor)]) -> Result<Vec<crate::Tensor>> {
-    let mut session = Session::new(device, graph)?;
+pub fn evaluate(
+    device: impl Into<Device>,
+    graph: &Graph,
+    inputs: &[(NodeId, &crate::Tensor)],
+) -> Result<Vec<crate::Tensor>> {
+    let mut session = Session::new(&device.into(), graph)?;
     for (node, tensor) in inputs {
         session.write(*node, *tensor)?;
     }

@@ -1,4 +1,17 @@
 //! GPU compute for convolutional networks, on WebGPU.
+//!
+//! WGSL compute shaders run convolution, pooling and matrix products in parallel across filters and pictures; a graph
+//! scheduler on the host dispatches them, so that networks train wholly on the GPU, of any make.
+//!
+//! - [`Trainer`] trains a [`nn::Sequential`] or any other [`nn::Model`] on a [`data::Dataset`].
+//! - [`Graph`] builds any computation of the [operations](ops); [`device::evaluate`] runs it once, a [`Session`] again
+//!   and again, and [`gpu::GpuSession::encode`] inside an app's own command encoder.
+//! - [`Gpu::from_wgpu`] takes an app's own device.
+//!
+//! Everything that can fail returns an [`Error`] that says what, where, what was expected and what to do.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod compile;
 pub mod cpu;
@@ -26,3 +39,8 @@ pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};
 pub use train::Trainer;
 pub use wgpu;
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,14 +39,14 @@ pub struct Options {
     /// Pictures a step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Training pictures held out and evaluated after each epoch
-    #[arg(long, default_value_t = 5000)]
-    validation: usize,
+    /// Training pictures held out and evaluated after each epoch [default: 5000, or a tenth of a smaller set]
+    #[arg(long)]
+    validation: Option<usize>,
     /// The rule that turns gradients into new weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     optimizer: OptimizerName,
     /// Learning rate [default: 0.05 for sgd, 0.001 for rmsprop]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     lr: Option<f32>,
     /// Share of the last step that goes on [default: 0.9 for sgd, 0 for rmsprop]
     #[arg(long)]
@@ -101,7 +101,8 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         .batch_size(options.batch_size)
         .schedule(schedule)
         .seed(options.seed);
-    let fit = Fit { epochs: options.epochs, validation: options.validation, steps: options.steps };
+    let validation = options.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000));
+    let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
     trainer.check(&mnist.train, fit)?;
     let config = Config {
         model: options.model.clone(),
@@ -112,7 +113,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         epochs: options.epochs,
         steps: options.steps,
         batch_size: options.batch_size,
-        validation: options.validation,
+        validation,
         seed: options.seed,
         schedule,
         optimizer,

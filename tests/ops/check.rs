@@ -71,7 +71,7 @@ impl Random {
             },
             Fill::Large => 1e4 * self.unit(),
             Fill::Below(n) => (self.next() % u64::from(n)) as f64,
-            Fill::BelowOrIgnore(_) if self.next() % 3 == 0 => f64::from(IGNORE),
+            Fill::BelowOrIgnore(_) if self.next().is_multiple_of(3) => f64::from(IGNORE),
             Fill::BelowOrIgnore(n) => (self.next() % u64::from(n)) as f64,
             Fill::Only(n) => f64::from(n),
             Fill::Bytes => unreachable!("handled above"),
@@ -323,10 +323,13 @@ fn write(session: &GpuSession, node: NodeId, ty: &TensorType, value: &Value) {
     session.write(node, data).unwrap();
 }
 
-/// Each scalar function after the case's result, in the same kernel.
+/// Each scalar function after the case's result, in the same kernel, where its operation takes one.
 pub fn fused(case: &Case, gpu: &Gpu) {
     for row in lenslet::ops::TABLE {
         let (mut graph, values, ids, y) = build(case);
+        if !graph.traits(y).takes_epilogue {
+            return;
+        }
         let z = graph.unary(row.name, y).unwrap();
         graph.output(z);
         let plan = compile_with(&graph, gpu.limits(), &lenslet::compile::first).unwrap();

@@ -1,0 +1,103 @@
+//! The table: what is run, on which shapes and values. One file a family of operations.
+
+mod convolution;
+mod elementwise;
+mod layout;
+mod losses;
+mod matrices;
+mod pooling;
+mod reductions;
+mod training;
+
+use lenslet::{Graph, NodeId, Result, TensorType};
+
+/// How an input is filled.
+#[derive(Clone, Copy)]
+pub enum Fill {
+    /// Floats in −2..2.
+    Any,
+    /// Floats of magnitude 0.5 to 2.
+    AwayFromZero,
+    /// Few distinct values, so that maxima tie.
+    Ties,
+    /// As `Ties`, with NaN and infinities among them.
+    Special,
+    /// Floats in −10⁴..10⁴.
+    Large,
+    /// Integers below this.
+    Below(u32),
+    /// Integers below this, with rows that count for nothing among them.
+    BelowOrIgnore(u32),
+    /// This number everywhere.
+    Only(u32),
+    /// Bytes.
+    Bytes,
+}
+
+pub struct Input {
+    pub ty: TensorType,
+    pub fill: Fill,
+}
+
+type Build = Box<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId>>;
+
+pub struct Case {
+    pub name: String,
+    pub inputs: Vec<Input>,
+    pub build: Build,
+    /// Compare with central differences: no ties, not too large.
+    pub differentiable: bool,
+    /// Look at the gradient's kernels too.
+    pub backward: bool,
+    /// The inputs are variables that the operation replaces.
+    pub updates: bool,
+}
+
+impl Case {
+    fn fill(mut self, fill: Fill) -> Self {
+        self.inputs[0].fill = fill;
+        self.differentiable = matches!(fill, Fill::Any | Fill::AwayFromZero);
+        self
+    }
+
+    /// Too large for central differences and for the gradient.
+    fn forward_only(mut self) -> Self {
+        self.differentiable = false;
+        self.backward = false;
+        self
+    }
+
+    /// No central differences: too many elements for too little insight.
+    fn no_differences(mut self) -> Self {
+        self.differentiable = false;
+        self
+    }
+}
+
+fn case(
+    name: impl Into<String>,
+    shapes: &[&[usize]],
+    build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + 'static,
+) -> Case {
+    let inputs = shapes.iter().map(|&s| Input { ty: TensorType::f32(s), fill: Fill::Any }).collect();
+    Case { name: name.into(), inputs, build: Box::new(build), differentiable: true, backward: true, updates: false }
+}
+
+/// One over what a grid holds along one axis, in workgroups of 64.
+const MANY: usize = 65_535 * 64 + 77;
+
+pub fn all() -> Vec<Case> {
+    [
+        convolution::all(),
+        pooling::all(),
+        matrices::all(),
+        elementwise::all(),
+        reductions::all(),
+        losses::all(),
+        layout::all(),
+        training::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
