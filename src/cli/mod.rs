@@ -4,6 +4,8 @@
 //! standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
 
 mod devices;
+mod diff;
+mod doctor;
 mod evaluate;
 mod plan;
 mod summary;
@@ -41,6 +43,10 @@ enum Command {
     Evaluate(evaluate::Options),
     /// Shows a network layer by layer
     Summary(summary::Options),
+    /// Checks every kernel on this device against the reference
+    Doctor(doctor::Options),
+    /// Compares a network's step on CPU and GPU, operation by operation
+    Diff(diff::Options),
     /// Shows the memory and the dispatches of a training step before anything runs
     Plan(plan::Options),
 }
@@ -78,6 +84,8 @@ pub fn run() -> ExitCode {
         Command::Train(options) => train::run(&options, start),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Summary(options) => summary::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Plan(options) => plan::run(&options),
     };
     match result {

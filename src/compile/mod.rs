@@ -9,7 +9,7 @@ mod memory;
 mod schedule;
 mod select;
 
-pub use autodiff::gradients;
+pub use autodiff::{gradients, pull_back};
 pub use fuse::fuse;
 pub use memory::memory;
 pub use schedule::schedule;

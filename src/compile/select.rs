@@ -5,11 +5,11 @@ use crate::kernel::{Io, Kernel, Limits};
 use crate::{Error, Result};
 
 /// Picks one of an operation's candidates (never none) by position.
-pub type Choice<'a> = dyn Fn(&'static str, &Io<'_>, &[Kernel]) -> usize + 'a;
+pub type Choice<'a> = dyn Fn(&'static str, &Io<'_>, &[Kernel]) -> Result<usize> + 'a;
 
 /// The first candidate: the operation's best guess.
-pub fn first(_: &'static str, _: &Io<'_>, _: &[Kernel]) -> usize {
-    0
+pub fn first(_: &'static str, _: &Io<'_>, _: &[Kernel]) -> Result<usize> {
+    Ok(0)
 }
 
 /// For each node of `order`, its kernel; `None` for leaves and for operations that move no data.
@@ -35,7 +35,7 @@ pub fn select(graph: &Graph, order: &[NodeId], limits: &Limits, choice: &Choice<
                 hint: String::new(),
             });
         }
-        let chosen = choice(op.name(), &io, &candidates);
+        let chosen = choice(op.name(), &io, &candidates)?;
         Ok(Some(candidates.swap_remove(chosen)))
     };
     order.iter().map(one).collect()

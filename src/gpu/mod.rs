@@ -4,6 +4,7 @@ mod adapter;
 mod pipeline;
 mod replay;
 mod session;
+mod trust;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters};
 pub use replay::Replay;
 pub use session::{GpuSession, Reading};
+pub use trust::Distrusted;
 
 use crate::kernel::Limits;
 use crate::{Error, Result};

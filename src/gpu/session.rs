@@ -21,9 +21,13 @@ pub struct GpuSession {
 }
 
 impl GpuSession {
-    /// Compiles a graph for the device and makes everything it needs.
+    /// Compiles a graph for the device and makes everything it needs. Kernels that were found wrong on this adapter and
+    /// driver are left out.
+    ///
+    /// Errors: the graph does not fit the device; an operation has no kernel left.
     pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
-        let plan = compile::compile(graph, gpu.limits())?;
+        let distrusted = gpu.distrusted()?;
+        let plan = compile::compile_with(graph, gpu.limits(), &|op, _, candidates| distrusted.first(op, candidates))?;
         Self::from_plan(gpu, graph, plan)
     }
 

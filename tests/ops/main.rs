@@ -3,14 +3,13 @@
 //!
 //! To see one case: `OPS_CASE="conv2d lenet conv1" cargo test --test ops -- --nocapture`.
 
-mod cases;
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
 
 use lenslet::ShaderChecks;
-
-use crate::cases::{Case, all};
+use lenslet::check::Case;
+use lenslet::check::cases::all;
 
 fn selected() -> Vec<Case> {
     let wanted = std::env::var("OPS_CASE").unwrap_or_default();

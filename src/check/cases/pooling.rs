@@ -1,6 +1,6 @@
 //! Pooling and its gradients.
 
-use lenslet::{Graph, NodeId, Padding, Window};
+use crate::{Graph, NodeId, Padding, Window};
 
 use super::{Case, Fill, case};
 

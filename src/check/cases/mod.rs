@@ -9,7 +9,7 @@ mod pooling;
 mod reductions;
 mod training;
 
-use lenslet::{Graph, NodeId, Result, TensorType};
+use crate::{Graph, NodeId, Result, TensorType};
 
 /// How an input is filled.
 #[derive(Clone, Copy)]
@@ -34,16 +34,24 @@ pub enum Fill {
     Bytes,
 }
 
+/// An input of a case.
 pub struct Input {
+    /// Its type.
     pub ty: TensorType,
+    /// Its values.
     pub fill: Fill,
 }
 
-type Build = Box<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId>>;
+/// Appends a case's operation to a graph that holds its inputs.
+pub type Build = Box<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId>>;
 
+/// One operation with its options, on inputs of given shapes.
 pub struct Case {
+    /// What it is; fixes the values too.
     pub name: String,
+    /// In the operation's order.
     pub inputs: Vec<Input>,
+    /// The operation.
     pub build: Build,
     /// Compare with central differences: no ties, not too large.
     pub differentiable: bool,
@@ -86,6 +94,7 @@ fn case(
 /// One over what a grid holds along one axis, in workgroups of 64.
 const MANY: usize = 65_535 * 64 + 77;
 
+/// Every case.
 pub fn all() -> Vec<Case> {
     [
         convolution::all(),

@@ -1,6 +1,6 @@
 //! Convolution and its gradients.
 
-use lenslet::{Padding, Window};
+use crate::{Padding, Window};
 
 use super::{Case, case};
 

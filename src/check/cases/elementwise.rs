@@ -1,6 +1,6 @@
 //! Scalar functions and broadcasting arithmetic.
 
-use lenslet::ops::{ARITHMETIC, TABLE};
+use crate::ops::{ARITHMETIC, TABLE};
 
 use super::{Case, Fill, MANY, case};
 

@@ -1,7 +1,7 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
-use lenslet::optim::{Flat, Optimizer, RmsProp, Sgd};
-use lenslet::{Graph, NodeId, TensorType};
+use crate::optim::{Flat, Optimizer, RmsProp, Sgd};
+use crate::{Graph, NodeId, TensorType};
 
 use super::{Build, Case, Fill, Input};
 

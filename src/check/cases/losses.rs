@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy.
 
-use lenslet::ops::IGNORE;
-use lenslet::{Graph, NodeId, Result, TensorType};
+use crate::ops::IGNORE;
+use crate::{Graph, NodeId, Result, TensorType};
 
 use super::{Case, Fill, Input, case};
 

@@ -1,0 +1,217 @@
+//! One kernel against the reference.
+
+use std::sync::Arc;
+
+use super::cases::Case;
+use super::values::{Built, Value, interpret};
+use crate::Result;
+use crate::compile::compile_with;
+use crate::cpu::budget;
+use crate::gpu::{Gpu, GpuSession};
+use crate::graph::{Graph, NodeId, Op, Placement};
+use crate::kernel::{Io, Kernel};
+use crate::plan::BufferRole;
+use crate::shape::{DType, TensorType};
+use crate::tensor::View;
+
+/// An operation with values for its inputs, ready to be tried.
+pub struct Trial<'a> {
+    /// The case it belongs to.
+    pub case: &'a str,
+    /// The operation.
+    pub op: Arc<dyn Op>,
+    /// Its inputs.
+    pub inputs: Vec<(TensorType, Value)>,
+}
+
+/// How far a kernel is from the reference, and how far it may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The case, which names the operation's options and shapes.
+    pub case: String,
+    /// The operation that was tried: the case's own or one of its gradients.
+    pub operation: &'static str,
+    /// Attributes and operand types.
+    pub detail: String,
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its position among the candidates.
+    pub candidate: usize,
+    /// Whether the output took an input's memory.
+    pub in_place: bool,
+    /// The element with the largest share of its budget.
+    pub worst: Element,
+    /// Whether every element is within its budget.
+    pub passed: bool,
+}
+
+/// One element of an output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Element {
+    /// Its row-major position.
+    pub index: usize,
+    /// What the kernel made of it.
+    pub got: f64,
+    /// What the reference says.
+    pub want: f64,
+    /// The error allowed.
+    pub budget: f64,
+}
+
+impl Element {
+    /// The error; infinite where only one side is NaN.
+    pub fn error(&self) -> f64 {
+        match (self.got - self.want).abs() {
+            _ if self.got == self.want || self.got.is_nan() && self.want.is_nan() => 0.0,
+            error if error.is_nan() => f64::INFINITY,
+            error => error,
+        }
+    }
+}
+
+/// NaN agrees with NaN and an infinity with itself; past the largest float an infinity is right.
+pub fn agrees(got: f64, want: f64, budget: f64) -> bool {
+    let want = if want.abs() > f64::from(f32::MAX) { want.signum() * f64::INFINITY } else { want };
+    match want.is_finite() {
+        true => (got - want).abs() <= budget,
+        false => got == want || got.is_nan() && want.is_nan(),
+    }
+}
+
+impl Case {
+    /// The operations of the case, backward too where it asks for that, each with the values it gets.
+    pub fn trials(&self) -> Result<Vec<Trial<'_>>> {
+        let mut built = Built::of(self)?;
+        if self.backward {
+            built.differentiate(self)?;
+        }
+        let graph = &built.graph;
+        let mut all = interpret(graph, &built.values);
+        for (id, value) in graph.ids().zip(&mut all) {
+            // A buffer holds f32.
+            if let (Value::Numbers(v), DType::F32) = (value, graph.dtype(id)) {
+                v.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+            }
+        }
+        let trial = |id: NodeId| {
+            let op = graph.node(id).op()?.clone();
+            let input = |i: &NodeId| (graph.ty(*i).clone(), all[i.index()].clone());
+            let inputs = graph.node(id).inputs().iter().map(input).collect();
+            (graph.traits(id).placement == Placement::Own).then_some(Trial { case: &self.name, op, inputs })
+        };
+        Ok(graph.ids().filter_map(trial).collect())
+    }
+}
+
+impl Trial<'_> {
+    /// Tries every candidate, plain and in place.
+    ///
+    /// Errors: the device fails; a difference is a [`Verdict`], not an error.
+    pub fn run(&self, gpu: &Gpu) -> Result<Vec<Verdict>> {
+        let output = self.output();
+        let io = self.io(&output);
+        let mut verdicts = vec![];
+        for candidate in 0..self.op.kernels(&io, gpu.limits()).len() {
+            verdicts.extend(self.one(gpu, candidate, false)?);
+            if !self.op.traits(&io).overwrites.is_empty() {
+                verdicts.extend(self.one(gpu, candidate, true)?);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Tries the candidate that a session on this device takes.
+    pub(super) fn chosen(&self, gpu: &Gpu) -> Result<Verdict> {
+        let output = self.output();
+        let candidates = self.op.kernels(&self.io(&output), gpu.limits());
+        let chosen = gpu.distrusted()?.first(self.op.name(), &candidates)?;
+        Ok(self.one(gpu, chosen, false)?.expect("a verdict, as nothing is done in place"))
+    }
+
+    fn output(&self) -> TensorType {
+        let types: Vec<&TensorType> = self.inputs.iter().map(|(ty, _)| ty).collect();
+        self.op.infer(&types).expect("inferred when the case was built")
+    }
+
+    fn io<'a>(&'a self, output: &'a TensorType) -> Io<'a> {
+        Io { inputs: self.inputs.iter().map(|(ty, _)| ty).collect(), output }
+    }
+
+    /// One candidate, alone in a graph, with its outputs poisoned with NaN. `None` if nothing was done in place.
+    fn one(&self, gpu: &Gpu, candidate: usize, in_place: bool) -> Result<Option<Verdict>> {
+        let output = self.output();
+        let io = self.io(&output);
+        let traits = self.op.traits(&io);
+        let mut graph = Graph::new();
+        let leaf = |(ty, _): &(TensorType, Value)| graph.variable("x", ty.clone());
+        let leaves: Vec<NodeId> = self.inputs.iter().map(leaf).collect::<Result<_>>()?;
+        let mut operands = leaves.clone();
+        if in_place {
+            // Only a computed value can be overwritten.
+            for &number in traits.overwrites {
+                operands[number] = graph.copy(leaves[number])?;
+            }
+        }
+        let y = graph.append_shared(self.op.clone(), &operands)?;
+        if traits.updates.is_empty() {
+            graph.output(y);
+        }
+        let name = self.op.name();
+        let choose = |op: &'static str, _: &Io<'_>, _: &[Kernel]| Ok(if op == name { candidate } else { 0 });
+        let plan = compile_with(&graph, gpu.limits(), &choose)?;
+        if in_place && plan.steps.iter().all(|step| step.dispatch.in_place.is_none()) {
+            return Ok(None);
+        }
+        let kernel = self.op.kernels(&io, gpu.limits())[candidate].name;
+        let slots = plan.buffers.iter().enumerate().filter(|(_, b)| b.role == BufferRole::Slot);
+        let slots: Vec<(usize, u64)> = slots.map(|(i, b)| (i, b.bytes)).collect();
+        let session = GpuSession::from_plan(gpu, &graph, plan)?;
+        for (slot, bytes) in slots {
+            let poison = f32::NAN.to_ne_bytes().repeat(bytes as usize / 4);
+            gpu.queue().write_buffer(session.replay().buffer(slot), 0, &poison);
+        }
+        for (&leaf, (ty, value)) in leaves.iter().zip(&self.inputs) {
+            value.with_host_data(ty.dtype, |data| session.write(leaf, data))?;
+        }
+        session.submit(1);
+
+        let results: Vec<NodeId> = match traits.updates {
+            [] => vec![y],
+            updates => updates.iter().map(|&u| leaves[u]).collect(),
+        };
+        let mut got = vec![];
+        for result in results {
+            let values = session.read(result)?;
+            let number =
+                |v: &f32| if graph.dtype(result) == DType::F32 { f64::from(*v) } else { f64::from(v.to_bits()) };
+            got.extend(values.iter().map(number));
+        }
+        let (worst, passed) = self.compare(&io, &got);
+        Ok(Some(Verdict {
+            case: self.case.to_string(),
+            operation: name,
+            detail: format!("{:?} {}", self.op, io.inputs.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" ")),
+            kernel,
+            candidate,
+            in_place,
+            worst,
+            passed,
+        }))
+    }
+
+    fn compare(&self, io: &Io<'_>, got: &[f64]) -> (Element, bool) {
+        let views: Vec<View<'_>> = self.inputs.iter().map(|(ty, value)| value.view(ty)).collect();
+        let mut want = vec![0.0; got.len()];
+        self.op.eval(&views, &mut want);
+        let budgets = budget(self.op.as_ref(), io, &views, &want);
+        let element = |index: usize| Element { index, got: got[index], want: want[index], budget: budgets[index] };
+        let disagrees = |e: &Element| !agrees(e.got, e.want, e.budget);
+        if let Some(wrong) = (0..got.len()).map(element).find(disagrees) {
+            return (wrong, false);
+        }
+        let share = |e: &Element| e.error() / e.budget;
+        let worst =
+            (0..got.len()).map(element).filter(|e| e.want.is_finite()).max_by(|a, b| share(a).total_cmp(&share(b)));
+        (worst.unwrap_or_else(|| element(0)), true)
+    }
+}

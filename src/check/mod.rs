@@ -1,0 +1,16 @@
+//! Proof on the user's own machine: every kernel of every operation against the reference.
+//!
+//! A table of [cases](cases) is compiled in. The tests run all of it; [`doctor`] runs it on a device and says whether
+//! to trust that device, kernel by kernel.
+
+pub mod cases;
+mod diff;
+mod doctor;
+mod kernel;
+mod values;
+
+pub use cases::{Case, Fill, Input};
+pub use diff::{Difference, LayerReport, diff, replay};
+pub use doctor::{Report, doctor};
+pub use kernel::{Element, Trial, Verdict, agrees};
+pub use values::{Built, Random, Value, interpret};

@@ -1,0 +1,118 @@
+//! `lenslet doctor`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::bail;
+use lenslet::Device;
+use lenslet::check::{Verdict, doctor};
+use lenslet::gpu::Distrusted;
+use serde_json::json;
+
+use super::{DeviceOption, JsonOption};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet doctor                     every kernel of every operation on the device that training would take
+  lenslet doctor --device 1 --json
+Each operation runs on vectors compiled into this program and is compared with the f64 reference. A kernel that is
+wrong on this adapter and driver is remembered and never chosen there, until it passes again.")]
+pub struct Options {
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// All verdicts on one kernel.
+#[derive(Default)]
+struct Row {
+    trials: usize,
+    failed: usize,
+    /// The largest error as a share of its budget.
+    worst: f64,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let Device::Gpu(gpu) = options.device.open()? else {
+        bail!(
+            "there is no GPU to examine: the CPU interpreter is the reference itself; {}",
+            lenslet::gpu::HOW_TO_GET_A_DRIVER
+        );
+    };
+    let start = Instant::now();
+    let mut out = std::io::stdout().lock();
+    let mut rows: BTreeMap<(&str, &str), Row> = BTreeMap::new();
+    let mut broken = None;
+    let report = doctor(&gpu, |v| {
+        let row = rows.entry((v.operation, v.kernel)).or_default();
+        row.trials += 1;
+        row.failed += usize::from(!v.passed);
+        row.worst = row.worst.max(v.worst.error() / v.worst.budget);
+        if options.json.json && broken.is_none() {
+            broken = writeln!(out, "{}", as_json(v)).err();
+        }
+    })?;
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
+    let kernels = report.failed.iter().map(|v| v.kernel.to_string()).collect();
+    let before = gpu.distrusted()?;
+    let now = Distrusted { kernels };
+    let record = if now == before { None } else { Some(gpu.distrust(now.clone())?) };
+    let failed = report.failed.len();
+    if options.json.json {
+        let line = json!({
+            "event": "end", "passed": report.passed, "failed": failed, "device": gpu.name(),
+            "driver": gpu.driver(), "distrusted": now.kernels, "seconds": start.elapsed().as_secs_f64(),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        writeln!(out, "{:<28} {:<34} {:>6} {:>22}", "operation", "kernel", "trials", "worst error of budget")?;
+        for ((operation, kernel), row) in &rows {
+            let verdict = if row.failed > 0 { format!("  {} FAILED", row.failed) } else { String::new() };
+            let worst = format!("{:.1} %", 100.0 * row.worst);
+            writeln!(out, "{operation:<28} {kernel:<34} {:>6} {worst:>22}{verdict}", row.trials)?;
+        }
+        for v in report.failed.iter().take(10) {
+            writeln!(out, "\n{}: {} {}\n  kernel {}: {}", v.case, v.operation, v.detail, v.kernel, describe(v))?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        writeln!(
+            out,
+            "\n{} passed, {failed} failed in {seconds:.1} s on {} ({})",
+            report.passed,
+            gpu.name(),
+            gpu.driver()
+        )?;
+    }
+    if let Some(record) = record {
+        eprintln!("kernels to leave out on this adapter are kept in {}", record.display());
+    }
+    if failed > 0 {
+        let kernels: Vec<_> = now.kernels.into_iter().collect();
+        bail!("do not trust {} on this adapter and driver; they will not be chosen here", kernels.join(", "));
+    }
+    if !options.json.json {
+        writeln!(out, "every kernel agrees with the reference: this device can be trusted")?;
+    }
+    Ok(())
+}
+
+fn describe(v: &Verdict) -> String {
+    let e = v.worst;
+    format!("element {} is {}, the reference says {}, allowed error {:.2e}", e.index, e.got, e.want, e.budget)
+}
+
+fn as_json(v: &Verdict) -> serde_json::Value {
+    json!({
+        "operation": v.operation, "case": v.case, "detail": v.detail, "kernel": v.kernel, "in_place": v.in_place,
+        "error": finite(v.worst.error()), "budget": v.worst.budget, "passed": v.passed,
+    })
+}
+
+/// JSON has no infinity.
+pub(super) fn finite(error: f64) -> f64 {
+    error.min(f64::MAX)
+}

@@ -1,0 +1,86 @@
+//! Kernels that were found wrong on an adapter, remembered so that they are never chosen there.
+//!
+//! The record is a readable file, `distrusted.toml` in the user's cache folder (`LENSLET_CACHE` names another): a table
+//! for each adapter and driver, with the kernels to leave out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Gpu;
+use crate::kernel::Kernel;
+use crate::{Error, Result};
+
+/// The kernels to leave out on one adapter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// Names of kernels, as verdicts and plans show them.
+    pub kernels: BTreeSet<String>,
+}
+
+impl Distrusted {
+    /// The first candidate that is trusted.
+    ///
+    /// Errors: none is.
+    pub(crate) fn first(&self, op: &'static str, candidates: &[Kernel]) -> Result<usize> {
+        candidates.iter().position(|k| !self.kernels.contains(k.name)).ok_or_else(|| Error::Gpu {
+            what: op.to_string(),
+            reason: format!(
+                "every kernel was found wrong on this adapter and driver ({}); update the driver and run \
+                 `lenslet doctor` again, or use --device cpu",
+                candidates.iter().map(|k| k.name).collect::<Vec<_>>().join(", ")
+            ),
+        })
+    }
+}
+
+type Record = BTreeMap<String, Distrusted>;
+
+fn path() -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("LENSLET_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("lenslet")));
+    folder.map(|folder| folder.join("distrusted.toml"))
+}
+
+fn read() -> Result<Record> {
+    let Some(path) = path() else { return Ok(Record::new()) };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map_err(|e| {
+            Error::data(&path, format!("{}; delete the file and run `lenslet doctor`", e.to_string().trim()))
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Record::new()),
+        Err(e) => Err(Error::io(&path, "read")(e)),
+    }
+}
+
+impl Gpu {
+    /// The kernels found wrong on this adapter with this driver.
+    ///
+    /// Errors: the record cannot be read.
+    pub fn distrusted(&self) -> Result<Distrusted> {
+        Ok(read()?.remove(&self.identity()).unwrap_or_default())
+    }
+
+    /// Replaces the record of this adapter and driver, and says where it is kept.
+    ///
+    /// Errors: there is no cache folder, or it cannot be written.
+    pub fn distrust(&self, distrusted: Distrusted) -> Result<PathBuf> {
+        let path =
+            path().ok_or_else(|| Error::option("LENSLET_CACHE", "a folder, as this system names none", "nothing"))?;
+        let mut record = read()?;
+        match distrusted.kernels.is_empty() {
+            true => record.remove(&self.identity()),
+            false => record.insert(self.identity(), distrusted),
+        };
+        let folder = path.parent().expect("it has a file name");
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
+        let text = toml::to_string(&record).expect("a table of lists of names");
+        std::fs::write(&path, text).map_err(Error::io(&path, "write"))?;
+        Ok(path)
+    }
+
+    fn identity(&self) -> String {
+        format!("{}, {}", self.name(), self.driver())
+    }
+}
