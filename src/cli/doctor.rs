@@ -16,9 +16,13 @@ use super::{DeviceOption, JsonOption};
 #[command(after_help = "Examples:
   lenslet doctor                     every kernel of every operation on the device that training would take
   lenslet doctor --device 1 --json
+  lenslet doctor conv2d              only the cases of convolutions
 Each operation runs on vectors compiled into this program and is compared with the f64 reference. A kernel that is
 wrong on this adapter and driver is remembered and never chosen there, until it passes again.")]
 pub struct Options {
+    /// Only the cases whose name contains this
+    #[arg(default_value = "")]
+    only: String,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -45,7 +49,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut rows: BTreeMap<(&str, &str), Row> = BTreeMap::new();
     let mut broken = None;
-    let report = doctor(&gpu, |v| {
+    let report = doctor(&gpu, &options.only, |v| {
         let row = rows.entry((v.operation, v.kernel)).or_default();
         row.trials += 1;
         row.failed += usize::from(!v.passed);
@@ -57,9 +61,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(error) = broken {
         return Err(error.into());
     }
-    let kernels = report.failed.iter().map(|v| v.kernel.to_string()).collect();
+    if report.passed + report.failed.len() == 0 {
+        return Err(lenslet::Error::option("ONLY", "part of a case's name, such as conv2d", &options.only).into());
+    }
     let before = gpu.distrusted()?;
-    let now = Distrusted { kernels };
+    let mut now = Distrusted { kernels: report.failed.iter().map(|v| v.kernel.to_string()).collect() };
+    if !options.only.is_empty() {
+        // What was not tried keeps its record.
+        now.kernels.extend(before.kernels.iter().cloned());
+    }
     let record = if now == before { None } else { Some(gpu.distrust(now.clone())?) };
     let failed = report.failed.len();
     if options.json.json {

@@ -1,0 +1,181 @@
+//! The instruments themselves: a wrong kernel planted here is found, named, left out, and reproduced alone.
+
+mod common;
+
+use lenslet::check::{Trial, Value, diff, doctor, replay};
+use lenslet::gpu::{Distrusted, GpuSession};
+use lenslet::graph::{Op, Traits};
+use lenslet::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use lenslet::nn::{Build, Layer, Model, Reach};
+use lenslet::tensor::View;
+use lenslet::{Graph, NodeId, Result, ShaderChecks, Shape, TensorType};
+
+/// `y = 2x`, with kernels that may be wrong from element 5 on.
+#[derive(Debug)]
+struct Double {
+    wrong_first: bool,
+    right_too: bool,
+}
+
+const RIGHT: Shader = Shader { name: "double_right", source: include_str!("check/double_right.wgsl") };
+const WRONG: Shader = Shader { name: "double_wrong", source: include_str!("check/double_wrong.wgsl") };
+
+impl Op for Double {
+    fn name(&self) -> &'static str {
+        "double"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        out.iter_mut().zip(inputs[0].f64()).for_each(|(y, x)| *y = 2.0 * x);
+    }
+
+    fn grad(&self, graph: &mut Graph, _: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.scale(dy, 2.0)?)])
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let kernel = |shader| {
+            let dispatch = Dispatch::new(shader).reads_inputs(1).writes(Operand::Output);
+            Kernel::single(dispatch.invocations(io.output.shape.elements(), 64))
+        };
+        let wrong = self.wrong_first.then(|| kernel(WRONG));
+        wrong.into_iter().chain(self.right_too.then(|| kernel(RIGHT))).collect()
+    }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { multilinear: true, ..Traits::default() }
+    }
+}
+
+/// A dense layer, the doubling, another dense layer.
+struct Network {
+    wrong: bool,
+}
+
+impl Model for Network {
+    fn name(&self) -> &str {
+        "network"
+    }
+
+    fn input(&self) -> Shape {
+        [1, 3, 4].into()
+    }
+
+    fn forward(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId> {
+        let x = Layer::flatten().apply(b, "flat", x)?;
+        let x = Layer::dense(8).apply(b, "fc1", x)?;
+        let double = Double { wrong_first: self.wrong, right_too: !self.wrong };
+        let x = b.layer("suspect", "double", x, Reach::Point, |b| b.graph.append(double, &[x]))?;
+        Layer::dense(3).apply(b, "fc2", x)
+    }
+}
+
+fn on_gpu(test: impl FnOnce(&lenslet::Gpu)) {
+    if let Some(gpu) = common::gpu(ShaderChecks::Trusted) {
+        test(&gpu);
+    }
+}
+
+/// Runs a test of this binary again with a cache folder of its own.
+fn with_own_cache(test: &str) -> bool {
+    if std::env::var_os("LENSLET_TEST_CHILD").is_some() {
+        return true;
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture"]).env("LENSLET_CACHE", cache.path()).env("LENSLET_TEST_CHILD", "1");
+    assert!(child.status().unwrap().success(), "{test} failed with a cache of its own");
+    false
+}
+
+#[test]
+fn a_wrong_kernel_fails_its_trial_and_the_right_one_passes() {
+    on_gpu(|gpu| {
+        let x: Vec<f64> = (0..100).map(|i| f64::from(i) - 50.0).collect();
+        let inputs = vec![(TensorType::f32([100]), Value::Numbers(x))];
+        let op = std::sync::Arc::new(Double { wrong_first: true, right_too: true });
+        let verdicts = Trial { case: "double", op, inputs }.run(gpu).unwrap();
+        let seen: Vec<_> = verdicts.iter().map(|v| (v.kernel, v.passed)).collect();
+        assert_eq!(seen, [("double_wrong", false), ("double_right", true)]);
+        assert_eq!((verdicts[0].worst.index, verdicts[0].worst.got, verdicts[0].worst.want), (5, -89.0, -90.0));
+    });
+}
+
+#[test]
+fn a_distrusted_kernel_is_never_chosen() {
+    if !with_own_cache("a_distrusted_kernel_is_never_chosen") {
+        return;
+    }
+    on_gpu(|gpu| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([10])).unwrap();
+        let y = graph.append(Double { wrong_first: true, right_too: true }, &[x]).unwrap();
+        graph.output(y);
+        let chosen = || GpuSession::new(gpu, &graph).map(|s| s.plan().steps[0].dispatch.shader.name);
+        assert_eq!(chosen().unwrap(), "double_wrong");
+        gpu.distrust(Distrusted { kernels: ["double_wrong".to_string()].into() }).unwrap();
+        assert_eq!(chosen().unwrap(), "double_right");
+        let both = ["double_wrong".to_string(), "double_right".to_string()].into();
+        gpu.distrust(Distrusted { kernels: both }).unwrap();
+        let error = chosen().unwrap_err().to_string();
+        assert!(error.contains("double") && error.contains("lenslet doctor"), "{error}");
+        gpu.distrust(Distrusted::default()).unwrap();
+        assert_eq!(chosen().unwrap(), "double_wrong");
+    });
+}
+
+#[test]
+fn diff_names_the_layer_with_the_wrong_kernel_and_no_other() {
+    on_gpu(|gpu| {
+        let mut seen = vec![];
+        let difference = diff(gpu, &Network { wrong: true }, 2, 1, None, |r| seen.push((r.layer.clone(), r.passed)));
+        let difference = difference.unwrap().expect("a difference");
+        assert_eq!(difference.report.layer, "suspect");
+        assert_eq!(difference.report.worst.index, 5);
+        assert_eq!(seen, [("fc1".to_string(), true), ("suspect".to_string(), false)]);
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("difference.safetensors");
+        difference.save(&file).unwrap();
+        let again = replay(gpu, &file, |_| Ok(Network { wrong: true })).unwrap();
+        assert_eq!(again, difference.report);
+        let mended = replay(gpu, &file, |_| Ok(Network { wrong: false })).unwrap();
+        assert!(mended.passed);
+
+        std::fs::write(&file, b"nothing").unwrap();
+        let error = replay(gpu, &file, |_| Ok(Network { wrong: false })).unwrap_err().to_string();
+        assert!(error.contains("difference.safetensors") && error.contains("lenslet diff"), "{error}");
+    });
+}
+
+#[test]
+fn diff_of_a_sound_network_visits_every_operation_forward_and_backward() {
+    on_gpu(|gpu| {
+        let mut seen = vec![];
+        let model = lenslet::models::lenet5();
+        let found = diff(gpu, &model, 2, 1, None, |r| seen.push((r.layer.clone(), r.direction, r.passed))).unwrap();
+        assert!(found.is_none() && seen.iter().all(|(.., passed)| *passed));
+        for layer in ["conv1", "conv2", "fc1", "fc2", "fc3", "pool1", "pool2"] {
+            for direction in ["forward", "backward"] {
+                assert!(seen.iter().any(|(l, d, _)| l == layer && *d == direction), "{layer} {direction}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_doctor_trusts_a_device_whose_kernels_are_right() {
+    on_gpu(|gpu| {
+        let mut kernels = std::collections::BTreeSet::new();
+        // The whole table runs in tests/ops.
+        let report = doctor(gpu, "conv2d primes", |v| kernels.extend([v.kernel])).unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+        for kernel in ["conv2d_direct", "conv2d_grad_input_direct", "conv2d_grad_weight_taps", "reduce"] {
+            assert!(kernels.contains(kernel), "{kernel} was not tried");
+        }
+    });
+}
