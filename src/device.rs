@@ -36,6 +36,14 @@ impl Device {
         }
     }
 
+    /// Refuses a graph that [`Session::new`] would refuse, and makes nothing.
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        match self {
+            Device::Gpu(gpu) => GpuSession::compile(gpu, graph).map(|_| ()),
+            Device::Cpu => Ok(()),
+        }
+    }
+
     /// What it is, in a few words.
     pub fn name(&self) -> String {
         match self {

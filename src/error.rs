@@ -83,7 +83,9 @@ pub enum Error {
     DeviceLost(String),
 
     /// A loss or weight stopped being a finite number.
-    #[error("the loss is {value} at step {step} (epoch {epoch}); lower the learning rate or check the data")]
+    #[error(
+        "the loss or a weight is {value} at step {step} (epoch {epoch}); lower the learning rate or check the data"
+    )]
     NotFinite {
         /// What was read back.
         value: f32,

@@ -120,28 +120,34 @@ impl Plan {
             let hint = "use a smaller batch or a smaller network".to_string();
             Err(Error::Limit { what, limit, needed, available, hint })
         };
-        for buffer in &self.buffers {
-            if buffer.bytes > limits.max_buffer_size {
-                let what = format!("buffer \"{}\"", buffer.label);
-                return refuse(what, "maxBufferSize", buffer.bytes, limits.max_buffer_size);
-            }
-        }
+        let name = |step: &Step| format!("{} \"{}\" (kernel {})", step.op, step.name, step.dispatch.shader.name);
         for step in &self.steps {
-            let what = || format!("{} \"{}\" (kernel {})", step.op, step.name, step.dispatch.shader.name);
             for bound in &step.bindings {
                 let (needed, available) = (bound.place.bytes, limits.max_storage_buffer_binding_size);
                 if needed > available {
-                    return refuse(what(), "maxStorageBufferBindingSize", needed, available);
+                    return refuse(name(step), "maxStorageBufferBindingSize", needed, available);
                 }
             }
             let (needed, available) = (step.bindings.len() as u64, limits.max_storage_buffers_per_shader_stage);
             if needed > u64::from(available) {
-                return refuse(what(), "maxStorageBuffersPerShaderStage", needed, available.into());
+                return refuse(name(step), "maxStorageBuffersPerShaderStage", needed, available.into());
             }
             let side = limits.max_compute_workgroups_per_dimension;
             if step.dispatch.grid(side).is_none() {
                 let needed = step.dispatch.workgroups;
-                return refuse(what(), "maxComputeWorkgroupsPerDimension squared", needed, u64::from(side).pow(2));
+                return refuse(name(step), "maxComputeWorkgroupsPerDimension squared", needed, u64::from(side).pow(2));
+            }
+        }
+        for (number, buffer) in self.buffers.iter().enumerate() {
+            if buffer.bytes > limits.max_buffer_size {
+                // A slot's number says nothing to the user: its largest value does.
+                let fills = |b: &Bound| b.place.buffer == number && b.place.bytes == buffer.bytes;
+                let largest = self.steps.iter().find(|step| step.bindings.iter().any(fills));
+                let what = match (&buffer.role, largest) {
+                    (BufferRole::Slot, Some(step)) => name(step),
+                    _ => format!("buffer \"{}\"", buffer.label),
+                };
+                return refuse(what, "maxBufferSize", buffer.bytes, limits.max_buffer_size);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Proof on the user's own machine: every kernel of every operation against the reference.
 //!
-//! A table of [cases](cases) is compiled in. The tests run all of it; [`doctor`] runs it on a device and says whether
+//! A table of [cases] is compiled in. The tests run all of it; [`doctor`] runs it on a device and says whether
 //! to trust that device, kernel by kernel.
 
 pub mod cases;

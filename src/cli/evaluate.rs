@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use lenslet::Error;
 use lenslet::nn::Layout;
 use lenslet::train::{Evaluation, Evaluator, RunFolder};
 use serde_json::json;
@@ -30,7 +31,8 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = RunFolder::read_config(&options.run)?;
-    let model = super::model(&config.model)?;
+    let unknown = |error: Error| Error::data(options.run.join("config.toml"), error.to_string());
+    let model = super::model(&config.model).map_err(unknown)?;
     let layout = Layout::of(&model)?;
     let parameters = RunFolder::read_weights(&options.run, &layout)?;
     let test = super::data(options.data.as_ref().unwrap_or(&config.data))?.test;

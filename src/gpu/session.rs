@@ -21,14 +21,19 @@ pub struct GpuSession {
 }
 
 impl GpuSession {
-    /// Compiles a graph for the device and makes everything it needs. Kernels that were found wrong on this adapter and
-    /// driver are left out.
+    /// Compiles a graph for the device and makes everything it needs.
+    ///
+    /// Errors: those of [`GpuSession::compile`]; out of memory.
+    pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        Self::from_plan(gpu, graph, Self::compile(gpu, graph)?)
+    }
+
+    /// Compiles a graph for the device. Kernels that were found wrong on this adapter and driver are left out.
     ///
     /// Errors: the graph does not fit the device; an operation has no kernel left.
-    pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+    pub fn compile(gpu: &Gpu, graph: &Graph) -> Result<Plan> {
         let distrusted = gpu.distrusted()?;
-        let plan = compile::compile_with(graph, gpu.limits(), &|op, _, candidates| distrusted.first(op, candidates))?;
-        Self::from_plan(gpu, graph, plan)
+        compile::compile_with(graph, gpu.limits(), &|op, _, candidates| distrusted.first(op, candidates))
     }
 
     /// A session of a plan made of this graph with other choices.
@@ -85,7 +90,12 @@ impl GpuSession {
     }
 
     /// Asks for a value as it is after everything submitted so far; the device goes on meanwhile.
+    ///
+    /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
     pub fn start_reading(&self, node: NodeId) -> Result<Reading> {
+        if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
+            return Err(Error::option("node", "a leaf or an output", node.index()));
+        }
         let place = self.plan.place(node)?;
         let elements = self.graph.shape(node).elements();
         let staging = self.staging_buffer(place);

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_no_image_is_refused() {
         assert!(infer(Window::new(2), [4, 4]).unwrap_err().contains("[N, C, H, W]"));
-        assert!(infer(Window::new(2).padding(1 << 40), [1, 1, 4, 4]).unwrap_err().contains("31 bits"));
+        assert!(infer(Window::new(2).padding(1 << 40), [1, 1, 4, 4]).unwrap_err().contains("too large"));
         let bytes = TensorType::u8([1, 1, 4, 4]);
         assert!(MaxPool2d(Window::new(2)).infer(&[&bytes]).unwrap_err().contains("f32"));
     }

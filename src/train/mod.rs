@@ -10,5 +10,5 @@ mod trainer;
 pub use evaluator::{Evaluation, Evaluator};
 pub use run::{Config, LogLine, RunFolder};
 pub use schedule::Schedule;
-pub use step::{EvaluationStep, TrainingStep};
+pub use step::{EvaluationStep, HISTORY_COLUMNS, TrainingStep};
 pub use trainer::{EpochReport, Event, Fit, Report, StepReport, Trainer};

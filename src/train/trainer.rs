@@ -201,9 +201,9 @@ impl<'m> Trainer<'m> {
 
     /// Refuses a set and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
     pub fn check(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<()> {
-        self.split(data, fit.into())?;
-        TrainingStep::new(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), self.batch_size, 1)
-            .map(|_| ())
+        let (_, pictures) = self.split(data, fit.into())?;
+        let steps = pictures.len().div_ceil(self.batch_size);
+        self.device.check(&self.step(data, steps)?.graph)
     }
 
     /// Trains for so many epochs.
@@ -215,8 +215,8 @@ impl<'m> Trainer<'m> {
 
     /// Trains, telling `observe` of each step and epoch; it may end the run, which then keeps all finished steps.
     ///
-    /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss that is
-    /// not finite. After an error the parameters are those of the last finished epoch.
+    /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss or a
+    /// weight that is not finite. After an error the parameters are those of the last finished epoch.
     pub fn fit_with(
         &mut self,
         data: &Dataset,
@@ -230,10 +230,10 @@ impl<'m> Trainer<'m> {
         let total_steps = fit.steps.map_or(all_steps, |most| most.min(all_steps));
 
         let optimizer = self.optimizer.as_ref();
-        let step =
-            TrainingStep::new(self.model, &self.layout, optimizer, data.spec(), self.batch_size, steps_per_epoch)?;
+        let step = self.step(data, steps_per_epoch)?;
         let mut epoch = Epoch { session: Session::new(&self.device, &step.graph)?, step, steps_a_submission: 1 };
-        epoch.prepare(data, &self.parameters(), &self.states)?;
+        epoch.prepare(data)?;
+        epoch.restore(&self.parameters(), &self.states)?;
         let validation = data.subset(&held_out);
         let mut evaluator = match &validation {
             Some(set) => Some(Evaluator::new(&self.device, self.model, &self.layout, set, self.batch_size)?),
@@ -271,9 +271,14 @@ impl<'m> Trainer<'m> {
             })?;
             let seconds = start.elapsed().as_secs_f64();
             let parameters = epoch.session.read(epoch.step.parameters)?;
+            if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
+                return Err(Error::NotFinite { value, step: begun + done as u64, epoch: number });
+            }
             for (kept, node) in self.states.iter_mut().zip(&epoch.step.states) {
                 *kept = epoch.session.read(*node)?;
             }
+            // What is kept is what goes on: the CPU's session holds more digits.
+            epoch.restore(&parameters, &self.states)?;
             self.steps += done as u64;
             self.epochs += 1;
             report.seconds += seconds;
@@ -301,6 +306,10 @@ impl<'m> Trainer<'m> {
     /// Evaluates the network as of the last finished epoch.
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
         Evaluator::new(&self.device, self.model, &self.layout, data, self.batch_size)?.run(&self.parameters())
+    }
+
+    fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
+        TrainingStep::new(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), self.batch_size, steps)
     }
 
     fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
@@ -343,11 +352,16 @@ struct Epoch {
 }
 
 impl Epoch {
-    /// Puts the data set, the parameters and the optimizer's state on the device.
-    fn prepare(&mut self, data: &Dataset, parameters: &[f32], states: &[Vec<f32>]) -> Result<()> {
+    /// Puts the data set on the device.
+    fn prepare(&mut self, data: &Dataset) -> Result<()> {
         let Self { session, step, .. } = self;
         session.write(step.batches.pictures, data.images.as_slice())?;
-        session.write(step.batches.labels, data.labels.as_slice())?;
+        session.write(step.batches.labels, data.labels.as_slice())
+    }
+
+    /// Puts the parameters and the optimizer's state on the device.
+    fn restore(&mut self, parameters: &[f32], states: &[Vec<f32>]) -> Result<()> {
+        let Self { session, step, .. } = self;
         session.write(step.parameters, parameters)?;
         step.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
     }
