@@ -1,9 +1,10 @@
-// What: y[i] = x[sum over axes of position(i, axis) * STRIDES[axis]], positions in row-major order over SHAPE
+// What: y[i] = x[OFFSET + sum over axes of position(i, axis) * STRIDES[axis]], positions in row-major order over SHAPE
 // Shapes: y SHAPE, any rank from 1; a stride of 0 repeats, so this broadcasts as well as it transposes
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
+const OFFSET: u32 = 0u;
 const RANK: u32 = 3u;
 const SHAPE = array<u32, 3>(2u, 3u, 4u);
 const STRIDES = array<u32, 3>(0u, 1u, 3u);
@@ -19,7 +20,7 @@ fn strided(
         return;
     }
     var rest = i;
-    var source = 0u;
+    var source = OFFSET;
     for (var axis = RANK; axis > 0u; axis--) {
         let extent = SHAPE[axis - 1u];
         source += rest % extent * STRIDES[axis - 1u];

@@ -31,7 +31,7 @@ macro_rules! shader {
 }
 
 /// Functions every shader may call, joined to each.
-const COMMON: &str = include_str!("../shaders/common/index.wgsl");
+const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 
 /// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -218,11 +218,11 @@ impl Dispatch {
     /// Errors: a constant or function that the file does not have.
     pub fn source(&self) -> Result<String> {
         let text = self.specialised()?;
-        let Some(read) = self.in_place else { return Ok(text) };
+        let Some(read) = self.in_place else { return Ok(text + COMMON) };
         let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
         let (from, to) = (variable(&text, read), variable(&text, written));
         let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
-        Ok(rename(&kept.join("\n"), from, to))
+        Ok(rename(&kept.join("\n"), from, to) + COMMON)
     }
 
     fn specialised(&self) -> Result<String> {
@@ -255,7 +255,6 @@ impl Dispatch {
                 reason: format!("not every one of {names:?} is a `const` or one-line `fn` of the file, once"),
             });
         }
-        text.push_str(COMMON);
         Ok(text)
     }
 

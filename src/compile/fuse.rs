@@ -32,7 +32,7 @@ pub fn fuse(graph: &Graph) -> Graph {
 struct WithEpilogue {
     inner: Arc<dyn Op>,
     scalar: Arc<dyn Op>,
-    expression: &'static str,
+    expression: String,
 }
 
 impl fmt::Debug for WithEpilogue {
@@ -62,7 +62,7 @@ impl Op for WithEpilogue {
         let mut kernels = self.inner.kernels(io, limits);
         for kernel in &mut kernels {
             let last = kernel.dispatches.last_mut().expect("a kernel has a dispatch");
-            last.functions.push(("epilogue", self.expression.to_string()));
+            last.functions.push(("epilogue", self.expression.clone()));
         }
         kernels
     }

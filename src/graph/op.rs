@@ -59,7 +59,7 @@ pub struct Traits {
     /// Variables among the inputs that the operation replaces. Its output is their new values, end to end.
     pub updates: &'static [usize],
     /// A scalar function of one input, as a WGSL expression in `v`: may end another operation's kernel.
-    pub epilogue: Option<&'static str>,
+    pub epilogue: Option<String>,
     /// Whether its kernels have an `epilogue` function that such an expression can replace.
     pub takes_epilogue: bool,
     /// Multiply-adds of one evaluation.

@@ -26,15 +26,15 @@ pub struct Arithmetic {
     /// Whether it is linear in each of the two.
     pub multilinear: bool,
     /// The gradients to a and b, before sums over repeated axes.
-    grad: fn(&mut Graph, Terms) -> Result<[NodeId; 2]>,
+    pub(super) grad: fn(&mut Graph, Terms) -> Result<[NodeId; 2]>,
 }
 
 /// What a gradient is made of.
-struct Terms {
-    a: NodeId,
-    b: NodeId,
-    y: NodeId,
-    dy: NodeId,
+pub(super) struct Terms {
+    pub(super) a: NodeId,
+    pub(super) b: NodeId,
+    pub(super) y: NodeId,
+    pub(super) dy: NodeId,
 }
 
 /// Every function of two numbers.
@@ -121,7 +121,7 @@ pub(super) fn elementwise(expression: &'static str, a: &Shape, b: &Shape, y: &Sh
     dispatch.function("f", expression).invocations(y.elements(), 64)
 }
 
-struct Binary(&'static Arithmetic);
+pub(super) struct Binary(pub(super) &'static Arithmetic);
 
 impl std::fmt::Debug for Binary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -31,7 +31,7 @@ impl Graph {
 }
 
 /// `shape` as `[outer, R, inner]` around the axis.
-fn lines(shape: &Shape, axis: usize) -> [usize; 3] {
+pub(super) fn lines(shape: &Shape, axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
@@ -73,7 +73,7 @@ pub(super) fn line_stages([outer, r, inner]: [usize; 3], x: Operand, kernel: &mu
 }
 
 /// One invocation a line, over all inputs.
-fn over_lines(shader: Shader, inputs: usize, [outer, r, inner]: [usize; 3]) -> Kernel {
+pub(super) fn over_lines(shader: Shader, inputs: usize, [outer, r, inner]: [usize; 3]) -> Kernel {
     let dispatch = Dispatch::new(shader)
         .constants([("LINES", outer * inner), ("R", r), ("INNER", inner)])
         .reads_inputs(inputs)

@@ -1,9 +1,10 @@
-//! Scalar functions, element by element: one row of [`TABLE`] each.
+//! Scalar functions, element by element: each a row of [`TABLE`].
 //!
 //! **What**: `y[i] = f(x[i])` · **Shapes**: any, kept · **Gradient**: `dx[i] = dy[i] · f'(x[i])`, from `y` alone where
 //! the row says so, so that `x` need not be kept · **Cost**: one pass over memory, or nothing when it ends another
 //! operation's kernel.
 
+use super::scalars::{From, Parameter, Scalar, TABLE};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -13,61 +14,6 @@ use crate::tensor::View;
 
 const UNARY: Shader = shader!("unary");
 const UNARY_GRAD: Shader = shader!("unary_grad");
-
-/// A scalar function: its meaning and its WGSL, forward and backward.
-pub struct Scalar {
-    /// The label.
-    pub name: &'static str,
-    /// The function.
-    pub f: fn(f64) -> f64,
-    /// The same in WGSL, of `v`.
-    pub wgsl: &'static str,
-    /// The derivative, of the value named by `from`.
-    pub derivative: fn(f64) -> f64,
-    /// `dy · derivative` in WGSL, of `v` (the value named by `from`) and `dy`.
-    pub wgsl_grad: &'static str,
-    /// What the derivative is computed from.
-    pub from: From,
-}
-
-/// Which value a derivative is a function of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum From {
-    /// The function's argument.
-    X,
-    /// The function's value.
-    Y,
-}
-
-/// Every scalar function.
-pub static TABLE: &[Scalar] = &[
-    Scalar {
-        name: "relu",
-        // Comparisons, not max: NaN stays NaN.
-        f: |x| if x <= 0.0 { 0.0 } else { x },
-        wgsl: "select(v, 0.0, v <= 0.0)",
-        derivative: |y| if y <= 0.0 { 0.0 } else { 1.0 },
-        wgsl_grad: "select(dy, 0.0, v <= 0.0)",
-        from: From::Y,
-    },
-    Scalar {
-        name: "sigmoid",
-        f: |x| 1.0 / (1.0 + (-x).exp()),
-        wgsl: "1.0 / (1.0 + exp(-v))",
-        derivative: |y| y * (1.0 - y),
-        wgsl_grad: "dy * v * (1.0 - v)",
-        from: From::Y,
-    },
-    Scalar {
-        name: "tanh",
-        f: f64::tanh,
-        // Some drivers compute tanh from exp(2v), which overflows; past 15 it is ±1 in f32.
-        wgsl: "select(tanh(clamp(v, -15.0, 15.0)), v, is_nan(v))",
-        derivative: |y| 1.0 - y * y,
-        wgsl_grad: "dy * (1.0 - v * v)",
-        from: From::Y,
-    },
-];
 
 impl Graph {
     /// `max(x, 0)`, element by element; NaN stays NaN.
@@ -85,29 +31,73 @@ impl Graph {
         self.unary("tanh", x)
     }
 
-    /// The scalar function of that name in [`TABLE`], element by element.
+    /// `x` where it is positive, else `slope · x`, element by element.
+    ///
+    /// Errors: a slope that is negative or not finite.
+    pub fn leaky_relu(&mut self, x: NodeId, slope: f32) -> Result<NodeId> {
+        self.unary_with("leaky_relu", slope, x)
+    }
+
+    /// `x` where it is positive, else `alpha · (exp(x) − 1)`, element by element.
+    ///
+    /// Errors: an alpha that is negative or not finite.
+    pub fn elu(&mut self, x: NodeId, alpha: f32) -> Result<NodeId> {
+        self.unary_with("elu", alpha, x)
+    }
+
+    /// The scalar function of that name in [`TABLE`], element by element; if it has a parameter, with its default.
     ///
     /// Errors: no row has that name.
     pub fn unary(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
-        let Some(scalar) = TABLE.iter().find(|row| row.name == name) else {
-            let names: Vec<_> = TABLE.iter().map(|row| row.name).collect();
-            return Err(crate::Error::option("scalar function", format!("one of {}", names.join(", ")), name));
+        let row = row(name)?;
+        let a = row.parameter.as_ref().map_or(0.0, |parameter| parameter.default);
+        self.append(Unary { row, a }, &[x])
+    }
+
+    /// The scalar function of that name in [`TABLE`] with this parameter, element by element.
+    ///
+    /// Errors: no row has that name; it has no parameter; the parameter is negative or not finite.
+    pub fn unary_with(&mut self, name: &str, parameter: f32, x: NodeId) -> Result<NodeId> {
+        let row = row(name)?;
+        let Some(Parameter { name: what, .. }) = row.parameter else {
+            return Err(crate::Error::option(name, "no parameter", parameter));
         };
-        self.append(Unary(scalar), &[x])
+        if !(parameter.is_finite() && parameter >= 0.0) {
+            return Err(crate::Error::option(format!("{what} of {name}"), "a finite number from 0", parameter));
+        }
+        self.append(Unary { row, a: parameter }, &[x])
     }
 }
 
-struct Unary(&'static Scalar);
+fn row(name: &str) -> Result<&'static Scalar> {
+    TABLE.iter().find(|row| row.name == name).ok_or_else(|| {
+        let names: Vec<_> = TABLE.iter().map(|row| row.name).collect();
+        crate::Error::option("scalar function", format!("one of {}", names.join(", ")), name)
+    })
+}
+
+/// A WGSL expression with its parameter.
+fn with_parameter(wgsl: &str, a: f32) -> String {
+    wgsl.replace("{a}", &format!("{a:?}f"))
+}
+
+struct Unary {
+    row: &'static Scalar,
+    a: f32,
+}
 
 impl std::fmt::Debug for Unary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Unary")
+        match &self.row.parameter {
+            Some(parameter) => write!(f, "Unary {{ {}: {} }}", parameter.name, self.a),
+            None => f.write_str("Unary"),
+        }
     }
 }
 
 impl Op for Unary {
     fn name(&self) -> &'static str {
-        self.0.name
+        self.row.name
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -118,39 +108,56 @@ impl Op for Unary {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let a = f64::from(self.a);
         for (y, &x) in out.iter_mut().zip(inputs[0].f64()) {
-            *y = (self.0.f)(x);
+            *y = (self.row.f)(x, a);
         }
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
-        let from = match self.0.from {
+        let from = match self.row.from {
             From::X => graph.node(node).inputs()[0],
             From::Y => node,
         };
-        Ok(vec![Some(graph.append(UnaryGrad(self.0), &[from, dy])?)])
+        Ok(vec![Some(graph.append(UnaryGrad { row: self.row, a: self.a }, &[from, dy])?)])
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let dispatch = Dispatch::new(UNARY)
-            .function("f", self.0.wgsl)
+            .function("f", with_parameter(self.row.wgsl, self.a))
             .reads_inputs(1)
             .writes(Operand::Output)
             .invocations(io.output.shape.elements(), 64);
         vec![Kernel::single(dispatch)]
     }
 
+    /// What rounding the argument does to the value: `|x · f'(x)|`.
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        let a = f64::from(self.a);
+        let slope = |x: f64| match self.row.from {
+            From::X => (self.row.derivative)(x, a),
+            From::Y => (self.row.derivative)((self.row.f)(x, a), a),
+        };
+        inputs[0].f64().iter().map(|&x| (x * slope(x)).abs()).filter(|v| v.is_finite()).fold(0.0, f64::max)
+    }
+
     fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { overwrites: &[0], epilogue: Some(self.0.wgsl), ..Traits::default() }
+        Traits { overwrites: &[0], epilogue: Some(with_parameter(self.row.wgsl, self.a)), ..Traits::default() }
     }
 }
 
 /// Inputs: the value the derivative is computed from, then `dy`.
-struct UnaryGrad(&'static Scalar);
+struct UnaryGrad {
+    row: &'static Scalar,
+    a: f32,
+}
 
 impl std::fmt::Debug for UnaryGrad {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "UnaryGrad {}", self.0.name)
+        match &self.row.parameter {
+            Some(parameter) => write!(f, "UnaryGrad {} {{ {}: {} }}", self.row.name, parameter.name, self.a),
+            None => write!(f, "UnaryGrad {}", self.row.name),
+        }
     }
 }
 
@@ -167,21 +174,44 @@ impl Op for UnaryGrad {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let a = f64::from(self.a);
         for ((dx, &v), &dy) in out.iter_mut().zip(inputs[0].f64()).zip(inputs[1].f64()) {
-            *dx = dy * (self.0.derivative)(v);
+            *dx = dy * (self.row.derivative)(v, a);
         }
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let dispatch = Dispatch::new(UNARY_GRAD)
-            .function("f", self.0.wgsl_grad)
+            .function("f", with_parameter(self.row.wgsl_grad, self.a))
             .reads_inputs(2)
             .writes(Operand::Output)
             .invocations(io.output.shape.elements(), 64);
         vec![Kernel::single(dispatch)]
     }
 
+    /// Derivatives are sums of terms up to about 1 that may cancel.
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        inputs[1].magnitude() * f64::from(self.a.max(1.0))
+    }
+
     fn traits(&self, _: &Io<'_>) -> Traits {
         Traits { overwrites: &[1, 0], ..Traits::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_checked() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([3])).unwrap();
+        assert!(graph.leaky_relu(x, 0.2).is_ok() && graph.unary("elu", x).is_ok());
+        let error = graph.leaky_relu(x, -1.0).unwrap_err().to_string();
+        assert!(error.contains("slope of leaky_relu: expected a finite number from 0, found -1"), "{error}");
+        assert!(graph.elu(x, f32::NAN).is_err());
+        assert!(graph.unary_with("gelu", 1.0, x).unwrap_err().to_string().contains("no parameter"));
+        assert!(graph.unary("gelou", x).unwrap_err().to_string().contains("gelu_tanh"));
     }
 }

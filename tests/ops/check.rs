@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
-use lenslet::check::{Built, Case, Random, Value, agrees, interpret};
+use lenslet::check::{Built, Case, Random, Value};
 use lenslet::compile::compile_with;
-use lenslet::cpu::{Interpreter, budget};
+use lenslet::cpu::Interpreter;
 use lenslet::gpu::GpuSession;
-use lenslet::tensor::{HostData, View};
+use lenslet::tensor::HostData;
 use lenslet::{Gpu, Graph, Padding, TensorType, Window};
 
 /// The gradient of a weighted sum of the result against central differences, at some elements of each input.
@@ -71,44 +71,6 @@ pub fn kernels(case: &Case, gpu: &Gpu) {
                 if v.in_place { ", in place" } else { "" },
                 gpu.checks(),
                 v.worst,
-            );
-        }
-    }
-}
-
-/// Each scalar function after the case's result, in the same kernel, where its operation takes one.
-pub fn fused(case: &Case, gpu: &Gpu) {
-    for row in lenslet::ops::TABLE {
-        let built = Built::of(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        let Built { mut graph, inputs: ids, values, y } = built;
-        if !graph.traits(y).takes_epilogue {
-            return;
-        }
-        let z = graph.unary(row.name, y).unwrap();
-        graph.output(z);
-        let plan = compile_with(&graph, gpu.limits(), &lenslet::compile::first).unwrap();
-        let fused = lenslet::compile::fuse(&graph);
-        let op = fused.node(z).op().expect("computed").clone();
-        assert_eq!(fused.node(z).inputs(), graph.node(y).inputs(), "{} takes no {}", case.name, row.name);
-        let session = GpuSession::from_plan(gpu, &graph, plan).unwrap();
-        for (id, value) in ids.iter().zip(&values) {
-            value.with_host_data(graph.dtype(*id), |data| session.write(*id, data)).unwrap();
-        }
-        session.submit(1);
-        let got = session.read(z).unwrap();
-        let Value::Numbers(want) = &interpret(&graph, &values)[z.index()] else { panic!("numbers") };
-        // The error before the scalar function passes through it: its slope is at most 1.
-        let io = graph.io(y);
-        let views: Vec<View> = graph.node(y).inputs().iter().zip(&values).map(|(i, v)| v.view(graph.ty(*i))).collect();
-        let plain = graph.node(y).op().expect("computed");
-        let allowed = budget(plain.as_ref(), &io, &views, want);
-        for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            let allowed = allowed[i] + 4.0 * f64::from(f32::EPSILON);
-            let got = f64::from(*got);
-            assert!(
-                agrees(got, *want, allowed),
-                "OPS_CASE={:?}: {op:?}: element {i} is {got}, the reference says {want}, allowed {allowed:.3e}",
-                case.name
             );
         }
     }

@@ -6,6 +6,8 @@
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+mod fused;
+mod special;
 
 use lenslet::ShaderChecks;
 use lenslet::check::Case;
@@ -39,8 +41,19 @@ fn every_checked_kernel_matches_the_reference() {
 fn fused_forms_match_the_plain_ones() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
     for case in selected().iter().filter(|case| !case.updates) {
-        check::fused(case, &gpu);
+        fused::every_result(case, &gpu);
     }
+}
+
+#[test]
+fn wild_numbers_go_through_every_operation() {
+    let gpu = common::gpu(ShaderChecks::Trusted);
+    selected().iter().for_each(|case| special::wild(case, gpu.as_ref()));
+}
+
+#[test]
+fn a_function_whose_slope_needs_its_argument_is_not_fused_in_training() {
+    fused::what_the_gradient_reads_is_kept();
 }
 
 #[test]

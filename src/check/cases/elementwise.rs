@@ -5,22 +5,41 @@ use crate::ops::{ARITHMETIC, TABLE};
 use super::{Case, Fill, MANY, case};
 
 pub fn all() -> Vec<Case> {
-    [scalars(), arithmetic()].into_iter().flatten().collect()
+    [scalars(), prelu(), arithmetic()].into_iter().flatten().collect()
 }
 
 fn scalars() -> Vec<Case> {
     let mut cases = vec![];
     for row in TABLE {
+        // Roots and logarithms have no slope where they are not defined.
+        let fill = if (row.f)(-1.0, 1.0).is_nan() { Fill::Positive } else { Fill::AwayFromZero };
         for shape in [&[][..], &[1], &[3, 7, 11]] {
             let name = format!("{} {shape:?}", row.name);
-            cases.push(case(name, &[shape], |g, i| g.unary(row.name, i[0])).fill(Fill::AwayFromZero));
+            cases.push(case(name, &[shape], |g, i| g.unary(row.name, i[0])).fill(fill));
         }
         cases
             .push(case(format!("{} special", row.name), &[&[257]], |g, i| g.unary(row.name, i[0])).fill(Fill::Special));
         cases.push(case(format!("{} large", row.name), &[&[257]], |g, i| g.unary(row.name, i[0])).fill(Fill::Large));
     }
+    for (name, parameters) in [("leaky_relu", [0.0, 0.3]), ("elu", [0.0, 1.7]), ("huber", [0.25, 1.6])] {
+        for a in parameters {
+            let built = case(format!("{name} {a}"), &[&[5, 13]], move |g, i| g.unary_with(name, a, i[0]));
+            cases.push(built.fill(Fill::AwayFromZero));
+        }
+    }
     cases.push(case("relu many workgroups", &[&[MANY]], |g, i| g.relu(i[0])).forward_only());
     cases
+}
+
+fn prelu() -> Vec<Case> {
+    let shapes: [[&[usize]; 2]; 5] =
+        [[&[], &[1]], [&[7], &[1]], [&[4, 3], &[3]], [&[2, 3, 5, 7], &[3]], [&[2, 1, 5, 7], &[1]]];
+    let built = shapes.map(|pair| {
+        let name = format!("prelu {:?} {:?}", pair[0], pair[1]);
+        case(name, &pair, |g, i| g.prelu(i[0], i[1])).fill(Fill::AwayFromZero)
+    });
+    let special = case("prelu special", &[&[3, 4, 5], &[4]], |g, i| g.prelu(i[0], i[1])).fill(Fill::Special);
+    built.into_iter().chain([special]).collect()
 }
 
 fn arithmetic() -> Vec<Case> {

@@ -18,6 +18,8 @@ pub enum Fill {
     Any,
     /// Floats of magnitude 0.5 to 2.
     AwayFromZero,
+    /// Floats of 0.5 to 2.
+    Positive,
     /// Few distinct values, so that maxima tie.
     Ties,
     /// As `Ties`, with NaN and infinities among them.
@@ -64,7 +66,7 @@ pub struct Case {
 impl Case {
     fn fill(mut self, fill: Fill) -> Self {
         self.inputs[0].fill = fill;
-        self.differentiable = matches!(fill, Fill::Any | Fill::AwayFromZero);
+        self.differentiable = matches!(fill, Fill::Any | Fill::AwayFromZero | Fill::Positive);
         self
     }
 

@@ -1,0 +1,35 @@
+// What: y[o,p,i] = x[o, floor(p FROM / TO), i], or, if LINEAR, the line between the two neighbours of (p + 0.5) FROM / TO
+//       - 0.5, which is at least 0; positions are exact fractions
+// Shapes: x [outer, FROM, INNER], y [outer, TO, INNER], FROM and TO below 2^15; one invocation an output
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+const FROM: u32 = 3u;
+const TO: u32 = 6u;
+const INNER: u32 = 5u;
+const LINEAR: u32 = 1u;
+
+@compute @workgroup_size(64)
+fn resize(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let k = workgroup_index(workgroup, grid) * 64u + lane;
+    if k >= arrayLength(&y) {
+        return;
+    }
+    let i = k % INNER;
+    let p = k / INNER % TO;
+    let start = k / (INNER * TO) * (FROM * INNER) + i;
+    if LINEAR == 0u {
+        y[k] = x[start + p * FROM / TO * INNER];
+        return;
+    }
+    let at = max((2u * p + 1u) * FROM, TO) - TO;
+    let first = at / (2u * TO);
+    let share = f32(at % (2u * TO)) / f32(2u * TO);
+    let second = min(first + 1u, FROM - 1u);
+    y[k] = (1.0 - share) * x[start + first * INNER] + share * x[start + second * INNER];
+}
