@@ -1,5 +1,6 @@
 // What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k,c,r,s]
-// Shapes: x [N,C,H,W], w [K,C,R,S], y [N,K,P,Q], b [K] or absent
+// over the channels c of k's group
+// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K] or absent
 // Each invocation computes TILE_Q neighbouring columns of TILE_K filters: a row of x is loaded once for all of them.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -22,10 +23,13 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 2u;
 const PAD_LEFT: u32 = 2u;
+const GROUPS: u32 = 1u;
 const TILE_K: u32 = 6u; // 1 to 8
-const TILE_Q: u32 = 7u; // 1 to 8
+const TILE_Q: u32 = 7u; // 1 to 14
 
-const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
@@ -39,13 +43,14 @@ fn conv2d_direct(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= N * BLOCKS_K * P * BLOCKS_Q {
+    if i >= N * GROUPS * BLOCKS_K * P * BLOCKS_Q {
         return;
     }
     let q0 = (i % BLOCKS_Q) * TILE_Q;
     let p = i / BLOCKS_Q % P;
     let k0 = i / (BLOCKS_Q * P) % BLOCKS_K * TILE_K;
-    let n = i / (BLOCKS_Q * P * BLOCKS_K);
+    let group = i / (BLOCKS_Q * P * BLOCKS_K) % GROUPS;
+    let n = i / (BLOCKS_Q * P * BLOCKS_K * GROUPS);
 
     var sums: array<array<f32, TILE_Q>, TILE_K>;
     for (var k = 0u; k < TILE_K; k++) {
@@ -53,14 +58,14 @@ fn conv2d_direct(
             sums[k][q] = 0.0;
         }
     }
-    for (var c = 0u; c < C; c++) {
+    for (var c = 0u; c < GROUP_C; c++) {
         for (var r = 0u; r < R; r++) {
             // Positions count from the padding's first row and column, so that they never go below 0.
             let row = p * STRIDE_H + r * DILATION_H;
             if row < PAD_TOP || row >= H + PAD_TOP {
                 continue;
             }
-            let start = ((n * C + c) * H + row - PAD_TOP) * W;
+            let start = ((n * C + group * GROUP_C + c) * H + row - PAD_TOP) * W;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) {
                 let column = q0 * STRIDE_W + j;
@@ -68,7 +73,7 @@ fn conv2d_direct(
                 strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
             }
             for (var k = 0u; k < TILE_K; k++) {
-                let filter_row = ((min(k0 + k, K - 1u) * C + c) * R + r) * S;
+                let filter_row = (((group * GROUP_K + min(k0 + k, GROUP_K - 1u)) * GROUP_C + c) * R + r) * S;
                 for (var s = 0u; s < S; s++) {
                     let weight = w[filter_row + s];
                     for (var q = 0u; q < TILE_Q; q++) {
@@ -79,9 +84,10 @@ fn conv2d_direct(
         }
     }
     for (var k = 0u; k < TILE_K; k++) {
-        if k0 + k < K {
-            let offset = bias(k0 + k);
-            let start = ((n * K + k0 + k) * P + p) * Q + q0;
+        if k0 + k < GROUP_K {
+            let own = group * GROUP_K + k0 + k;
+            let offset = bias(own);
+            let start = ((n * K + own) * P + p) * Q + q0;
             for (var q = 0u; q < TILE_Q; q++) {
                 if q0 + q < Q {
                     y[start + q] = epilogue(sums[k][q] + offset);

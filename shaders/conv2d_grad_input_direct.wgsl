@@ -1,10 +1,12 @@
-// What: dx[n,c,h,v] = sum over k,r,s of dy[n, k, h + PAD_TOP - r*DILATION_H, v + PAD_LEFT - s*DILATION_W] * w[k,c,r,s]
-// Shapes: w [K,C,R,S], dy [N,K,P,Q], dx [N,C,H,W]; strides of 1 only
+// What: dx[n,c,h,v] = b[c] + sum over k,r,s of dy[n, k, h + PAD_TOP - r*DILATION_H, v + PAD_LEFT - s*..] * w[k,c,r,s]
+// over the filters k of c's group
+// Shapes: w [K,C/GROUPS,R,S], dy [N,K,P,Q], dx [N,C,H,W], b [C] or absent; strides of 1 only
 // Each invocation computes TILE_W neighbouring columns of TILE_C channels: a row of dy is loaded once for all of them.
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
 
 const N: u32 = 1u;
 const C: u32 = 6u;
@@ -21,13 +23,19 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
+const GROUPS: u32 = 1u;
 const TILE_C: u32 = 6u; // 1 to 8
-const TILE_W: u32 = 7u; // 1 to 8
+const TILE_W: u32 = 7u; // 1 to 14
 
-const BLOCKS_C = (C + TILE_C - 1u) / TILE_C;
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_C = (GROUP_C + TILE_C - 1u) / TILE_C;
 const BLOCKS_W = (W + TILE_W - 1u) / TILE_W;
 const REACH = (S - 1u) * DILATION_W;
 const STRIP = TILE_W + REACH;
+
+fn epilogue(v: f32) -> f32 { return v; }
+fn bias(c: u32) -> f32 { return b[c]; }
 
 @compute @workgroup_size(64)
 fn conv2d_grad_input_direct(
@@ -36,13 +44,14 @@ fn conv2d_grad_input_direct(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= N * BLOCKS_C * H * BLOCKS_W {
+    if i >= N * GROUPS * BLOCKS_C * H * BLOCKS_W {
         return;
     }
     let v0 = (i % BLOCKS_W) * TILE_W;
     let h = i / BLOCKS_W % H;
     let c0 = i / (BLOCKS_W * H) % BLOCKS_C * TILE_C;
-    let n = i / (BLOCKS_W * H * BLOCKS_C);
+    let group = i / (BLOCKS_W * H * BLOCKS_C) % GROUPS;
+    let n = i / (BLOCKS_W * H * BLOCKS_C * GROUPS);
 
     var sums: array<array<f32, TILE_W>, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {
@@ -50,7 +59,7 @@ fn conv2d_grad_input_direct(
             sums[c][v] = 0.0;
         }
     }
-    for (var k = 0u; k < K; k++) {
+    for (var k = group * GROUP_K; k < (group + 1u) * GROUP_K; k++) {
         for (var r = 0u; r < R; r++) {
             // The window row that has its tap r on row h; below 0 wraps to a large number.
             let p = h + PAD_TOP - r * DILATION_H;
@@ -65,7 +74,7 @@ fn conv2d_grad_input_direct(
                 strip[j] = select(0.0, dy[start + min(q, Q - 1u)], q < Q);
             }
             for (var c = 0u; c < TILE_C; c++) {
-                let filter_row = ((k * C + min(c0 + c, C - 1u)) * R + r) * S;
+                let filter_row = ((k * GROUP_C + min(c0 + c, GROUP_C - 1u)) * R + r) * S;
                 for (var s = 0u; s < S; s++) {
                     let weight = w[filter_row + s];
                     for (var v = 0u; v < TILE_W; v++) {
@@ -76,11 +85,13 @@ fn conv2d_grad_input_direct(
         }
     }
     for (var c = 0u; c < TILE_C; c++) {
-        if c0 + c < C {
-            let start = ((n * C + c0 + c) * H + h) * W + v0;
+        if c0 + c < GROUP_C {
+            let channel = group * GROUP_C + c0 + c;
+            let offset = bias(channel);
+            let start = ((n * C + channel) * H + h) * W + v0;
             for (var v = 0u; v < TILE_W; v++) {
                 if v0 + v < W {
-                    dx[start + v] = sums[c][v];
+                    dx[start + v] = epilogue(sums[c][v] + offset);
                 }
             }
         }

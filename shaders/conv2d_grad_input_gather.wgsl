@@ -1,10 +1,12 @@
-// What: dx[n,c,h,v] = sum over k,r,s of dy[n,k,p,q] * w[k,c,r,s] over the windows p, q whose tap r, s lies on h, v
-// Shapes: w [K,C,R,S], dy [N,K,P,Q], dx [N,C,H,W]; any stride
+// What: dx[n,c,h,v] = b[c] + sum over k,r,s of dy[n,k,p,q] * w[k,c,r,s] over the windows p, q whose tap r, s lies on
+// h, v and the filters k of c's group
+// Shapes: w [K,C/GROUPS,R,S], dy [N,K,P,Q], dx [N,C,H,W], b [C] or absent; any stride
 // Each invocation computes one position of TILE_C channels.
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
 
 const N: u32 = 1u;
 const C: u32 = 6u;
@@ -21,11 +23,17 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
+const GROUPS: u32 = 1u;
 const TILE_C: u32 = 6u; // 1 to 8
 const TILE_W: u32 = 1u; // 1
 
-const BLOCKS_C = (C + TILE_C - 1u) / TILE_C;
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_C = (GROUP_C + TILE_C - 1u) / TILE_C;
 const BLOCKS_W = W / TILE_W;
+
+fn epilogue(v: f32) -> f32 { return v; }
+fn bias(c: u32) -> f32 { return b[c]; }
 
 @compute @workgroup_size(64)
 fn conv2d_grad_input_gather(
@@ -34,13 +42,14 @@ fn conv2d_grad_input_gather(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= N * BLOCKS_C * H * BLOCKS_W {
+    if i >= N * GROUPS * BLOCKS_C * H * BLOCKS_W {
         return;
     }
     let v = i % BLOCKS_W;
     let h = i / BLOCKS_W % H;
     let c0 = i / (BLOCKS_W * H) % BLOCKS_C * TILE_C;
-    let n = i / (BLOCKS_W * H * BLOCKS_C);
+    let group = i / (BLOCKS_W * H * BLOCKS_C) % GROUPS;
+    let n = i / (BLOCKS_W * H * BLOCKS_C * GROUPS);
 
     var sums: array<f32, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {
@@ -57,17 +66,18 @@ fn conv2d_grad_input_gather(
             if left % STRIDE_W != 0u || left / STRIDE_W >= Q {
                 continue;
             }
-            for (var k = 0u; k < K; k++) {
+            for (var k = group * GROUP_K; k < (group + 1u) * GROUP_K; k++) {
                 let upstream = dy[((n * K + k) * P + top / STRIDE_H) * Q + left / STRIDE_W];
                 for (var c = 0u; c < TILE_C; c++) {
-                    sums[c] += upstream * w[((k * C + min(c0 + c, C - 1u)) * R + r) * S + s];
+                    sums[c] += upstream * w[((k * GROUP_C + min(c0 + c, GROUP_C - 1u)) * R + r) * S + s];
                 }
             }
         }
     }
     for (var c = 0u; c < TILE_C; c++) {
-        if c0 + c < C {
-            dx[((n * C + c0 + c) * H + h) * W + v] = sums[c];
+        if c0 + c < GROUP_C {
+            let channel = group * GROUP_C + c0 + c;
+            dx[((n * C + channel) * H + h) * W + v] = epilogue(sums[c] + bias(channel));
         }
     }
 }

@@ -1,5 +1,6 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C,R,S]; the parts are summed afterwards
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C/GROUPS,R,S]; the parts are summed afterwards;
+// c counts from the first channel of k's group
 // Each invocation sums ROWS rows of windows for one row of taps of TILE_K filters.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -21,12 +22,15 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
+const GROUPS: u32 = 1u;
 const TILE_K: u32 = 8u; // 1 to 8
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
 
-const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
@@ -37,13 +41,14 @@ fn conv2d_grad_weight_rows(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= PARTS * BLOCKS_K * C * R {
+    if i >= PARTS * GROUPS * BLOCKS_K * GROUP_C * R {
         return;
     }
     let r = i % R;
-    let c = i / R % C;
-    let k0 = i / (R * C) % BLOCKS_K * TILE_K;
-    let part = i / (R * C * BLOCKS_K);
+    let c = i / R % GROUP_C;
+    let k0 = i / (R * GROUP_C) % BLOCKS_K * TILE_K;
+    let group = i / (R * GROUP_C * BLOCKS_K) % GROUPS;
+    let part = i / (R * GROUP_C * BLOCKS_K * GROUPS);
 
     var sums: array<array<f32, S>, TILE_K>;
     for (var k = 0u; k < TILE_K; k++) {
@@ -59,7 +64,7 @@ fn conv2d_grad_weight_rows(
         if row < PAD_TOP || row >= H + PAD_TOP {
             continue;
         }
-        let start = ((n * C + c) * H + row - PAD_TOP) * W;
+        let start = ((n * C + group * GROUP_C + c) * H + row - PAD_TOP) * W;
         for (var block = 0u; block < BLOCKS_Q; block++) {
             let q0 = block * TILE_Q;
             var strip: array<f32, STRIP>;
@@ -69,7 +74,7 @@ fn conv2d_grad_weight_rows(
                 strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
             }
             for (var k = 0u; k < TILE_K; k++) {
-                let upstream_row = ((n * K + min(k0 + k, K - 1u)) * P + p) * Q;
+                let upstream_row = ((n * K + group * GROUP_K + min(k0 + k, GROUP_K - 1u)) * P + p) * Q;
                 for (var q = 0u; q < TILE_Q; q++) {
                     let upstream = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
                     for (var s = 0u; s < S; s++) {
@@ -80,8 +85,8 @@ fn conv2d_grad_weight_rows(
         }
     }
     for (var k = 0u; k < TILE_K; k++) {
-        if k0 + k < K {
-            let start = (((part * K + k0 + k) * C + c) * R + r) * S;
+        if k0 + k < GROUP_K {
+            let start = (((part * K + group * GROUP_K + k0 + k) * GROUP_C + c) * R + r) * S;
             for (var s = 0u; s < S; s++) {
                 dw[start + s] = sums[k][s];
             }

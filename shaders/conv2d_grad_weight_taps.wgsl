@@ -1,5 +1,6 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C,R,S]; the parts are summed afterwards
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C/GROUPS,R,S]; the parts are summed afterwards;
+// c counts from the first channel of k's group
 // Each invocation sums ROWS rows of windows for all taps of one channel of TILE_K filters: each dy is loaded once for
 // all of them. For windows too large for that there is conv2d_grad_weight_rows.
 
@@ -22,12 +23,15 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
+const GROUPS: u32 = 1u;
 const TILE_K: u32 = 4u; // 1 to 8, TILE_K * R * S at most 128
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
 
-const BLOCKS_K = (K + TILE_K - 1u) / TILE_K;
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const TAPS = R * S;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
@@ -39,12 +43,13 @@ fn conv2d_grad_weight_taps(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= PARTS * BLOCKS_K * C {
+    if i >= PARTS * GROUPS * BLOCKS_K * GROUP_C {
         return;
     }
-    let c = i % C;
-    let k0 = i / C % BLOCKS_K * TILE_K;
-    let part = i / (C * BLOCKS_K);
+    let c = i % GROUP_C;
+    let k0 = i / GROUP_C % BLOCKS_K * TILE_K;
+    let group = i / (GROUP_C * BLOCKS_K) % GROUPS;
+    let part = i / (GROUP_C * BLOCKS_K * GROUPS);
 
     var sums: array<array<f32, TAPS>, TILE_K>;
     for (var k = 0u; k < TILE_K; k++) {
@@ -62,7 +67,7 @@ fn conv2d_grad_weight_taps(
                 // Positions count from the padding's first row and column, so that they never go below 0.
                 let row = p * STRIDE_H + r * DILATION_H;
                 let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
-                let start = ((n * C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
+                let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
                 for (var j = 0u; j < STRIP; j++) {
                     let column = q0 * STRIDE_W + j;
                     let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
@@ -70,7 +75,7 @@ fn conv2d_grad_weight_taps(
                 }
             }
             for (var k = 0u; k < TILE_K; k++) {
-                let upstream_row = ((n * K + min(k0 + k, K - 1u)) * P + p) * Q;
+                let upstream_row = ((n * K + group * GROUP_K + min(k0 + k, GROUP_K - 1u)) * P + p) * Q;
                 var upstream: array<f32, TILE_Q>;
                 for (var q = 0u; q < TILE_Q; q++) {
                     upstream[q] = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
@@ -88,8 +93,8 @@ fn conv2d_grad_weight_taps(
         }
     }
     for (var k = 0u; k < TILE_K; k++) {
-        if k0 + k < K {
-            let start = ((part * K + k0 + k) * C + c) * TAPS;
+        if k0 + k < GROUP_K {
+            let start = ((part * K + group * GROUP_K + k0 + k) * GROUP_C + c) * TAPS;
             for (var tap = 0u; tap < TAPS; tap++) {
                 dw[start + tap] = sums[k][tap];
             }

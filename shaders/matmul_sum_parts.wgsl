@@ -1,5 +1,5 @@
-// What: c[m,n] = bias[n] + sum over parts of partial[part,m,n]
-// Shapes: partial [PARTS,M,N], c [M,N]
+// What: c[batch,m,n] = bias[n] + sum over parts of partial[part,batch,m,n]
+// Shapes: partial [PARTS,BATCH,M,N], c [BATCH,M,N]
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
 @group(0) @binding(1) var<storage, read_write> c: array<f32>;

@@ -1,5 +1,6 @@
-// What: c[part,m,n] = bias[n] + sum over a part's k of a[m*A_M + k*A_K] * b[k*B_K + n*B_N]
-// Shapes: c [PARTS,M,N] row-major; the strides say which way a and b are stored
+// What: c[part,batch,m,n] = bias[n] + sum over a part's k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
+// Shapes: c [PARTS,BATCH,M,N] row-major; the strides say which way a and b are stored, and where the matrices of a
+// batch begin, whose axes are BATCH_SHAPE; a stride of 0 repeats a matrix
 // Each invocation computes TILE_M x TILE_N outputs in registers; no workgroup memory.
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -14,6 +15,11 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u;
 const B_K: u32 = 120u;
 const B_N: u32 = 1u;
+const BATCH: u32 = 1u;
+const BATCH_RANK: u32 = 1u;
+const BATCH_SHAPE = array<u32, 1>(1u);
+const A_BATCH = array<u32, 1>(0u);
+const B_BATCH = array<u32, 1>(0u);
 const TILE_M: u32 = 4u; // 1 to 8
 const TILE_N: u32 = 4u; // 1 to 8
 const PARTS: u32 = 1u; // summed by matmul_sum_parts if there are more
@@ -32,12 +38,23 @@ fn matmul_tile(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= PARTS * BLOCKS_M * BLOCKS_N {
+    if i >= PARTS * BATCH * BLOCKS_M * BLOCKS_N {
         return;
     }
     let n0 = i % BLOCKS_N * TILE_N;
     let m0 = i / BLOCKS_N % BLOCKS_M * TILE_M;
-    let part = i / (BLOCKS_N * BLOCKS_M);
+    let batch = i / (BLOCKS_N * BLOCKS_M) % BATCH;
+    let part = i / (BLOCKS_N * BLOCKS_M * BATCH);
+
+    var a0 = 0u;
+    var b0 = 0u;
+    var rest = batch;
+    for (var axis = BATCH_RANK; axis > 0u; axis--) {
+        let extent = BATCH_SHAPE[axis - 1u];
+        a0 += rest % extent * A_BATCH[axis - 1u];
+        b0 += rest % extent * B_BATCH[axis - 1u];
+        rest /= extent;
+    }
 
     var sums: array<array<f32, TILE_N>, TILE_M>;
     for (var m = 0u; m < TILE_M; m++) {
@@ -48,10 +65,10 @@ fn matmul_tile(
     for (var k = part * K_PART; k < min((part + 1u) * K_PART, K); k++) {
         var row: array<f32, TILE_N>;
         for (var n = 0u; n < TILE_N; n++) {
-            row[n] = b[k * B_K + min(n0 + n, N - 1u) * B_N];
+            row[n] = b[b0 + k * B_K + min(n0 + n, N - 1u) * B_N];
         }
         for (var m = 0u; m < TILE_M; m++) {
-            let left = a[min(m0 + m, M - 1u) * A_M + k * A_K];
+            let left = a[a0 + min(m0 + m, M - 1u) * A_M + k * A_K];
             for (var n = 0u; n < TILE_N; n++) {
                 sums[m][n] += left * row[n];
             }
@@ -61,7 +78,7 @@ fn matmul_tile(
         if m0 + m < M {
             for (var n = 0u; n < TILE_N; n++) {
                 if n0 + n < N {
-                    c[(part * M + m0 + m) * N + n0 + n] = epilogue(sums[m][n] + bias(n0 + n));
+                    c[((part * BATCH + batch) * M + m0 + m) * N + n0 + n] = epilogue(sums[m][n] + bias(n0 + n));
                 }
             }
         }

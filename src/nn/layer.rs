@@ -25,13 +25,16 @@ pub struct Layer {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "snake_case")]
 pub enum Kind {
-    /// Convolution: `[N, C, H, W]` to `[N, filters, P, Q]`. Parameters `weight` `[filters, C, R, S]`, `bias`.
+    /// Convolution: `[N, C, H, W]` to `[N, filters, P, Q]`. Parameters `weight` `[filters, C/groups, R, S]`, `bias`.
     Conv2d {
         /// Output channels.
         filters: usize,
         /// Size, stride, padding, dilation.
         #[serde(flatten)]
         window: Window,
+        /// Into how many runs of equal length filters and channels fall; a filter sees its own run of channels only.
+        #[serde(default, skip_serializing_if = "Groups::is_one")]
+        groups: Groups,
         /// Whether each filter adds a bias.
         bias: bool,
         /// Initial weights; biases begin at 0.
@@ -71,6 +74,28 @@ pub enum Kind {
     Softmax,
 }
 
+/// The groups of a convolution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Groups {
+    /// So many.
+    Number(usize),
+    /// As many as the input has channels: each filter sees one channel.
+    Depthwise,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Groups::Number(1)
+    }
+}
+
+impl Groups {
+    fn is_one(&self) -> bool {
+        *self == Groups::default()
+    }
+}
+
 impl Layer {
     fn new(kind: Kind) -> Self {
         Self { name: None, kind, misuse: None }
@@ -78,7 +103,8 @@ impl Layer {
 
     /// A convolution with stride 1, no padding, a bias, He-uniform weights.
     pub fn conv2d(filters: usize, window: impl Into<Pair>) -> Self {
-        Self::new(Kind::Conv2d { filters, window: Window::new(window), bias: true, init: Init::default() })
+        let (window, groups) = (Window::new(window), Groups::default());
+        Self::new(Kind::Conv2d { filters, window, groups, bias: true, init: Init::default() })
     }
 
     /// Max pooling with windows side by side: the stride is the window's size unless set.
@@ -153,6 +179,25 @@ impl Layer {
         self.window("dilation", |window| window.dilation(dilation))
     }
 
+    /// Sets into how many groups the filters and the channels of a convolution fall; both are multiples of it.
+    pub fn groups(self, groups: usize) -> Self {
+        self.set_groups("groups", Groups::Number(groups))
+    }
+
+    /// Makes each filter of a convolution see one channel: with C channels the filters are a multiple of C, and the
+    /// first filters/C see the first channel.
+    pub fn depthwise(self) -> Self {
+        self.set_groups("depthwise", Groups::Depthwise)
+    }
+
+    fn set_groups(mut self, option: &'static str, to: Groups) -> Self {
+        match &mut self.kind {
+            Kind::Conv2d { groups, .. } => *groups = to,
+            _ => return self.misused(option, "a convolution"),
+        }
+        self
+    }
+
     /// Sets whether a convolution or dense layer has a bias.
     pub fn bias(mut self, has: bool) -> Self {
         match &mut self.kind {
@@ -224,18 +269,21 @@ impl Layer {
         let refuse = |op| move |reason| Error::Shape { op, node: name.to_string(), reason };
         let kind = self.describe();
         match &self.kind {
-            Kind::Conv2d { filters, window, bias, init } => {
+            Kind::Conv2d { filters, window, groups, bias, init } => {
                 let [_, c, h, w] = b.graph.shape(x).nchw("x").map_err(refuse("conv2d"))?;
                 at_least_one("conv2d", name, "filters", *filters)?;
                 // A bad window must not be told as a bad shape of the weights.
                 window.place([h, w]).map_err(refuse("conv2d"))?;
                 let [r, s] = window.size;
                 b.layer(name, &kind, x, Reach::Window(*window), |b| {
-                    let fans = [c, *filters].map(|channels| channels.saturating_mul(r).saturating_mul(s));
-                    let weight = weight([*filters, c, r, s], *init, fans, Stored::AsIs);
+                    // What groups do not divide is refused below.
+                    let groups = if let Groups::Number(n) = groups { *n } else { c };
+                    let of_group = |channels: usize| (channels / groups.max(1)).max(1);
+                    let fans = [c, *filters].map(|n| of_group(n).saturating_mul(r).saturating_mul(s));
+                    let weight = weight([*filters, of_group(c), r, s], *init, fans, Stored::AsIs);
                     let weight = b.parameter(weight)?;
                     let bias = bias.then(|| b.parameter(zeros(*filters))).transpose()?;
-                    b.graph.conv2d(x, weight, bias, *window)
+                    b.graph.conv2d_grouped(x, weight, bias, *window, groups)
                 })
             }
             Kind::MaxPool2d { window } => {
@@ -267,7 +315,14 @@ impl Layer {
     /// The kind with whatever is not as usual: `conv2d 5x5 pad 2`.
     fn describe(&self) -> String {
         match &self.kind {
-            Kind::Conv2d { window, .. } => describe_window("conv2d", window, [1, 1]),
+            Kind::Conv2d { window, groups, .. } => {
+                let text = describe_window("conv2d", window, [1, 1]);
+                match groups {
+                    Groups::Number(1) => text,
+                    Groups::Number(n) => format!("{text} groups {n}"),
+                    Groups::Depthwise => format!("{text} depthwise"),
+                }
+            }
             Kind::MaxPool2d { window } => describe_window("max_pool2d", window, window.size),
             Kind::AvgPool2d { window, .. } => describe_window("avg_pool2d", window, window.size),
             Kind::Flatten => "flatten".into(),

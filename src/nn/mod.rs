@@ -41,7 +41,7 @@ mod summary;
 
 pub use build::{Build, Reach};
 pub use init::Init;
-pub use layer::{Kind, Layer};
+pub use layer::{Groups, Kind, Layer};
 pub use layout::{Layout, ParameterSpec, Stored};
 pub use sequential::Sequential;
 pub use summary::{Row, Summary, Total};

@@ -129,6 +129,16 @@ impl Sequential {
         self.last("dilation", |layer| layer.dilation(dilation))
     }
 
+    /// Sets the groups of the last layer, a convolution: [`Layer::groups`].
+    pub fn groups(self, groups: usize) -> Self {
+        self.last("groups", |layer| layer.groups(groups))
+    }
+
+    /// Makes the last layer, a convolution, see each channel by itself: [`Layer::depthwise`].
+    pub fn depthwise(self) -> Self {
+        self.last("depthwise", Layer::depthwise)
+    }
+
     /// Sets whether the last layer, a convolution or dense one, has a bias.
     pub fn bias(self, has: bool) -> Self {
         self.last("bias", |layer| layer.bias(has))
@@ -197,6 +207,10 @@ mod tests {
             (image().conv2d(2, 0), &["conv2d \"conv1\"", "window", "0x0"]),
             (image().conv2d(0, 3), &["conv2d \"conv1\"", "filters", "at least 1"]),
             (image().conv2d(usize::MAX, 3), &["conv1.weight", "32 bits"]),
+            (image().conv2d(4, 3).conv2d(6, 3).groups(4), &["conv2d \"conv2\"", "6 filters", "4 groups"]),
+            (image().conv2d(4, 3).conv2d(6, 3).groups(3), &["conv2d \"conv2\"", "4 channels", "3 groups"]),
+            (image().conv2d(4, 3).groups(0), &["conv2d \"conv1\"", "groups", "at least 1"]),
+            (image().conv2d(4, 3).conv2d(6, 3).depthwise(), &["conv2d \"conv2\"", "6 filters", "4 groups"]),
             (image().max_pool2d(9).named("last"), &["max_pool2d \"last\"", "9 rows"]),
             (image().dense(10), &["dense \"fc1\"", "[1, 1, 8, 8]", "flatten"]),
             (image().flatten().dense(0), &["dense \"fc1\"", "units", "at least 1"]),
@@ -217,6 +231,8 @@ mod tests {
         for (model, parts) in [
             (image().conv2d(2, 3).relu().padding(Padding::Same), [".padding()", "convolution or pooling", "relu"]),
             (image().flatten().dense(3).stride(2), [".stride()", "convolution or pooling", "dense"]),
+            (image().max_pool2d(2).groups(2), [".groups()", "a convolution before it", "max_pool2d 2x2"]),
+            (image().flatten().depthwise(), [".depthwise()", "a convolution before it", "flatten"]),
             (image().max_pool2d(2).bias(false), [".bias()", "convolution or dense", "max_pool2d 2x2"]),
             (image().max_pool2d(2).count_include_pad(false), [".count_include_pad()", "average", "max_pool2d"]),
             (image().conv2d(2, 3).relu().named("a"), [".named()", "before it", "relu"]),
@@ -266,6 +282,26 @@ mod tests {
             ]
         );
         assert_eq!(summary.model, "tried");
+    }
+
+    #[test]
+    fn groups_thin_out_weights_and_work() {
+        let model = Sequential::new([4, 8, 8]).conv2d(6, 3).groups(2).conv2d(12, 3).padding(1).depthwise().bias(false);
+        let layout = Layout::of(&model).unwrap();
+        let found: Vec<_> = layout.specs().iter().map(|s| (s.name.as_str(), s.shape.to_vec(), s.fans)).collect();
+        assert_eq!(
+            found,
+            [
+                ("conv1.weight", vec![6, 2, 3, 3], [18, 27]),
+                ("conv1.bias", vec![6], [1, 6]),
+                ("conv2.weight", vec![12, 1, 3, 3], [9, 18]),
+            ]
+        );
+        let rows = Summary::of(&model).unwrap().rows;
+        assert_eq!((rows[0].kind.as_str(), rows[0].multiply_adds), ("conv2d 3x3 groups 2", 6 * 36 * 18));
+        assert_eq!((rows[1].kind.as_str(), rows[1].multiply_adds), ("conv2d 3x3 pad 1 depthwise", 12 * 36 * 9));
+        let text = toml::to_string(&model).unwrap();
+        assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
     }
 
     #[test]

@@ -1,33 +1,30 @@
-//! Convolution (cross-correlation) over feature maps.
+//! Convolution (cross-correlation) over feature maps, in groups if wanted.
 //!
-//! **What**: `y[n,k,p,q] = b[k] + Σ_c,r,s x[n, c, p·stride + r·dilation − pad, q·stride + s·dilation − pad] · w[k,c,r,s]`,
-//! taps in the padding count as 0 · **Shapes**: x `[N,C,H,W]`, w `[K,C,R,S]`, b `[K]`, y `[N,K,P,Q]`, with P and Q by
-//! [`Window::place`] · **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q ·
-//! **Cost**: N·K·P·Q·C·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
+//! **What**: `y[n,k,p,q] = b[k] + Σ_c,r,s x[n, c, p·stride + r·dilation − pad, q·stride + s·dilation − pad] · w[k,c,r,s]`
+//! over the channels c of k's group; taps in the padding count as 0 · **Shapes**: x `[N,C,H,W]`, w `[K,C/groups,R,S]`,
+//! b `[K]`, y `[N,K,P,Q]`, with P and Q by [`Window::place`]; depthwise is groups = C, with K/C filters a channel ·
+//! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
+//! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
-use rayon::prelude::*;
-
+use super::convolution::{Convolution, Extents, TILE_COLUMNS, TILE_DEPTH, bias_of, tile};
 use super::reduce::sum_stages;
-use super::reference::{axpy, dot, span};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
-use crate::shape::{DType, Placed, TensorType, Window};
+use crate::shape::{TensorType, Window};
 use crate::tensor::View;
 
 const DIRECT: Shader = shader!("conv2d_direct");
-const GRAD_INPUT_DIRECT: Shader = shader!("conv2d_grad_input_direct");
-const GRAD_INPUT_GATHER: Shader = shader!("conv2d_grad_input_gather");
 const GRAD_WEIGHT_TAPS: Shader = shader!("conv2d_grad_weight_taps");
 const GRAD_WEIGHT_ROWS: Shader = shader!("conv2d_grad_weight_rows");
 
-/// Most filters or channels of a register tile.
-const TILE_DEPTH: usize = 8;
-/// Most columns of a register tile: a row of weights is loaded once for all of them.
-const TILE_COLUMNS: usize = 14;
 /// Most sums of a register tile of the gradient to the weights.
 const TILE_SUMS: usize = 128;
+/// Most rounds of loops in one invocation of it: software drivers end loops after 65,535.
+const LONGEST_LOOPS: usize = 12_000;
+/// Most partial sums of it, in floats.
+const MOST_PARTIAL: usize = 1 << 24;
 
 impl Graph {
     /// Convolution of x `[N,C,H,W]` with K filters w `[K,C,R,S]` and an optional bias `[K]`. See [`crate::ops::conv2d`].
@@ -35,88 +32,28 @@ impl Graph {
     /// Errors: ranks, channel counts or bias length that do not fit; a window of another size than the filters; a
     /// window larger than its padded input; a stride or dilation of 0.
     pub fn conv2d(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>, window: Window) -> Result<NodeId> {
+        self.conv2d_grouped(x, w, b, window, 1)
+    }
+
+    /// As [`Graph::conv2d`] with w `[K,C/groups,R,S]`: filters and channels fall into groups that do not see each
+    /// other. With as many groups as channels it is the depthwise convolution.
+    ///
+    /// Errors: as [`Graph::conv2d`]; C or K that is no multiple of `groups`; no groups.
+    pub fn conv2d_grouped(
+        &mut self,
+        x: NodeId,
+        w: NodeId,
+        b: Option<NodeId>,
+        window: Window,
+        groups: usize,
+    ) -> Result<NodeId> {
         let inputs: Vec<NodeId> = [x, w].into_iter().chain(b).collect();
-        self.append(Conv2d { window }, &inputs)
+        self.append(Conv2d(Convolution { window, groups, windows: None }), &inputs)
     }
-}
-
-/// All extents of one convolution, and where its windows lie.
-struct Extents {
-    n: usize,
-    c: usize,
-    h: usize,
-    w: usize,
-    k: usize,
-    placed: Placed,
-    window: Window,
-}
-
-impl Extents {
-    fn new(x: &TensorType, w: &TensorType, window: Window) -> Result<Self, String> {
-        if x.dtype != DType::F32 || w.dtype != DType::F32 {
-            return Err(format!("takes f32 tensors, found x {x} and w {w}"));
-        }
-        let [n, c, h, width] = x.shape.nchw("x")?;
-        let [k, wc, r, s] =
-            <[usize; 4]>::try_from(&*w.shape).map_err(|_| format!("w must be [K, C, R, S], is {}", w.shape))?;
-        if wc != c {
-            return Err(format!("w has {wc} input channels, x has {c} (x {}, w {})", x.shape, w.shape));
-        }
-        if [r, s] != window.size {
-            return Err(format!("w has {r}x{s} filters, the window is {}x{}", window.size[0], window.size[1]));
-        }
-        Ok(Self { n, c, h, w: width, k, placed: window.place([h, width])?, window })
-    }
-
-    fn of(x: &[usize], w: &[usize], window: Window) -> Self {
-        Self::new(&TensorType::f32(x), &TensorType::f32(w), window).expect("inferred when built")
-    }
-
-    fn taps(&self) -> usize {
-        self.c * self.window.size[0] * self.window.size[1]
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        (self.n * self.k * self.placed.out[0] * self.placed.out[1] * self.taps()) as u64
-    }
-
-    /// The constants every kernel here shares.
-    fn dispatch(&self, shader: Shader) -> Dispatch {
-        let Window { size, stride, dilation, .. } = self.window;
-        let (out, begin) = (self.placed.out, self.placed.begin);
-        Dispatch::new(shader)
-            .constants([("N", self.n), ("C", self.c), ("H", self.h), ("W", self.w), ("K", self.k)])
-            .constants([("R", size[0]), ("S", size[1]), ("P", out[0]), ("Q", out[1])])
-            .constants([("STRIDE_H", stride[0]), ("STRIDE_W", stride[1])])
-            .constants([("DILATION_H", dilation[0]), ("DILATION_W", dilation[1])])
-            .constants([("PAD_TOP", begin[0]), ("PAD_LEFT", begin[1])])
-    }
-
-    /// For each row of windows that meets the image: `f(p, h, r)`.
-    fn rows(&self, mut f: impl FnMut(usize, usize, usize)) {
-        for p in 0..self.placed.out[0] {
-            for (r, h) in self.window.taps(&self.placed, 0, p, self.h) {
-                f(p, h, r);
-            }
-        }
-    }
-
-    /// The outputs `q` whose tap `s` lies inside the image, and the first one's column.
-    fn columns(&self, s: usize) -> (std::ops::Range<usize>, usize) {
-        span(self.placed.out[1], self.w, self.window.stride[1], self.placed.begin[1], s * self.window.dilation[1])
-    }
-}
-
-/// The register tile of a kernel: the size up to `most` that wastes least of `extent`, the largest of those.
-fn tile(extent: usize, most: usize) -> usize {
-    let smallest = (most / 2).max(1);
-    (smallest..=most).rev().min_by_key(|t| extent.div_ceil(*t) * t).unwrap_or(1).min(extent)
 }
 
 #[derive(Debug)]
-struct Conv2d {
-    window: Window,
-}
+pub(super) struct Conv2d(pub Convolution);
 
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
@@ -124,57 +61,33 @@ impl Op for Conv2d {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let (x, w, b) = match inputs {
-            [x, w] => (x, w, None),
-            [x, w, b] => (x, w, Some(b)),
-            _ => return Err(format!("takes x, w and an optional bias, found {} inputs", inputs.len())),
+        let (2 | 3, [x, w, ..]) = (inputs.len(), inputs) else {
+            return Err(format!("takes x, w and an optional bias, found {} inputs", inputs.len()));
         };
-        let e = Extents::new(x, w, self.window)?;
-        if let Some(b) = b
-            && **b != TensorType::f32([e.k])
-        {
-            return Err(format!("the bias of {} filters must be f32[{}], is {b}", e.k, e.k));
-        }
+        let e = Extents::new(x, w, self.0)?;
+        bias_of(e.k, inputs.get(2))?;
         Ok(TensorType::f32([e.n, e.k, e.placed.out[0], e.placed.out[1]]))
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let e = Extents::of(inputs[0].shape, inputs[1].shape, self.window);
-        let (x, w) = (inputs[0].f64(), inputs[1].f64());
-        let ([r_size, s_size], [p_size, q_size]) = (self.window.size, e.placed.out);
-        out.par_chunks_mut(e.k * p_size * q_size).zip(x.par_chunks(e.c * e.h * e.w)).for_each(|(y, x)| {
-            for (k, y) in y.chunks_mut(p_size * q_size).enumerate() {
-                if let Some(b) = inputs.get(2) {
-                    y.fill(b.f64()[k]);
-                }
-                for (c, x) in x.chunks(e.h * e.w).enumerate() {
-                    let w = &w[(k * e.c + c) * r_size * s_size..];
-                    e.rows(|p, h, r| {
-                        for s in 0..s_size {
-                            let (q, first) = e.columns(s);
-                            let y = &mut y[p * q_size..][q];
-                            axpy(y, w[r * s_size + s], &x[h * e.w..][..e.w], first, e.window.stride[1]);
-                        }
-                    });
-                }
-            }
-        });
+        let e = Extents::of(inputs[0].shape, inputs[1].shape, self.0);
+        e.forward(inputs[0].f64(), inputs[1].f64(), inputs.get(2).map(View::f64), out);
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);
         // The weights' gradient first: x can go before the gradient to x needs memory.
-        let dw = graph.append(Conv2dGradWeight { window: self.window, w: graph.ty(w).clone() }, &[x, dy])?;
+        let dw = graph.append(Conv2dGradWeight { convolution: self.0, w: graph.ty(w).clone() }, &[x, dy])?;
         let db = inputs.get(2).map(|_| graph.sum(dy, &[0, 2, 3], false)).transpose()?;
-        let dx = graph.append(Conv2dGradInput { window: self.window, x: graph.ty(x).clone() }, &[w, dy])?;
+        let dx = graph.append(Conv2dGradInput { convolution: self.0, x: graph.ty(x).clone() }, &[w, dy])?;
         Ok([Some(dx), Some(dw)].into_iter().chain(db.map(Some)).collect())
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.window);
-        let (tile_k, tile_q) = (tile(e.k, TILE_DEPTH), tile(e.placed.out[1], TILE_COLUMNS));
-        let strips = e.n * e.k.div_ceil(tile_k) * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q);
+        let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
+        let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), tile(e.placed.out[1], TILE_COLUMNS));
+        let blocks = e.groups * e.group_k.div_ceil(tile_k);
         let dispatch = e
             .dispatch(DIRECT)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q)])
@@ -182,12 +95,12 @@ impl Op for Conv2d {
             .reads_inputs(2)
             .writes(Operand::Output)
             .reads((io.inputs.len() == 3).then_some(Operand::Input(2)))
-            .invocations(strips, 64);
+            .invocations(e.n * blocks * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q), 64);
         vec![Kernel::single(dispatch)]
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.window);
+        let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
         Traits {
             reduction: e.taps() + 1,
             multilinear: true,
@@ -201,13 +114,13 @@ impl Op for Conv2d {
 /// `dx[n,c,h,w] = Σ_k,p,q,r,s dy[n,k,p,q] · w[k,c,r,s]` over the windows whose tap r, s lies on h, w. Inputs w, dy.
 #[derive(Debug)]
 struct Conv2dGradInput {
-    window: Window,
+    convolution: Convolution,
     x: TensorType,
 }
 
 impl Conv2dGradInput {
     fn extents(&self, w: &[usize]) -> Extents {
-        Extents::of(&self.x.shape, w, self.window)
+        Extents::of(&self.x.shape, w, self.convolution)
     }
 }
 
@@ -218,85 +131,51 @@ impl Op for Conv2dGradInput {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [w, dy] = inputs else { return Err(format!("takes w and dy, found {} inputs", inputs.len())) };
-        let y = Conv2d { window: self.window }.infer(&[&self.x, w])?;
+        let y = Conv2d(self.convolution).infer(&[&self.x, w])?;
         if y != **dy { Err(format!("dy must be {y}, is {dy}")) } else { Ok(self.x.clone()) }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let e = self.extents(inputs[0].shape);
-        let (w, dy) = (inputs[0].f64(), inputs[1].f64());
-        let ([r_size, s_size], [p_size, q_size]) = (self.window.size, e.placed.out);
-        out.par_chunks_mut(e.c * e.h * e.w).zip(dy.par_chunks(e.k * p_size * q_size)).for_each(|(dx, dy)| {
-            for (k, dy) in dy.chunks(p_size * q_size).enumerate() {
-                for (c, dx) in dx.chunks_mut(e.h * e.w).enumerate() {
-                    let w = &w[(k * e.c + c) * r_size * s_size..];
-                    e.rows(|p, h, r| {
-                        for s in 0..s_size {
-                            let (q, first) = e.columns(s);
-                            let weight = w[r * s_size + s];
-                            let (dx, dy) = (&mut dx[h * e.w..][..e.w], &dy[p * q_size..][q]);
-                            match e.window.stride[1] {
-                                1 => axpy(&mut dx[first..][..dy.len()], weight, dy, 0, 1),
-                                stride => dy.iter().enumerate().for_each(|(i, d)| dx[first + i * stride] += weight * d),
-                            }
-                        }
-                    });
-                }
-            }
-        });
+        self.extents(inputs[0].shape).grad_input(inputs[0].f64(), inputs[1].f64(), None, out);
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let e = self.extents(&io.inputs[0].shape);
-        let tile_c = tile(e.c, TILE_DEPTH);
-        let kernel = |shader, tile_w: usize| {
-            let strips = e.n * e.c.div_ceil(tile_c) * e.h * e.w.div_ceil(tile_w);
-            let dispatch = e
-                .dispatch(shader)
-                .constants([("TILE_C", tile_c), ("TILE_W", tile_w)])
-                .reads_inputs(2)
-                .writes(Operand::Output)
-                .invocations(strips, 64);
-            Kernel::single(dispatch)
-        };
-        let mut kernels = vec![];
-        if e.window.stride == [1, 1] {
-            kernels.push(kernel(GRAD_INPUT_DIRECT, tile(e.w, TILE_COLUMNS)));
-        }
-        kernels.push(kernel(GRAD_INPUT_GATHER, 1));
-        kernels
+        self.extents(&io.inputs[0].shape).grad_input_kernels(Operand::Input(0), Operand::Input(1), None)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
         let e = self.extents(&io.inputs[0].shape);
-        let reduction = e.k * self.window.size[0] * self.window.size[1];
+        let reduction = e.grad_input_terms();
         Traits { reduction, multilinear: true, multiply_adds: e.multiply_adds(), ..Traits::default() }
     }
 }
 
 /// `dw[k,c,r,s] = Σ_n,p,q dy[n,k,p,q] · x[n, c, p·stride + r·dilation − pad, …]`. Inputs x, dy.
 #[derive(Debug)]
-struct Conv2dGradWeight {
-    window: Window,
-    w: TensorType,
+pub(super) struct Conv2dGradWeight {
+    pub convolution: Convolution,
+    pub w: TensorType,
 }
 
 impl Conv2dGradWeight {
     fn extents(&self, x: &[usize]) -> Extents {
-        Extents::of(x, &self.w.shape, self.window)
+        Extents::of(x, &self.w.shape, self.convolution)
     }
 
     /// Partial sums over parts of the rows of windows, then the sum of the parts. Each invocation keeps `sums` sums
     /// for each filter of its tile, and `tasks` invocations share a filter and a part.
     fn kernel(&self, e: &Extents, shader: Shader, sums: usize, tasks: usize) -> Kernel {
-        let tile_k = tile(e.k, (TILE_SUMS / sums).clamp(1, TILE_DEPTH));
+        let tile_k = tile(e.group_k, (TILE_SUMS / sums).clamp(1, TILE_DEPTH));
         let tile_q = tile(e.placed.out[1], TILE_DEPTH);
-        // Enough parts to fill a GPU, few enough that summing them costs little.
+        // Enough parts to fill a GPU and to keep loops short, few enough that summing them costs little.
         let rows = e.n * e.placed.out[0];
-        let a_part = e.k.div_ceil(tile_k) * tasks;
-        let rows_a_part = rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(rows);
-        let parts = rows.div_ceil(rows_a_part);
+        let a_part = e.groups * e.group_k.div_ceil(tile_k) * tasks;
         let weights = self.w.shape.elements();
+        let longest = LONGEST_LOOPS / (e.placed.out[1].div_ceil(tile_q) * (e.window.size[0] + tile_k * sums));
+        let shortest = rows.div_ceil((MOST_PARTIAL / weights).max(1));
+        let rows_a_part =
+            rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(longest.max(1)).max(shortest).min(rows);
+        let parts = rows.div_ceil(rows_a_part);
         let partial = e
             .dispatch(shader)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("ROWS", rows_a_part), ("PARTS", parts)])
@@ -313,9 +192,6 @@ impl Conv2dGradWeight {
     }
 }
 
-/// Images whose contributions are summed before those of others: fixes the order of the sum for any thread count.
-const IMAGES_A_PART: usize = 8;
-
 impl Op for Conv2dGradWeight {
     fn name(&self) -> &'static str {
         "conv2d_grad_weight"
@@ -323,45 +199,20 @@ impl Op for Conv2dGradWeight {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, dy] = inputs else { return Err(format!("takes x and dy, found {} inputs", inputs.len())) };
-        let y = Conv2d { window: self.window }.infer(&[x, &self.w])?;
+        let y = Conv2d(self.convolution).infer(&[x, &self.w])?;
         if y != **dy { Err(format!("dy must be {y}, is {dy}")) } else { Ok(self.w.clone()) }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let e = self.extents(inputs[0].shape);
-        let (x, dy) = (inputs[0].f64(), inputs[1].f64());
-        let ([r_size, s_size], [p_size, q_size]) = (self.window.size, e.placed.out);
-        let image = |dw: &mut [f64], x: &[f64], dy: &[f64]| {
-            for (k, dy) in dy.chunks(p_size * q_size).enumerate() {
-                for (c, x) in x.chunks(e.h * e.w).enumerate() {
-                    let dw = &mut dw[(k * e.c + c) * r_size * s_size..][..r_size * s_size];
-                    e.rows(|p, h, r| {
-                        for s in 0..s_size {
-                            let (q, first) = e.columns(s);
-                            let dy = &dy[p * q_size..][q];
-                            dw[r * s_size + s] += dot(dy, &x[h * e.w..][..e.w], first, e.window.stride[1]);
-                        }
-                    });
-                }
-            }
-        };
-        let (x_size, y_size) = (e.c * e.h * e.w, e.k * p_size * q_size);
-        let part = |(x, dy): (&[f64], &[f64])| {
-            let mut dw = vec![0.0; self.w.shape.elements()];
-            x.chunks(x_size).zip(dy.chunks(y_size)).for_each(|(x, dy)| image(&mut dw, x, dy));
-            dw
-        };
-        let parts: Vec<Vec<f64>> =
-            x.par_chunks(IMAGES_A_PART * x_size).zip(dy.par_chunks(IMAGES_A_PART * y_size)).map(part).collect();
-        parts.iter().for_each(|part| axpy(out, 1.0, part, 0, 1));
+        self.extents(inputs[0].shape).grad_weight(inputs[0].f64(), inputs[1].f64(), out);
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let e = self.extents(&io.inputs[0].shape);
-        let [r, s] = self.window.size;
-        let rows = self.kernel(&e, GRAD_WEIGHT_ROWS, s, e.c * r);
+        let [r, s] = e.window.size;
+        let rows = self.kernel(&e, GRAD_WEIGHT_ROWS, s, e.group_c * r);
         match r * s <= TILE_SUMS {
-            true => vec![self.kernel(&e, GRAD_WEIGHT_TAPS, r * s, e.c), rows],
+            true => vec![self.kernel(&e, GRAD_WEIGHT_TAPS, r * s, e.group_c), rows],
             false => vec![rows],
         }
     }
@@ -378,26 +229,34 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    fn shape(x: &[usize], w: &[usize], window: Window) -> Result<Vec<usize>, Error> {
+    fn shape(x: &[usize], w: &[usize], window: Window, groups: usize) -> Result<Vec<usize>, Error> {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32(x))?;
         let w = graph.input("w", TensorType::f32(w))?;
-        let y = graph.conv2d(x, w, None, window)?;
+        let y = graph.conv2d_grouped(x, w, None, window, groups)?;
         Ok(graph.shape(y).to_vec())
     }
 
     #[test]
     fn output_shape_follows_the_window_rule() {
-        assert_eq!(shape(&[2, 1, 28, 28], &[6, 1, 5, 5], Window::new(5).padding(2)).unwrap(), [2, 6, 28, 28]);
+        assert_eq!(shape(&[2, 1, 28, 28], &[6, 1, 5, 5], Window::new(5).padding(2), 1).unwrap(), [2, 6, 28, 28]);
         let window = Window::new([3, 2]).stride([2, 3]).dilation([2, 1]);
-        assert_eq!(shape(&[1, 3, 9, 8], &[4, 3, 3, 2], window).unwrap(), [1, 4, 3, 3]);
+        assert_eq!(shape(&[1, 3, 9, 8], &[4, 3, 3, 2], window, 1).unwrap(), [1, 4, 3, 3]);
+        assert_eq!(shape(&[1, 6, 9, 8], &[4, 3, 3, 2], window, 2).unwrap(), [1, 4, 3, 3]);
     }
 
     #[test]
     fn operands_that_do_not_fit_are_named() {
-        let error = shape(&[64, 16, 12, 12], &[16, 6, 5, 5], Window::new(5)).unwrap_err().to_string();
-        assert!(error.contains("w has 6 input channels, x has 16"), "{error}");
-        let error = shape(&[1, 1, 4, 4], &[1, 1, 5, 5], Window::new(5)).unwrap_err().to_string();
-        assert!(error.contains("does not fit"), "{error}");
+        for (x, w, groups, parts) in [
+            ([64, 16, 12, 12], [16, 6, 5, 5], 1, "w has 6 input channels, x has 16 (x"),
+            ([1, 1, 4, 4], [1, 1, 5, 5], 1, "does not fit"),
+            ([1, 6, 9, 9], [4, 6, 5, 5], 2, "w has 6 input channels, x has 6 / 2 groups = 3"),
+            ([1, 6, 9, 9], [8, 6, 5, 5], 4, "the 6 channels of x do not fall into 4 groups"),
+            ([1, 6, 9, 9], [8, 2, 5, 5], 3, "the 8 filters of w do not fall into 3 groups"),
+            ([1, 6, 9, 9], [8, 2, 5, 5], 0, "groups must be at least 1"),
+        ] {
+            let error = shape(&x, &w, Window::new(5), groups).unwrap_err().to_string();
+            assert!(error.contains(parts), "{error:?} lacks {parts:?}");
+        }
     }
 }

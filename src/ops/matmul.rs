@@ -1,18 +1,21 @@
-//! Matrix products, with either side transposed without a copy, and the dense layer built on them.
+//! Matrix products, one or a batch, with either side transposed without a copy, and the dense layer built on them.
 //!
-//! **What**: `c[m,n] = bias[n] + Σ_k a[m,k] · b[k,n]`, where a side marked transposed is stored the other way round ·
-//! **Shapes**: a `[M,K]` (`[K,M]` transposed), b `[K,N]` (`[N,K]` transposed), bias `[N]`, c `[M,N]` · **Gradient**:
-//! `da = dc·bᵀ`, `db = aᵀ·dc`, `dbias = Σ_m dc` · **Cost**: M·N·K multiply-adds · **Source**: Goto & van de Geijn 2008,
-//! "Anatomy of High-Performance Matrix Multiplication", for the register tile.
+//! **What**: `c[…,m,n] = bias[n] + Σ_k a[…,m,k] · b[…,k,n]`, where a side marked transposed is stored the other way
+//! round · **Shapes**: a `[…,M,K]` (`[…,K,M]` transposed), b `[…,K,N]` (`[…,N,K]` transposed), bias `[N]`, c
+//! `[…,M,N]`; the leading axes broadcast by NumPy's rule, without copies · **Gradient**: `da = dc·bᵀ`, `db = aᵀ·dc`,
+//! each summed over the axes its operand was repeated along, `dbias` the sum of dc over all axes but the last ·
+//! **Cost**: M·N·K multiply-adds a matrix · **Source**: Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix
+//! Multiplication", for the register tile.
 
 use rayon::prelude::*;
 
 use super::reference::axpy;
+use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
-use crate::shape::{DType, TensorType};
+use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 const TILE: Shader = shader!("matmul_tile");
@@ -26,14 +29,15 @@ const LONGEST_PART: usize = 16_384;
 const ENOUGH_INVOCATIONS: usize = 2048;
 
 impl Graph {
-    /// The product of two matrices. A side marked transposed is stored `[K,M]` or `[N,K]`.
+    /// The product of two matrices, or of each pair of matrices of two stacks, whose leading axes broadcast. A side
+    /// marked transposed is stored `[…,K,M]` or `[…,N,K]`.
     ///
-    /// Errors: an operand that is no matrix; inner extents that differ.
+    /// Errors: an operand of fewer than two axes; inner extents that differ; leading axes that do not broadcast.
     pub fn matmul(&mut self, a: NodeId, b: NodeId, transpose_a: bool, transpose_b: bool) -> Result<NodeId> {
         self.append(Matmul { name: "matmul", transpose_a, transpose_b }, &[a, b])
     }
 
-    /// The dense layer `x·w + b`: x `[N,in]`, w `[in,out]`, b `[out]` or none.
+    /// The dense layer `x·w + b`: x `[…,in]` of two axes or more, w `[in,out]`, b `[out]` or none.
     ///
     /// Errors: as [`Graph::matmul`]; a bias of another length.
     pub fn dense(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>) -> Result<NodeId> {
@@ -59,14 +63,52 @@ impl std::fmt::Debug for Matmul {
     }
 }
 
-/// `a` of `[rows, columns]` in row-major order, the other way round.
+/// Matrices of `[rows, columns]` in row-major order, each the other way round.
 fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
-    (0..rows * columns).map(|i| a[i % rows * columns + i / rows]).collect()
+    let mut out = Vec::with_capacity(a.len());
+    for a in a.chunks(rows * columns) {
+        out.extend((0..rows * columns).map(|i| a[i % rows * columns + i / rows]));
+    }
+    out
+}
+
+/// All extents of one product.
+struct Extents {
+    output: Shape,
+    /// The pairs of matrices: where in each operand they begin.
+    batch: Strided<2>,
+    m: usize,
+    k: usize,
+    n: usize,
+}
+
+impl Extents {
+    /// Pairs of matrices.
+    fn pairs(&self) -> usize {
+        self.batch.shape.iter().product()
+    }
+
+    /// Where the matrices of each pair begin.
+    fn starts(&self) -> Vec<[usize; 2]> {
+        let mut starts = vec![];
+        let [a, b] = self.batch.steps();
+        self.batch.runs(|range, [first_a, first_b]| {
+            starts.extend((0..range.len()).map(|i| [first_a + i * a, first_b + i * b]));
+        });
+        starts
+    }
+}
+
+/// The axes before the matrix, and its rows and columns.
+fn stack(shape: &Shape, operand: &str) -> Result<(Shape, [usize; 2]), String> {
+    match &**shape {
+        [lead @ .., rows, columns] => Ok((lead.into(), [*rows, *columns])),
+        _ => Err(format!("{operand} must be a matrix or a stack of matrices, is {shape}")),
+    }
 }
 
 impl Matmul {
-    /// M, K, N.
-    fn extents(&self, inputs: &[&TensorType]) -> Result<[usize; 3], String> {
+    fn extents(&self, inputs: &[&TensorType]) -> Result<Extents, String> {
         let (a, b, bias) = match inputs {
             [a, b] => (a, b, None),
             [a, b, bias] => (a, b, Some(bias)),
@@ -76,8 +118,10 @@ impl Matmul {
             return Err(format!("takes f32 matrices, found {a} and {b}"));
         }
         let ordered = |[r, c]: [usize; 2], flip| if flip { [c, r] } else { [r, c] };
-        let [m, k] = ordered(a.shape.matrix("the left operand")?, self.transpose_a);
-        let [bk, n] = ordered(b.shape.matrix("the right operand")?, self.transpose_b);
+        let (lead_a, matrix_a) = stack(&a.shape, "the left operand")?;
+        let (lead_b, matrix_b) = stack(&b.shape, "the right operand")?;
+        let [m, k] = ordered(matrix_a, self.transpose_a);
+        let [bk, n] = ordered(matrix_b, self.transpose_b);
         if k != bk {
             let flipped = |t: bool| if t { " transposed" } else { "" };
             let (ta, tb) = (flipped(self.transpose_a), flipped(self.transpose_b));
@@ -88,12 +132,27 @@ impl Matmul {
         {
             return Err(format!("the bias of {n} outputs must be f32[{n}], is {bias}"));
         }
-        Ok([m, k, n])
+        let lead = Shape::broadcast(&lead_a, &lead_b)
+            .map_err(|reason| format!("leading axes of {} and {}: {reason}", a.shape, b.shape))?;
+        let starts = |own: &Shape, size: usize| own.broadcast_strides(&lead).iter().map(|s| s * size).collect();
+        let batch = Strided::new(&lead, [starts(&lead_a, m * k), starts(&lead_b, k * n)]);
+        let output: Shape = lead.iter().copied().chain([m, n]).collect::<Vec<_>>().into();
+        if self.flattens(&lead_b) {
+            // The rows of all left matrices meet the same right one: a single product.
+            return Ok(Extents { output, batch: Strided::new(&[], [vec![], vec![]]), m: m * lead.elements(), k, n });
+        }
+        Ok(Extents { output, batch, m, k, n })
+    }
+
+    /// Whether the leading axes of the left operand are as good as more rows: there is one right operand for all.
+    fn flattens(&self, lead_b: &[usize]) -> bool {
+        !self.transpose_a && lead_b.iter().all(|&extent| extent == 1)
     }
 
     /// The register-tile kernel, with K in one part, or in several that are summed afterwards.
     fn tiled(&self, io: &Io<'_>, parts: usize) -> Kernel {
-        let [m, k, n] = self.known_extents(io);
+        let e = self.known_extents(io);
+        let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
         let (tile_m, tile_n) = (m.min(8), n.min(4));
         let [a_m, a_k] = if self.transpose_a { [1, m] } else { [k, 1] };
         let [b_k, b_n] = if self.transpose_b { [1, k] } else { [n, 1] };
@@ -106,7 +165,11 @@ impl Matmul {
             .constants([("M", m), ("N", n), ("K", k), ("TILE_M", tile_m), ("TILE_N", tile_n)])
             .constants([("A_M", a_m), ("A_K", a_k), ("B_K", b_k), ("B_N", b_n)])
             .constants([("PARTS", parts), ("K_PART", k.div_ceil(parts))])
-            .invocations(parts * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64)
+            .constants([("BATCH", pairs), ("BATCH_RANK", e.batch.shape.len())])
+            .constant("BATCH_SHAPE", e.batch.shape.as_slice())
+            .constant("A_BATCH", e.batch.strides[0].as_slice())
+            .constant("B_BATCH", e.batch.strides[1].as_slice())
+            .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64)
             .reads_inputs(2);
         if parts == 1 {
             return Kernel::single(finish(tile));
@@ -114,13 +177,13 @@ impl Matmul {
         let partial = tile.function("bias", "0.0").writes(Operand::Scratch(0));
         let sum = Dispatch::new(SUM_PARTS)
             .constants([("N", n), ("PARTS", parts)])
-            .invocations(m * n, 64)
+            .invocations(pairs * m * n, 64)
             .reads([Operand::Scratch(0)]);
-        let scratch = vec![TensorType::f32([parts, m, n])];
+        let scratch = vec![TensorType::f32([parts, pairs, m, n])];
         Kernel { name: SUM_PARTS.name, dispatches: vec![partial, finish(sum)], scratch }
     }
 
-    fn known_extents(&self, io: &Io<'_>) -> [usize; 3] {
+    fn known_extents(&self, io: &Io<'_>) -> Extents {
         self.extents(&io.inputs).expect("inferred when built")
     }
 }
@@ -131,12 +194,13 @@ impl Op for Matmul {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        self.extents(inputs).map(|[m, _, n]| TensorType::f32([m, n]))
+        Ok(TensorType::f32(self.extents(inputs)?.output))
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let types: Vec<_> = inputs.iter().map(|v| TensorType::f32(v.shape.clone())).collect();
-        let [m, k, n] = self.extents(&types.iter().collect::<Vec<_>>()).expect("inferred when built");
+        let e = self.extents(&types.iter().collect::<Vec<_>>()).expect("inferred when built");
+        let (m, k, n) = (e.m, e.k, e.n);
         let (mut a, mut b) = (inputs[0].f64(), inputs[1].f64());
         let (straight_a, straight_b);
         if self.transpose_a {
@@ -147,7 +211,10 @@ impl Op for Matmul {
             straight_b = transposed(b, n, k);
             b = &straight_b;
         }
-        out.par_chunks_mut(n).zip(a.par_chunks(k)).for_each(|(c, a)| {
+        let starts = e.starts();
+        out.par_chunks_mut(n).enumerate().for_each(|(row, c)| {
+            let [a0, b0] = starts[row / m];
+            let (a, b) = (&a[a0 + row % m * k..][..k], &b[b0..][..k * n]);
             if let Some(bias) = inputs.get(2) {
                 c.copy_from_slice(bias.f64());
             }
@@ -160,22 +227,35 @@ impl Op for Matmul {
     fn grad(&self, graph: &mut Graph, node: NodeId, dc: NodeId) -> Result<Vec<Option<NodeId>>> {
         let inputs = graph.node(node).inputs().to_vec();
         let (a, b) = (inputs[0], inputs[1]);
+        let (shape_a, shape_b) = (graph.shape(a).clone(), graph.shape(b).clone());
+        let (mut rows_a, mut rows_dc) = (a, dc);
+        if self.flattens(&shape_b[..shape_b.len() - 2]) {
+            // One sum over all rows, rather than a sum of products.
+            rows_a = flat_rows(graph, a)?;
+            rows_dc = flat_rows(graph, dc)?;
+        }
         let db = match self.transpose_b {
-            false => graph.matmul(a, dc, !self.transpose_a, false)?,
-            true => graph.matmul(dc, a, true, self.transpose_a)?,
+            false => graph.matmul(rows_a, rows_dc, !self.transpose_a, false)?,
+            true => graph.matmul(rows_dc, rows_a, true, self.transpose_a)?,
         };
-        let dbias = inputs.get(2).map(|_| graph.sum(dc, &[0], false)).transpose()?;
+        // A stack of one has as many elements as a sum over all rows.
+        let is_summed = graph.shape(db).elements() == shape_b.elements();
+        let db = if is_summed { graph.reshape(db, shape_b)? } else { graph.sum_to(db, shape_b)? };
+        let axes: Vec<usize> = (0..graph.shape(dc).len() - 1).collect();
+        let dbias = inputs.get(2).map(|_| graph.sum(dc, &axes, false)).transpose()?;
         let da = match self.transpose_a {
             false => graph.matmul(dc, b, false, !self.transpose_b)?,
             true => graph.matmul(b, dc, self.transpose_b, true)?,
         };
+        let da = graph.sum_to(da, shape_a)?;
         Ok([Some(da), Some(db)].into_iter().chain(dbias.map(Some)).collect())
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let [m, k, n] = self.known_extents(io);
+        let e = self.known_extents(io);
+        let (m, k, n) = (e.m, e.k, e.n);
         let whole = (k <= LONGEST_PART).then(|| self.tiled(io, 1));
-        let invocations = m.div_ceil(8) * n.div_ceil(4);
+        let invocations = e.pairs() * m.div_ceil(8) * n.div_ceil(4);
         let parts = (ENOUGH_INVOCATIONS / invocations).min(k / SHORTEST_PART).min(64).max(k.div_ceil(LONGEST_PART));
         let split = (parts > 1).then(|| self.tiled(io, parts));
         match k >= 8 * SHORTEST_PART {
@@ -185,15 +265,23 @@ impl Op for Matmul {
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        let [m, k, n] = self.known_extents(io);
+        let e = self.known_extents(io);
         Traits {
-            reduction: k + 1,
+            reduction: e.k + 1,
             multilinear: true,
             takes_epilogue: true,
-            multiply_adds: (m * k * n) as u64,
+            multiply_adds: (e.pairs() * e.m * e.k * e.n) as u64,
             ..Traits::default()
         }
     }
+}
+
+/// All rows of a stack of matrices as those of one.
+fn flat_rows(graph: &mut Graph, x: NodeId) -> Result<NodeId> {
+    let shape = graph.shape(x);
+    let columns = shape[shape.len() - 1];
+    let rows = shape.elements() / columns;
+    graph.reshape(x, [rows, columns])
 }
 
 #[cfg(test)]
@@ -209,6 +297,16 @@ mod tests {
         assert_eq!(**graph.shape(c), [3, 7]);
         let error = graph.matmul(a, b, false, false).unwrap_err().to_string();
         assert!(error.contains("5 of [3, 5] and 7 of [7, 5]"), "{error}");
+        let many = graph.input("many", TensorType::f32([4, 1, 3, 5])).unwrap();
+        let more = graph.input("more", TensorType::f32([6, 7, 5])).unwrap();
+        let c = graph.matmul(many, more, false, true).unwrap();
+        assert_eq!(**graph.shape(c), [4, 6, 3, 7]);
+        let other = graph.input("other", TensorType::f32([2, 3, 5])).unwrap();
+        let error = graph.matmul(more, other, false, true).unwrap_err().to_string();
+        assert!(error.contains("[6, 7, 5] and [2, 3, 5]") && error.contains("do not broadcast"), "{error}");
+        let row = graph.input("row", TensorType::f32([5])).unwrap();
+        let error = graph.matmul(row, a, false, true).unwrap_err().to_string();
+        assert!(error.contains("the left operand") && error.contains("[5]"), "{error}");
         let error = graph.dense(a, b, Some(b)).unwrap_err().to_string();
         assert!(error.contains("inner extents"), "{error}");
     }

@@ -7,6 +7,8 @@ mod class_targets;
 pub mod classify;
 mod concat;
 pub mod conv2d;
+pub mod conv_transpose2d;
+mod convolution;
 mod copy;
 mod cross_entropy;
 pub mod gather;

@@ -10,7 +10,124 @@ fn conv(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window) ->
     case(format!("conv2d {name}"), &shapes, move |g, i| g.conv2d(i[0], i[1], i.get(2).copied(), window))
 }
 
+/// With w `[K, C/groups, R, S]`.
+fn grouped(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window, groups: usize) -> Case {
+    let k = [w[0]];
+    let shapes: Vec<&[usize]> = if bias { vec![&x, &w, &k] } else { vec![&x, &w] };
+    case(format!("conv2d groups, {name}"), &shapes, move |g, i| {
+        g.conv2d_grouped(i[0], i[1], i.get(2).copied(), window, groups)
+    })
+}
+
+/// With w `[C, K/groups, R, S]`.
+fn transposed(
+    name: &str,
+    x: [usize; 4],
+    w: [usize; 4],
+    bias: bool,
+    window: Window,
+    output_padding: [usize; 2],
+    groups: usize,
+) -> Case {
+    let k = [w[1] * groups];
+    let shapes: Vec<&[usize]> = if bias { vec![&x, &w, &k] } else { vec![&x, &w] };
+    case(format!("conv_transpose2d {name}"), &shapes, move |g, i| {
+        g.conv_transpose2d(i[0], i[1], i.get(2).copied(), window, output_padding, groups)
+    })
+}
+
 pub fn all() -> Vec<Case> {
+    plain().into_iter().chain(in_groups()).chain(transposes()).collect()
+}
+
+/// The window with everything at once.
+fn crowded() -> Window {
+    let uneven = Padding::Explicit { top: 2, bottom: 0, left: 1, right: 3 };
+    Window::new([3, 2]).dilation([2, 3]).stride([2, 3]).padding(uneven)
+}
+
+fn in_groups() -> Vec<Case> {
+    let window = |size: usize| Window::new(size);
+    vec![
+        grouped("two", [2, 4, 5, 6], [6, 2, 3, 3], true, window(3), 2),
+        grouped("pointwise", [2, 6, 3, 4], [9, 2, 1, 1], false, window(1), 3),
+        grouped(
+            "stride, same",
+            [2, 6, 7, 6],
+            [4, 3, 3, 2],
+            true,
+            Window::new([3, 2]).stride(2).padding(Padding::Same),
+            2,
+        ),
+        grouped("same lower", [1, 4, 6, 7], [4, 2, 2, 4], false, Window::new([2, 4]).padding(Padding::SameLower), 2),
+        grouped("crowded", [2, 4, 9, 10], [6, 2, 3, 2], true, crowded(), 2),
+        grouped("over a tile", [2, 22, 6, 17], [18, 11, 3, 3], true, window(3).padding(1), 2).no_differences(),
+        grouped("many", [3, 32, 9, 8], [64, 4, 3, 3], true, window(3).padding(1), 8).no_differences(),
+        grouped("depthwise", [2, 5, 6, 7], [5, 1, 3, 3], true, window(3).padding(1), 5),
+        grouped("depthwise, multiplier 3", [2, 3, 6, 5], [9, 1, 3, 3], true, window(3).stride(2), 3),
+        grouped("depthwise, crowded", [2, 3, 9, 10], [6, 1, 3, 2], true, crowded(), 3),
+        grouped("depthwise, large", [2, 48, 28, 29], [48, 1, 5, 5], true, window(5).padding(2), 48).no_differences(),
+        grouped("depthwise, window too large for a tile of taps", [1, 3, 14, 13], [3, 1, 12, 12], true, window(12), 3),
+        grouped("many rows a part", [64, 128, 3, 3], [512, 64, 1, 1], false, window(1), 2).no_differences(),
+    ]
+}
+
+fn transposes() -> Vec<Case> {
+    let window = |size: usize| Window::new(size);
+    let uneven = Padding::Explicit { top: 2, bottom: 0, left: 1, right: 3 };
+    vec![
+        transposed("all ones", [1, 1, 1, 1], [1, 1, 1, 1], true, window(1), [0, 0], 1),
+        transposed("plain", [2, 3, 4, 5], [3, 2, 3, 3], true, window(3), [0, 0], 1),
+        transposed("stride", [2, 3, 4, 5], [3, 4, 3, 3], false, window(3).stride(2), [0, 0], 1),
+        transposed(
+            "stride, output padding",
+            [2, 3, 4, 3],
+            [3, 2, 3, 3],
+            true,
+            window(3).stride(2).padding(1),
+            [1, 1],
+            1,
+        ),
+        transposed("stride past the window", [1, 2, 4, 3], [2, 3, 2, 2], true, window(2).stride([3, 4]), [2, 3], 1),
+        transposed(
+            "same",
+            [2, 2, 4, 5],
+            [2, 3, 4, 3],
+            true,
+            Window::new([4, 3]).stride(2).padding(Padding::Same),
+            [0, 0],
+            1,
+        ),
+        transposed(
+            "same lower, stride past the window",
+            [1, 2, 3, 4],
+            [2, 2, 2, 2],
+            true,
+            window(2).stride([3, 2]).padding(Padding::SameLower),
+            [0, 0],
+            1,
+        ),
+        transposed(
+            "dilation, output padding past the stride",
+            [2, 2, 4, 5],
+            [2, 3, 3, 3],
+            true,
+            window(3).dilation([2, 3]).padding(uneven),
+            [1, 2],
+            1,
+        ),
+        transposed("padding to one row", [1, 2, 1, 3], [2, 2, 3, 3], true, window(3).padding(1), [0, 0], 1),
+        transposed("crowded", [2, 4, 4, 3], [4, 3, 3, 2], true, crowded(), [1, 2], 2),
+        transposed("groups", [2, 6, 4, 5], [6, 2, 3, 3], true, window(3).stride(2), [1, 0], 3),
+        transposed("depthwise", [2, 4, 4, 5], [4, 1, 4, 4], false, window(4).stride(2).padding(1), [0, 0], 4),
+        transposed("depthwise, multiplier 2", [2, 3, 4, 5], [3, 2, 3, 3], true, window(3), [0, 0], 3),
+        transposed("primes", [3, 7, 11, 13], [7, 5, 3, 3], true, window(3).padding(1), [0, 0], 1).no_differences(),
+        transposed("upsampling", [2, 32, 8, 8], [32, 16, 4, 4], true, window(4).stride(2).padding(1), [0, 0], 1)
+            .no_differences(),
+    ]
+}
+
+fn plain() -> Vec<Case> {
     let window = |size: usize| Window::new(size);
     let uneven = Padding::Explicit { top: 2, bottom: 0, left: 1, right: 3 };
     vec![
@@ -43,6 +160,8 @@ pub fn all() -> Vec<Case> {
         ),
         conv("window of the picture", [2, 3, 6, 5], [4, 3, 6, 5], true, Window::new([6, 5])),
         conv("window too large for a tile of taps", [1, 1, 14, 13], [2, 1, 12, 12], false, window(12)),
+        conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),
+        conv("deep, the other way", [1, 9, 3, 3], [2600, 9, 3, 3], false, window(3)).no_differences(),
         conv("many workgroups", [260, 1, 130, 127], [1, 1, 1, 1], false, window(1)).forward_only(),
     ]
 }

@@ -20,5 +20,40 @@ pub fn all() -> Vec<Case> {
     cases.push(
         case("matmul long", &[&[1, 40_001], &[40_001, 2]], |g, i| g.matmul(i[0], i[1], false, false)).forward_only(),
     );
+    cases.extend(batches());
+    cases
+}
+
+/// Stacks of matrices, whose leading axes broadcast.
+fn batches() -> Vec<Case> {
+    let mut cases = vec![];
+    let [m, k, n] = [3, 4, 2];
+    let leads: [(&str, &[usize], &[usize]); 8] = [
+        ("one axis", &[5], &[5]),
+        ("two axes", &[2, 3], &[2, 3]),
+        ("left repeated", &[], &[4]),
+        ("right repeated", &[2, 3], &[]),
+        ("right repeated, in ones", &[2], &[1, 1]),
+        ("both repeated", &[3, 1], &[2]),
+        ("inner axis repeated", &[2, 1, 2], &[2, 3, 2]),
+        ("apart", &[2, 1, 2, 1], &[1, 3, 1, 2]),
+    ];
+    for (what, lead_a, lead_b) in leads {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            let (left, right) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+            let (a, b) = ([lead_a, &left].concat(), [lead_b, &right].concat());
+            let name = format!("matmul batch, {what}{}{}", if ta { " aT" } else { "" }, if tb { " bT" } else { "" });
+            cases.push(case(name, &[&a, &b], move |g, i| g.matmul(i[0], i[1], ta, tb)));
+        }
+    }
+    let mut large = |what: &str, a: &[usize], b: &[usize]| {
+        let name = format!("matmul batch, {what}");
+        cases.push(case(name, &[a, b], |g, i| g.matmul(i[0], i[1], false, false)).no_differences());
+    };
+    large("over a tile", &[7, 17, 9], &[7, 9, 13]);
+    large("long", &[2, 1, 3, 2311], &[3, 2311, 2]);
+    large("tall", &[40, 33, 20], &[20, 6]);
+    large("many", &[300, 1, 5, 3], &[70, 3, 4]);
+    cases.push(case("dense of a stack", &[&[2, 3, 4], &[4, 5], &[5]], |g, i| g.dense(i[0], i[1], Some(i[2]))));
     cases
 }

@@ -1,0 +1,261 @@
+//! One convolution seen from all sides: what [`conv2d`](super::conv2d), its gradients and
+//! [`conv_transpose2d`](super::conv_transpose2d) share.
+//!
+//! Names are the convolution's throughout: it takes x `[N,C,H,W]` and w `[K,C/groups,R,S]` to y `[N,K,P,Q]`. Filter k
+//! sees the channels of its own group only: the K filters and the C channels fall into `groups` runs of equal length.
+
+use rayon::prelude::*;
+
+use super::reference::{axpy, dot, span};
+use crate::kernel::{Dispatch, Kernel, Operand, Shader};
+use crate::shader;
+use crate::shape::{DType, Placed, TensorType, Window};
+
+const GRAD_INPUT_DIRECT: Shader = shader!("conv2d_grad_input_direct");
+const GRAD_INPUT_GATHER: Shader = shader!("conv2d_grad_input_gather");
+
+/// Most filters or channels of a register tile.
+pub(super) const TILE_DEPTH: usize = 8;
+/// Most columns of a register tile: a row of weights is loaded once for all of them.
+pub(super) const TILE_COLUMNS: usize = 14;
+/// Images whose contributions are summed before those of others: fixes the order of the sum for any thread count.
+const IMAGES_A_PART: usize = 8;
+
+/// What a convolution is besides the shapes of its operands.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Convolution {
+    pub window: Window,
+    pub groups: usize,
+    /// Rows and columns of windows where not all that fit are meant: a transposed convolution's input.
+    pub windows: Option<[usize; 2]>,
+}
+
+/// All extents of one convolution, and where its windows lie.
+pub(super) struct Extents {
+    pub n: usize,
+    pub c: usize,
+    pub h: usize,
+    pub w: usize,
+    pub k: usize,
+    pub groups: usize,
+    /// Channels of a group.
+    pub group_c: usize,
+    /// Filters of a group.
+    pub group_k: usize,
+    pub placed: Placed,
+    pub window: Window,
+}
+
+impl Extents {
+    pub fn new(x: &TensorType, w: &TensorType, convolution: Convolution) -> Result<Self, String> {
+        let Convolution { window, groups, windows } = convolution;
+        if x.dtype != DType::F32 || w.dtype != DType::F32 {
+            return Err(format!("takes f32 tensors, found x {x} and w {w}"));
+        }
+        let [n, c, h, width] = x.shape.nchw("x")?;
+        let [k, wc, r, s] =
+            <[usize; 4]>::try_from(&*w.shape).map_err(|_| format!("w must be [K, C/groups, R, S], is {}", w.shape))?;
+        let group_c = each_group(groups, c, "channels of x")?;
+        let group_k = each_group(groups, k, "filters of w")?;
+        if wc != group_c {
+            let of_group = if groups == 1 { String::new() } else { format!(" / {groups} groups = {group_c}") };
+            return Err(format!("w has {wc} input channels, x has {c}{of_group} (x {}, w {})", x.shape, w.shape));
+        }
+        window_of_filters(window, [r, s])?;
+        let mut placed = window.place([h, width])?;
+        placed.out = windows.unwrap_or(placed.out);
+        Ok(Self { n, c, h, w: width, k, groups, group_c, group_k, placed, window })
+    }
+
+    pub fn of(x: &[usize], w: &[usize], convolution: Convolution) -> Self {
+        Self::new(&TensorType::f32(x), &TensorType::f32(w), convolution).expect("inferred when built")
+    }
+
+    /// Products behind one y.
+    pub fn taps(&self) -> usize {
+        self.group_c * self.window.size[0] * self.window.size[1]
+    }
+
+    /// Products behind one x of its gradient, at most.
+    pub fn grad_input_terms(&self) -> usize {
+        self.group_k * self.window.size[0] * self.window.size[1]
+    }
+
+    pub fn multiply_adds(&self) -> u64 {
+        (self.n * self.k * self.placed.out[0] * self.placed.out[1] * self.taps()) as u64
+    }
+
+    /// The constants every kernel here shares.
+    pub fn dispatch(&self, shader: Shader) -> Dispatch {
+        let Window { size, stride, dilation, .. } = self.window;
+        let (out, begin) = (self.placed.out, self.placed.begin);
+        Dispatch::new(shader)
+            .constants([("N", self.n), ("C", self.c), ("H", self.h), ("W", self.w), ("K", self.k)])
+            .constants([("R", size[0]), ("S", size[1]), ("P", out[0]), ("Q", out[1]), ("GROUPS", self.groups)])
+            .constants([("STRIDE_H", stride[0]), ("STRIDE_W", stride[1])])
+            .constants([("DILATION_H", dilation[0]), ("DILATION_W", dilation[1])])
+            .constants([("PAD_TOP", begin[0]), ("PAD_LEFT", begin[1])])
+    }
+
+    /// The candidates for the gradient to x, or for a transposed convolution, which adds a bias to it.
+    pub fn grad_input_kernels(&self, w: Operand, dy: Operand, bias: Option<Operand>) -> Vec<Kernel> {
+        let tile_c = tile(self.group_c, TILE_DEPTH);
+        let kernel = |shader, tile_w: usize| {
+            let blocks = self.groups * self.group_c.div_ceil(tile_c);
+            let dispatch = self
+                .dispatch(shader)
+                .constants([("TILE_C", tile_c), ("TILE_W", tile_w)])
+                .function("bias", if bias.is_some() { "b[c]" } else { "0.0" })
+                .reads([w, dy])
+                .writes(Operand::Output)
+                .reads(bias)
+                .invocations(self.n * blocks * self.h * self.w.div_ceil(tile_w), 64);
+            Kernel::single(dispatch)
+        };
+        let gather = kernel(GRAD_INPUT_GATHER, 1);
+        match self.window.stride {
+            [1, 1] => vec![kernel(GRAD_INPUT_DIRECT, tile(self.w, TILE_COLUMNS)), gather],
+            _ => vec![gather],
+        }
+    }
+
+    /// The reference: y.
+    pub fn forward(&self, x: &[f64], w: &[f64], bias: Option<&[f64]>, y: &mut [f64]) {
+        let (image, [p_size, q_size]) = (self.h * self.w, self.placed.out);
+        y.par_chunks_mut(self.k * p_size * q_size).zip(x.par_chunks(self.c * image)).for_each(|(y, x)| {
+            fill(y, bias);
+            self.planes(w, |k, c, w| {
+                let (y, x) = (&mut y[k * p_size * q_size..][..p_size * q_size], &x[c * image..][..image]);
+                self.rows(|p, h, r| {
+                    for (s, weight) in w[r * self.window.size[1]..][..self.window.size[1]].iter().enumerate() {
+                        let (q, first) = self.columns(s);
+                        axpy(
+                            &mut y[p * q_size..][q],
+                            *weight,
+                            &x[h * self.w..][..self.w],
+                            first,
+                            self.window.stride[1],
+                        );
+                    }
+                });
+            });
+        });
+    }
+
+    /// The reference: the gradient to x, plus a bias for each channel of it.
+    pub fn grad_input(&self, w: &[f64], dy: &[f64], bias: Option<&[f64]>, dx: &mut [f64]) {
+        let (image, [p_size, q_size]) = (self.h * self.w, self.placed.out);
+        dx.par_chunks_mut(self.c * image).zip(dy.par_chunks(self.k * p_size * q_size)).for_each(|(dx, dy)| {
+            fill(dx, bias);
+            self.planes(w, |k, c, w| {
+                let (dx, dy) = (&mut dx[c * image..][..image], &dy[k * p_size * q_size..][..p_size * q_size]);
+                self.rows(|p, h, r| {
+                    for (s, weight) in w[r * self.window.size[1]..][..self.window.size[1]].iter().enumerate() {
+                        let (q, first) = self.columns(s);
+                        let (dx, dy) = (&mut dx[h * self.w..][..self.w], &dy[p * q_size..][q]);
+                        match self.window.stride[1] {
+                            1 => axpy(&mut dx[first..][..dy.len()], *weight, dy, 0, 1),
+                            stride => dy.iter().enumerate().for_each(|(i, d)| dx[first + i * stride] += weight * d),
+                        }
+                    }
+                });
+            });
+        });
+    }
+
+    /// The reference: the gradient to w.
+    pub fn grad_weight(&self, x: &[f64], dy: &[f64], dw: &mut [f64]) {
+        let (image, [p_size, q_size], [_, s_size]) = (self.h * self.w, self.placed.out, self.window.size);
+        let (x_size, y_size) = (self.c * image, self.k * p_size * q_size);
+        let part = |(x, dy): (&[f64], &[f64])| {
+            let mut dw = vec![0.0; self.k * self.taps()];
+            for (x, dy) in x.chunks(x_size).zip(dy.chunks(y_size)) {
+                self.planes_mut(&mut dw, |k, c, dw| {
+                    let (x, dy) = (&x[c * image..][..image], &dy[k * p_size * q_size..][..p_size * q_size]);
+                    self.rows(|p, h, r| {
+                        for s in 0..s_size {
+                            let (q, first) = self.columns(s);
+                            let (dy, x) = (&dy[p * q_size..][q], &x[h * self.w..][..self.w]);
+                            dw[r * s_size + s] += dot(dy, x, first, self.window.stride[1]);
+                        }
+                    });
+                });
+            }
+            dw
+        };
+        let parts: Vec<Vec<f64>> =
+            x.par_chunks(IMAGES_A_PART * x_size).zip(dy.par_chunks(IMAGES_A_PART * y_size)).map(part).collect();
+        parts.iter().for_each(|part| axpy(dw, 1.0, part, 0, 1));
+    }
+
+    /// For each filter and each channel it sees: `f(k, c, weights)`.
+    fn planes(&self, w: &[f64], mut f: impl FnMut(usize, usize, &[f64])) {
+        let plane = self.window.size[0] * self.window.size[1];
+        w.chunks(plane).enumerate().for_each(|(i, w)| f(i / self.group_c, self.channel(i), w));
+    }
+
+    /// As [`Extents::planes`], to write them.
+    fn planes_mut(&self, w: &mut [f64], mut f: impl FnMut(usize, usize, &mut [f64])) {
+        let plane = self.window.size[0] * self.window.size[1];
+        w.chunks_mut(plane).enumerate().for_each(|(i, w)| f(i / self.group_c, self.channel(i), w));
+    }
+
+    /// The channel of x that plane `i` of the weights sees.
+    fn channel(&self, i: usize) -> usize {
+        i / (self.group_c * self.group_k) * self.group_c + i % self.group_c
+    }
+
+    /// For each row of windows that meets the image: `f(p, h, r)`.
+    fn rows(&self, mut f: impl FnMut(usize, usize, usize)) {
+        for p in 0..self.placed.out[0] {
+            for (r, h) in self.window.taps(&self.placed, 0, p, self.h) {
+                f(p, h, r);
+            }
+        }
+    }
+
+    /// The outputs `q` whose tap `s` lies inside the image, and the first one's column.
+    fn columns(&self, s: usize) -> (std::ops::Range<usize>, usize) {
+        span(self.placed.out[1], self.w, self.window.stride[1], self.placed.begin[1], s * self.window.dilation[1])
+    }
+}
+
+/// Begins every channel of an image with its bias.
+fn fill(image: &mut [f64], bias: Option<&[f64]>) {
+    if let Some(bias) = bias {
+        let channel = image.len() / bias.len();
+        image.chunks_mut(channel).zip(bias).for_each(|(y, b)| y.fill(*b));
+    }
+}
+
+/// How many of `count` fall into each group.
+pub(super) fn each_group(groups: usize, count: usize, what: &str) -> Result<usize, String> {
+    match groups {
+        0 => Err("groups must be at least 1, is 0".into()),
+        _ if !count.is_multiple_of(groups) => {
+            Err(format!("the {count} {what} do not fall into {groups} groups of equal size"))
+        }
+        _ => Ok(count / groups),
+    }
+}
+
+pub(super) fn window_of_filters(window: Window, [r, s]: [usize; 2]) -> Result<(), String> {
+    match [r, s] == window.size {
+        true => Ok(()),
+        false => Err(format!("w has {r}x{s} filters, the window is {}x{}", window.size[0], window.size[1])),
+    }
+}
+
+/// Refuses a bias that is not one number for each of `k` channels.
+pub(super) fn bias_of(k: usize, bias: Option<&&TensorType>) -> Result<(), String> {
+    match bias {
+        Some(b) if **b != TensorType::f32([k]) => Err(format!("the bias of {k} filters must be f32[{k}], is {b}")),
+        _ => Ok(()),
+    }
+}
+
+/// The register tile of a kernel: the size up to `most` that wastes least of `extent`, the largest of those.
+pub(super) fn tile(extent: usize, most: usize) -> usize {
+    let smallest = (most / 2).max(1);
+    (smallest..=most).rev().min_by_key(|t| extent.div_ceil(*t) * t).unwrap_or(1).min(extent)
+}
