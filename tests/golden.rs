@@ -244,10 +244,14 @@ fn trajectory(case: &Case, rule: &dyn Optimizer, want: &[f32], device: &Device) 
         let rates = graph.input("rates", TensorType::f32([1]))?;
         let step = graph.variable("step", TensorType::u32([1]))?;
         let states = rule.states().iter().map(|name| flat(&mut graph, name)).collect::<lenslet::Result<Vec<_>>>()?;
-        rule.update(&mut graph, Flat { parameters, gradients, states: &states, rates, step })?;
-        Ok((parameters, gradients, rates, step))
+        let clock = graph.variable("clock", TensorType::u32([1]))?;
+        let ranges = std::array::from_fn::<_, 1, _>(|_| 0..length);
+        let flat = Flat { parameters, gradients, ranges: &ranges, states: &states, rates, step, clock };
+        rule.update(&mut graph, flat)?;
+        Ok((parameters, gradients, rates, step, clock))
     };
-    let (parameters, gradients, rates, step) = add().map_err(|e| e.to_string())?;
+    let (parameters, gradients, rates, step, clock) = add().map_err(|e| e.to_string())?;
+    let uses_clock = graph.ids().any(|id| graph.node(id).inputs().contains(&clock));
     let mut session = Session::new(device, &graph).map_err(|e| e.to_string())?;
     let floats =
         |number: usize| fill(&[length], "any", 16 * case.number + number).iter().map(|&v| v as f32).collect::<Vec<_>>();
@@ -257,6 +261,9 @@ fn trajectory(case: &Case, rule: &dyn Optimizer, want: &[f32], device: &Device) 
         (0..10u32)
             .map(|number| {
                 session.write(step, [number].as_slice())?;
+                if uses_clock {
+                    session.write(clock, [number].as_slice())?;
+                }
                 session.write(gradients, floats(1 + number as usize).as_slice())?;
                 session.run(1);
                 session.read(parameters)

@@ -546,6 +546,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
             seed: 1,
             schedule: Schedule::Constant,
             optimizer: sgd(),
+            clip: None,
             device: device.describe(),
         };
         let parent = tempfile::tempdir().unwrap();

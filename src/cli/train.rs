@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
+use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Clip, Clipped, RmsProp, Sgd};
 use lenslet::train::{Config, EpochReport, Event, Fit, LogLine, RunFolder, Schedule, StepReport, Trainer};
 use lenslet::{Device, data::Mnist};
 use serde_json::json;
@@ -45,21 +45,25 @@ pub struct Options {
     /// The rule that turns gradients into new weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     optimizer: OptimizerName,
-    /// Learning rate [default: 0.05 for sgd, 0.001 for rmsprop]
+    /// Learning rate [default: 0.05 for sgd, 0.01 for adagrad, 0.001 for the others]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     lr: Option<f32>,
-    /// Share of the last step that goes on [default: 0.9 for sgd, 0 for rmsprop]
+    /// Share of the last step that goes on (sgd and rmsprop only) [default: 0.9 for sgd, 0 for rmsprop]
     #[arg(long)]
     momentum: Option<f32>,
     /// Nesterov's momentum (sgd only)
     #[arg(long)]
     nesterov: bool,
-    /// Weight decay
-    #[arg(long, default_value_t = 0.0)]
-    weight_decay: f32,
-    /// The learning rate's course over the run
-    #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
-    schedule: ScheduleName,
+    /// Weight decay [default: 0.01 for adamw, 0 for the others]
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// The learning rate's course over the run: constant, step:EVERY:FACTOR, multi-step:AT,AT:FACTOR,
+    /// exponential:FACTOR, cosine, cosine:WARM_UP or one-cycle, all in steps
+    #[arg(long, default_value = "cosine", value_name = "COURSE")]
+    schedule: Schedule,
+    /// Clips gradients: value:BOUND, norm:BOUND (of each parameter) or global-norm:BOUND
+    #[arg(long, value_name = "RULE:BOUND")]
+    clip: Option<Clip>,
     /// Of initial weights, shuffling and the held-out pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -76,12 +80,9 @@ pub struct Options {
 enum OptimizerName {
     Sgd,
     Rmsprop,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ScheduleName {
-    Constant,
-    Cosine,
+    Adam,
+    Adamw,
+    Adagrad,
 }
 
 /// Steps between two lines of the log.
@@ -93,13 +94,13 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     let optimizer = optimizer(options)?;
     let mnist = super::data(&options.data)?;
     let device = options.device.open()?;
-    let schedule = match options.schedule {
-        ScheduleName::Constant => Schedule::Constant,
-        ScheduleName::Cosine => Schedule::Cosine,
+    let rule = match options.clip {
+        Some(clip) => Box::new(Clipped::boxed(optimizer.boxed(), clip)),
+        None => optimizer.boxed(),
     };
-    let mut trainer = Trainer::boxed(&device, &model, optimizer.boxed())?
+    let mut trainer = Trainer::boxed(&device, &model, rule)?
         .batch_size(options.batch_size)
-        .schedule(schedule)
+        .schedule(options.schedule.clone())
         .seed(options.seed);
     let validation = options.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000));
     let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
@@ -115,7 +116,8 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         batch_size: options.batch_size,
         validation,
         seed: options.seed,
-        schedule,
+        schedule: options.schedule.clone(),
+        clip: options.clip,
         optimizer,
         device: device.describe(),
     };
@@ -156,21 +158,32 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
 }
 
 fn optimizer(options: &Options) -> lenslet::Result<AnyOptimizer> {
+    let name = options.optimizer.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string());
+    let refuse = |option, has| Err(lenslet::Error::option(option, format!("--optimizer {has}"), &name));
+    match options.optimizer {
+        OptimizerName::Sgd => {}
+        _ if options.nesterov => return refuse("--nesterov", "sgd"),
+        OptimizerName::Rmsprop => {}
+        _ if options.momentum.is_some() => return refuse("--momentum", "sgd or rmsprop"),
+        _ => {}
+    }
+    let (rate, decay) = (|usual| options.lr.unwrap_or(usual), options.weight_decay.unwrap_or(0.0));
     let optimizer = match options.optimizer {
         OptimizerName::Sgd => AnyOptimizer::Sgd(
-            Sgd::new(options.lr.unwrap_or(0.05))
+            Sgd::new(rate(0.05))
                 .momentum(options.momentum.unwrap_or(0.9))
                 .nesterov(options.nesterov)
-                .weight_decay(options.weight_decay),
+                .weight_decay(decay),
         ),
-        OptimizerName::Rmsprop if options.nesterov => {
-            return Err(lenslet::Error::option("--nesterov", "--optimizer sgd", "rmsprop"));
-        }
         OptimizerName::Rmsprop => AnyOptimizer::RmsProp(
-            RmsProp::new(options.lr.unwrap_or(0.001))
-                .momentum(options.momentum.unwrap_or(0.0))
-                .weight_decay(options.weight_decay),
+            RmsProp::new(rate(0.001)).momentum(options.momentum.unwrap_or(0.0)).weight_decay(decay),
         ),
+        OptimizerName::Adam => AnyOptimizer::Adam(Adam::new(rate(0.001)).weight_decay(decay)),
+        OptimizerName::Adamw => {
+            let adamw = AdamW::new(rate(0.001));
+            AnyOptimizer::AdamW(options.weight_decay.map_or(adamw, |decay| adamw.weight_decay(decay)))
+        }
+        OptimizerName::Adagrad => AnyOptimizer::Adagrad(Adagrad::new(rate(0.01)).weight_decay(decay)),
     };
     optimizer.boxed().check()?;
     Ok(optimizer)

@@ -48,8 +48,20 @@ pub enum Init {
     HeUniform,
     /// Normal with deviation `sqrt(2 / fan_in)`. He et al. 2015, equation 10.
     HeNormal,
+    /// Uniform in `±sqrt(6 / fan_out)`: keeps the variance of gradients instead. He et al. 2015, equation 14.
+    HeUniformFanOut,
+    /// Normal with deviation `sqrt(2 / fan_out)`. He et al. 2015, equation 14.
+    HeNormalFanOut,
+    /// Uniform in `±sqrt(3 / fan_in)`. LeCun et al. 1998, *Efficient BackProp*, section 4.6.
+    LeCunUniform,
     /// Normal with deviation `sqrt(1 / fan_in)`. LeCun et al. 1998, *Efficient BackProp*, section 4.6.
     LeCunNormal,
+    /// `gain` times a random matrix of the first axis by the others whose rows, or columns if those are fewer, are
+    /// orthonormal. Saxe et al. 2014 (arXiv:1312.6120). The cost grows with the square of the smaller extent.
+    Orthogonal {
+        /// The length of each row or column.
+        gain: f32,
+    },
 }
 
 /// A rule with its fans put in.
@@ -57,6 +69,7 @@ enum Distribution {
     Constant(f64),
     Uniform { low: f64, high: f64 },
     Normal { mean: f64, std: f64, within: f64 },
+    Orthogonal { gain: f64 },
 }
 
 impl Init {
@@ -68,14 +81,15 @@ impl Init {
             Init::Normal { mean, std } | Init::TruncatedNormal { mean, std } => {
                 ("a finite mean and a finite std of at least 0", mean.is_finite() && std.is_finite() && std >= 0.0)
             }
+            Init::Orthogonal { gain } => ("a finite gain", gain.is_finite()),
             _ => return Ok(()),
         };
         let refuse = || Error::option(format!("initial values of \"{name}\""), expected, format!("{self:?}"));
         if allowed { Ok(()) } else { Err(refuse()) }
     }
 
-    /// Fills `values`, of a parameter with these `[fan in, fan out]`.
-    pub(crate) fn fill(&self, fans: [usize; 2], random: &mut ChaCha8Rng, values: &mut [f32]) {
+    /// Fills `values`, of a parameter with these `[fan in, fan out]` and so many rows along its first axis.
+    pub(crate) fn fill(&self, fans: [usize; 2], rows: usize, random: &mut ChaCha8Rng, values: &mut [f32]) {
         match self.distribution(fans) {
             Distribution::Constant(value) => values.fill(value as f32),
             Distribution::Uniform { low, high } => {
@@ -85,11 +99,13 @@ impl Init {
                 let z = std::iter::repeat_with(|| normal(random)).find(|z| z.abs() <= within);
                 (mean + std * z.expect("the draws do not end")) as f32
             }),
+            Distribution::Orthogonal { gain } => orthogonal(gain, rows, random, values),
         }
     }
 
     fn distribution(&self, [fan_in, fan_out]: [usize; 2]) -> Distribution {
-        let (fan_in, both) = (fan_in.max(1) as f64, fan_in.saturating_add(fan_out).max(1) as f64);
+        let both = fan_in.saturating_add(fan_out).max(1) as f64;
+        let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
         let within = |limit: f64| Distribution::Uniform { low: -limit, high: limit };
         let normal = |std: f64| Distribution::Normal { mean: 0.0, std, within: f64::INFINITY };
         match *self {
@@ -106,7 +122,11 @@ impl Init {
             Init::GlorotNormal => normal((2.0 / both).sqrt()),
             Init::HeUniform => within((6.0 / fan_in).sqrt()),
             Init::HeNormal => normal((2.0 / fan_in).sqrt()),
+            Init::HeUniformFanOut => within((6.0 / fan_out).sqrt()),
+            Init::HeNormalFanOut => normal((2.0 / fan_out).sqrt()),
+            Init::LeCunUniform => within((3.0 / fan_in).sqrt()),
             Init::LeCunNormal => normal((1.0 / fan_in).sqrt()),
+            Init::Orthogonal { gain } => Distribution::Orthogonal { gain: gain.into() },
         }
     }
 }
@@ -123,6 +143,34 @@ fn normal(random: &mut ChaCha8Rng) -> f64 {
     radius * (std::f64::consts::TAU * unit(random)).cos()
 }
 
+/// Normal vectors made orthonormal one after another by Gram and Schmidt's method, each twice against rounding.
+fn orthogonal(gain: f64, rows: usize, random: &mut ChaCha8Rng, values: &mut [f32]) {
+    let columns = values.len() / rows;
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    while vectors.len() < count {
+        let mut v: Vec<f64> = (0..length).map(|_| normal(random)).collect();
+        for _ in 0..2 {
+            for other in &vectors {
+                let along = dot(&v, other);
+                v.iter_mut().zip(other).for_each(|(v, other)| *v -= along * other);
+            }
+        }
+        let norm = dot(&v, &v).sqrt();
+        // All but never: a draw that the earlier ones span.
+        if norm > 1e-6 {
+            v.iter_mut().for_each(|v| *v /= norm);
+            vectors.push(v);
+        }
+    }
+    for (i, value) in values.iter_mut().enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        let v = if rows <= columns { vectors[row][column] } else { vectors[column][row] };
+        *value = (gain * v) as f32;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
@@ -133,7 +181,7 @@ mod tests {
 
     fn draw(init: Init) -> Vec<f32> {
         let mut values = vec![f32::NAN; 40_000];
-        init.fill(FANS, &mut ChaCha8Rng::seed_from_u64(1), &mut values);
+        init.fill(FANS, 200, &mut ChaCha8Rng::seed_from_u64(1), &mut values);
         values
     }
 
@@ -150,6 +198,9 @@ mod tests {
             (Init::GlorotNormal, 0.0, 0.1, f64::INFINITY),
             (Init::HeUniform, 0.0, 0.2, 0.12f64.sqrt()),
             (Init::HeNormal, 0.0, 0.2, f64::INFINITY),
+            (Init::HeUniformFanOut, 0.0, (2.0f64 / 150.0).sqrt(), 0.2),
+            (Init::HeNormalFanOut, 0.0, (2.0f64 / 150.0).sqrt(), f64::INFINITY),
+            (Init::LeCunUniform, 0.0, 0.02f64.sqrt(), 0.06f64.sqrt()),
             (Init::LeCunNormal, 0.0, 0.02f64.sqrt(), f64::INFINITY),
         ] {
             let values = draw(init);
@@ -163,6 +214,24 @@ mod tests {
     }
 
     #[test]
+    fn the_fewer_of_rows_and_columns_are_orthonormal() {
+        for (rows, columns) in [(5, 12), (12, 5), (7, 7), (1, 1)] {
+            let mut values = vec![0.0; rows * columns];
+            Init::Orthogonal { gain: 2.0 }.fill(FANS, rows, &mut ChaCha8Rng::seed_from_u64(3), &mut values);
+            let at = |vector: usize, i: usize| match rows <= columns {
+                true => values[vector * columns + i],
+                false => values[i * columns + vector],
+            };
+            for a in 0..rows.min(columns) {
+                for b in 0..rows.min(columns) {
+                    let dot: f32 = (0..rows.max(columns)).map(|i| at(a, i) * at(b, i)).sum();
+                    assert!((dot - if a == b { 4.0 } else { 0.0 }).abs() < 1e-5, "{rows}x{columns}: {a}, {b}: {dot}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn impossible_rules_are_refused_with_the_parameter() {
         for init in [
             Init::Constant(f32::NAN),
@@ -170,6 +239,7 @@ mod tests {
             Init::Uniform { low: f32::NEG_INFINITY, high: 0.0 },
             Init::Normal { mean: 0.0, std: -1.0 },
             Init::TruncatedNormal { mean: f32::INFINITY, std: 1.0 },
+            Init::Orthogonal { gain: f32::NAN },
         ] {
             let error = init.check("fc1.weight").unwrap_err().to_string();
             assert!(error.contains("fc1.weight") && error.contains("finite"), "{error}");

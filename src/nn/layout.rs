@@ -126,7 +126,8 @@ impl Layout {
         for (stream, (spec, range)) in (FIRST_STREAM..).zip(self.parameters()) {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(stream);
-            spec.init.fill(spec.fans, &mut random, &mut flat[range]);
+            let rows = spec.shape.first().copied().unwrap_or(1);
+            spec.init.fill(spec.fans, rows, &mut random, &mut flat[range]);
         }
         flat
     }

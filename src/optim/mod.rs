@@ -1,11 +1,17 @@
 //! Optimizers: each one operation over the flat parameter and gradient buffers, so that an update is one dispatch
 //! whatever the number of layers.
 
+mod adagrad;
+mod adam;
+mod clip;
 mod rmsprop;
 mod sgd;
 
 use std::fmt::Debug;
 
+pub use adagrad::Adagrad;
+pub use adam::{Adam, AdamRule, AdamW};
+pub use clip::{Clip, Clipped};
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
@@ -13,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeId};
 use crate::shape::{DType, TensorType};
+use crate::tensor::View;
 use crate::{Error, Result};
 
 /// A rule that turns gradients into new parameters.
@@ -42,6 +49,12 @@ pub enum AnyOptimizer {
     Sgd(Sgd),
     /// See [`RmsProp`].
     RmsProp(RmsProp),
+    /// See [`Adam`].
+    Adam(Adam),
+    /// See [`AdamW`].
+    AdamW(AdamW),
+    /// See [`Adagrad`].
+    Adagrad(Adagrad),
 }
 
 impl AnyOptimizer {
@@ -50,6 +63,9 @@ impl AnyOptimizer {
         match self {
             AnyOptimizer::Sgd(sgd) => Box::new(sgd),
             AnyOptimizer::RmsProp(rmsprop) => Box::new(rmsprop),
+            AnyOptimizer::Adam(adam) => Box::new(adam),
+            AnyOptimizer::AdamW(adamw) => Box::new(adamw),
+            AnyOptimizer::Adagrad(adagrad) => Box::new(adagrad),
         }
     }
 }
@@ -61,12 +77,16 @@ pub struct Flat<'a> {
     pub parameters: NodeId,
     /// Their gradients, `f32[T]`.
     pub gradients: NodeId,
+    /// Where each parameter lies in them.
+    pub ranges: &'a [std::ops::Range<usize>],
     /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
     pub states: &'a [NodeId],
     /// The learning rate of each step, `f32[L]`.
     pub rates: NodeId,
-    /// The number of this step, `u32[1]`.
+    /// The number of this step among those that `rates` has, `u32[1]`.
     pub step: NodeId,
+    /// The number of this step over the whole run, from 0, `u32[1]`.
+    pub clock: NodeId,
 }
 
 impl Flat<'_> {
@@ -76,13 +96,25 @@ impl Flat<'_> {
         inputs.extend(self.states);
         inputs
     }
+
+    /// As [`Flat::inputs`], with the clock at the end, for rules that change over the run.
+    fn inputs_and_clock(&self) -> Vec<NodeId> {
+        let mut inputs = self.inputs();
+        inputs.push(self.clock);
+        inputs
+    }
 }
 
-/// The shape rule of an update with so many states: inputs parameters, gradients, rates, step, states; the output is
-/// the new parameters and states, end to end.
-fn updated(inputs: &[&TensorType], states: usize) -> Result<TensorType, String> {
+/// The shape rule of an update with so many states: inputs parameters, gradients, rates, step, states, and the clock
+/// if `clocked`; the output is the new parameters and states, end to end.
+fn updated(inputs: &[&TensorType], states: usize, clocked: bool) -> Result<TensorType, String> {
     let [parameters, gradients, rates, step, kept @ ..] = inputs else {
         return Err(format!("takes parameters, gradients, rates, step and {states} states, found {inputs:?}"));
+    };
+    let kept = match kept.split_last() {
+        Some((clock, kept)) if clocked && **clock == TensorType::u32([1]) => kept,
+        _ if clocked => return Err(format!("takes a clock u32[1] at the end, found {inputs:?}")),
+        _ => kept,
     };
     let flat = parameters.dtype == DType::F32 && parameters.shape.len() == 1;
     if !flat || gradients != parameters || kept.len() != states || kept.iter().any(|k| k != parameters) {
@@ -106,6 +138,11 @@ fn in_range(option: &str, value: f32, range: std::ops::Range<f32>) -> Result<()>
         true => Ok(()),
         false => Err(Error::option(option, format!("at least {} and below {}", range.start, range.end), value)),
     }
+}
+
+/// The largest magnitude among parameters, gradients and states: see [`crate::graph::Op::error_scale`].
+fn magnitude(inputs: &[View<'_>]) -> f64 {
+    inputs.iter().take(2).chain(&inputs[4..]).map(View::magnitude).fold(0.0, f64::max)
 }
 
 /// A learning rate is finite and above 0.

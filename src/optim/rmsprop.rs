@@ -1,11 +1,13 @@
 //! RMSprop: each parameter's step is divided by the root of a running mean of its squared gradients.
 //!
 //! **What**: `d = g + decay·p`, `s ← α·s + (1 − α)·d²`, `v ← momentum·v + d / (√s + ε)`, `p ← p − rate·v` ·
-//! **Source**: Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form (ε outside the root).
+//! centered, also `m ← α·m + (1 − α)·d`, and the root is that of the variance `s − m²`; with ε inside, `√(s + ε)` ·
+//! **Source**: Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form; Graves 2013 (arXiv:1308.0850),
+//! section 4.2, centered; ε inside the root as in Keras.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, rate, updated};
+use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -14,8 +16,9 @@ use crate::shape::TensorType;
 use crate::tensor::View;
 
 const RMSPROP: Shader = shader!("rmsprop");
+const CENTERED: Shader = shader!("rmsprop_centered");
 
-/// RMSprop with momentum and weight decay.
+/// RMSprop with momentum and weight decay, plain or centered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RmsProp {
     learning_rate: f32,
@@ -23,12 +26,24 @@ pub struct RmsProp {
     epsilon: f32,
     momentum: f32,
     weight_decay: f32,
+    #[serde(default)]
+    centered: bool,
+    #[serde(default)]
+    epsilon_inside: bool,
 }
 
 impl RmsProp {
     /// α 0.9 and ε 1e-7, as Keras; PyTorch's own defaults are 0.99 and 1e-8.
     pub fn new(learning_rate: f32) -> Self {
-        Self { learning_rate, alpha: 0.9, epsilon: 1e-7, momentum: 0.0, weight_decay: 0.0 }
+        Self {
+            learning_rate,
+            alpha: 0.9,
+            epsilon: 1e-7,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            centered: false,
+            epsilon_inside: false,
+        }
     }
 
     /// Share of the running mean that stays, `[0, 1)`.
@@ -54,6 +69,18 @@ impl RmsProp {
         self.weight_decay = decay;
         self
     }
+
+    /// Divides by the root of the gradients' variance instead of that of their square.
+    pub fn centered(mut self, centered: bool) -> Self {
+        self.centered = centered;
+        self
+    }
+
+    /// Adds ε under the root, as Keras, instead of to it, as PyTorch.
+    pub fn epsilon_inside(mut self, inside: bool) -> Self {
+        self.epsilon_inside = inside;
+        self
+    }
 }
 
 impl Optimizer for RmsProp {
@@ -66,7 +93,7 @@ impl Optimizer for RmsProp {
     }
 
     fn states(&self) -> &'static [&'static str] {
-        &["square_mean", "velocity"]
+        if self.centered { &["square_mean", "velocity", "mean"] } else { &["square_mean", "velocity"] }
     }
 
     fn check(&self) -> Result<()> {
@@ -91,7 +118,7 @@ impl Op for RmsPropUpdate {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        updated(inputs, 2)
+        updated(inputs, self.0.states().len(), false)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
@@ -100,17 +127,26 @@ impl Op for RmsPropUpdate {
         let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
         let rate = rate(rates, step[0]);
         let (new_p, rest) = out.split_at_mut(p.len());
-        let (new_s, new_v) = rest.split_at_mut(p.len());
+        let (new_s, rest) = rest.split_at_mut(p.len());
+        let (new_v, new_m) = rest.split_at_mut(p.len());
+        let (inside, outside) = if self.0.epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
         for i in 0..p.len() {
             let d = g[i] + decay * p[i];
             new_s[i] = alpha * s[i] + (1.0 - alpha) * d * d;
-            new_v[i] = momentum * v[i] + d / (new_s[i].sqrt() + epsilon);
+            let mut square = new_s[i];
+            if self.0.centered {
+                new_m[i] = alpha * inputs[6].f64()[i] + (1.0 - alpha) * d;
+                let variance = square - new_m[i] * new_m[i];
+                square = if variance < 0.0 { 0.0 } else { variance };
+            }
+            new_v[i] = momentum * v[i] + d / ((square + inside).sqrt() + outside);
             new_p[i] = p[i] - rate * new_v[i];
         }
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dispatch = Dispatch::new(RMSPROP)
+        let centered = self.0.centered;
+        let mut dispatch = Dispatch::new(if centered { CENTERED } else { RMSPROP })
             .constant("ALPHA", self.0.alpha)
             .constant("EPSILON", self.0.epsilon)
             .constant("MOMENTUM", self.0.momentum)
@@ -120,14 +156,21 @@ impl Op for RmsPropUpdate {
             .writes(Operand::Input(4))
             .writes(Operand::Input(5))
             .invocations(io.inputs[0].shape.elements(), 64);
+        if centered {
+            dispatch = dispatch.writes(Operand::Input(6));
+        }
+        if self.0.epsilon_inside {
+            dispatch = dispatch.function("root", "sqrt(variance + EPSILON)");
+        }
         vec![Kernel::single(dispatch)]
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        inputs.iter().take(2).chain(&inputs[4..]).map(View::magnitude).fold(0.0, f64::max)
+        magnitude(inputs)
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { updates: &[0, 4, 5], ..Traits::default() }
+        let updates: &[usize] = if self.0.centered { &[0, 4, 5, 6] } else { &[0, 4, 5] };
+        Traits { updates, ..Traits::default() }
     }
 }

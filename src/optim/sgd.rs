@@ -1,11 +1,12 @@
 //! Stochastic gradient descent.
 //!
-//! **What**: `d = g + decay·p`, `v ← momentum·v + d`, `p ← p − rate·v`, or with Nesterov `p ← p − rate·(d + momentum·v)` ·
+//! **What**: `d = g + decay·p`, `v ← momentum·v + (1 − dampening)·d`, but `v ← d` at the first step, `p ← p − rate·v`;
+//! with Nesterov, which excludes dampening, `p ← p − rate·(d + momentum·v)` ·
 //! **Source**: Sutskever et al. 2013, in PyTorch's form (the rate outside the velocity).
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, rate, updated};
+use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -14,20 +15,23 @@ use crate::shape::TensorType;
 use crate::tensor::View;
 
 const SGD: Shader = shader!("sgd");
+const DAMPENING: Shader = shader!("sgd_dampening");
 
-/// Stochastic gradient descent with momentum, Nesterov's variant, and weight decay.
+/// Stochastic gradient descent with momentum, Nesterov's variant, dampening, and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     learning_rate: f32,
     momentum: f32,
     nesterov: bool,
+    #[serde(default)]
+    dampening: f32,
     weight_decay: f32,
 }
 
 impl Sgd {
     /// Plain gradient descent.
     pub fn new(learning_rate: f32) -> Self {
-        Self { learning_rate, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+        Self { learning_rate, momentum: 0.0, nesterov: false, dampening: 0.0, weight_decay: 0.0 }
     }
 
     /// Share of the last step's velocity that goes on, `[0, 1)`.
@@ -39,6 +43,12 @@ impl Sgd {
     /// Looks ahead along the velocity.
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;
+        self
+    }
+
+    /// Share of each gradient but the first that does not enter the velocity, `[0, 1]`.
+    pub fn dampening(mut self, dampening: f32) -> Self {
+        self.dampening = dampening;
         self
     }
 
@@ -66,14 +76,19 @@ impl Optimizer for Sgd {
         check_rate(self.learning_rate)?;
         in_range("momentum", self.momentum, 0.0..1.0)?;
         in_range("weight decay", self.weight_decay, 0.0..f32::MAX)?;
-        match self.nesterov && self.momentum == 0.0 {
-            true => Err(crate::Error::option("momentum", "more than 0 with Nesterov", self.momentum)),
-            false => Ok(()),
+        in_range("dampening", self.dampening, 0.0..1.0f32.next_up())?;
+        match self.nesterov {
+            true if self.momentum == 0.0 => {
+                Err(crate::Error::option("momentum", "more than 0 with Nesterov", self.momentum))
+            }
+            true if self.dampening != 0.0 => Err(crate::Error::option("dampening", "0 with Nesterov", self.dampening)),
+            _ => Ok(()),
         }
     }
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
-        graph.append(SgdUpdate(*self), &values.inputs())
+        let inputs = if self.dampening == 0.0 { values.inputs() } else { values.inputs_and_clock() };
+        graph.append(SgdUpdate(*self), &inputs)
     }
 }
 
@@ -86,36 +101,41 @@ impl Op for SgdUpdate {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        updated(inputs, 1)
+        updated(inputs, 1, self.0.dampening != 0.0)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [p, g, rates, step, v] = [0, 1, 2, 3, 4].map(|i| inputs[i].f64());
-        let [momentum, decay] = [self.0.momentum, self.0.weight_decay].map(f64::from);
+        let [momentum, dampening, decay] = [self.0.momentum, self.0.dampening, self.0.weight_decay].map(f64::from);
+        let first = inputs.get(5).is_some_and(|clock| clock.f64()[0] == 0.0);
+        let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
         let rate = rate(rates, step[0]);
         let (new_p, new_v) = out.split_at_mut(p.len());
         for i in 0..p.len() {
             let d = g[i] + decay * p[i];
-            new_v[i] = momentum * v[i] + d;
+            new_v[i] = kept * v[i] + entering * d;
             let direction = if self.0.nesterov { d + momentum * new_v[i] } else { new_v[i] };
             new_p[i] = p[i] - rate * direction;
         }
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dispatch = Dispatch::new(SGD)
+        let dampened = self.0.dampening != 0.0;
+        let dispatch = Dispatch::new(if dampened { DAMPENING } else { SGD })
             .constant("MOMENTUM", self.0.momentum)
             .constant("WEIGHT_DECAY", self.0.weight_decay)
-            .constant("NESTEROV", self.0.nesterov)
             .writes(Operand::Input(0))
             .reads([1, 2, 3].map(Operand::Input))
             .writes(Operand::Input(4))
             .invocations(io.inputs[0].shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        vec![Kernel::single(match dampened {
+            true => dispatch.constant("REST", 1.0 - self.0.dampening).reads([Operand::Input(5)]),
+            false => dispatch.constant("NESTEROV", self.0.nesterov),
+        })]
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        inputs.iter().take(2).chain(&inputs[4..]).map(View::magnitude).fold(0.0, f64::max)
+        magnitude(inputs)
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::nn::Layout;
-use crate::optim::AnyOptimizer;
+use crate::optim::{AnyOptimizer, Clip};
 use crate::weights;
 use crate::{Error, Result};
 
@@ -37,6 +37,9 @@ pub struct Config {
     pub seed: u64,
     /// The learning rate's course.
     pub schedule: Schedule,
+    /// How gradients are clipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
     /// The rule and its settings.
     pub optimizer: AnyOptimizer,
     /// Where it ran: the same weights come from the same device only.

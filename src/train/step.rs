@@ -83,6 +83,8 @@ pub struct TrainingStep {
     pub states: Vec<NodeId>,
     /// The learning rate of each step of the epoch.
     pub rates: NodeId,
+    /// Steps of the run before this epoch, `u32[1]`, if anything in the step asks.
+    pub begun: Option<NodeId>,
 }
 
 impl TrainingStep {
@@ -108,9 +110,14 @@ impl TrainingStep {
         let state = |name: &&str| graph.variable(name, layout.ty());
         let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
         graph.set_scope("optimizer");
-        let flat = Flat { parameters, gradients: packed, states: &states, rates, step: batches.step };
+        let begun = graph.input("begun", TensorType::u32([1]))?;
+        let clock = graph.clock(begun, batches.step)?;
+        let ranges: Vec<_> = layout.parameters().map(|(_, range)| range).collect();
+        let (ranges, states_of, step) = (ranges.as_slice(), states.as_slice(), batches.step);
+        let flat = Flat { parameters, gradients: packed, ranges, states: states_of, rates, step, clock };
         optimizer.update(&mut graph, flat)?;
-        Ok(Self { graph, batches, parameters, states, rates })
+        let begun = (!graph.readers()[clock.index()].is_empty()).then_some(begun);
+        Ok(Self { graph, batches, parameters, states, rates, begun })
     }
 }
 

@@ -253,7 +253,7 @@ impl<'m> Trainer<'m> {
             let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
             let (number, mut sums) = (self.epochs + 1, Sums::default());
             let start = Instant::now();
-            let (done, stopped) = epoch.run(&order, &rates, steps, |index, row, images_per_s| {
+            let (done, stopped) = epoch.run(&order, &rates, begun, steps, |index, row, images_per_s| {
                 let report = StepReport {
                     step: begun + index as u64 + 1,
                     epoch: number,
@@ -366,12 +366,13 @@ impl Epoch {
         step.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
     }
 
-    /// Runs `steps` steps; `report` hears of each, with its history row and the images a second, and may stop the
+    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a second, and may stop the
     /// epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
     fn run(
         &mut self,
         order: &[u32],
         rates: &[f32],
+        begun: u64,
         steps: usize,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
@@ -379,6 +380,9 @@ impl Epoch {
         self.session.write(batches.order, order)?;
         self.session.write(self.step.rates, rates)?;
         self.session.write(batches.step, [0u32].as_slice())?;
+        if let Some(node) = self.step.begun {
+            self.session.write(node, [begun as u32].as_slice())?;
+        }
         let batch = order.len() / rates.len();
         let (mut submitted, mut reported, mut stopped) = (0, 0, false);
         let mut in_flight = VecDeque::new();

@@ -5,6 +5,7 @@ mod elementwise;
 mod layout;
 mod losses;
 mod matrices;
+mod normalisation;
 mod pooling;
 mod reductions;
 mod training;
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Case> {
         elementwise::all(),
         reductions::all(),
         losses::all(),
+        normalisation::all(),
         layout::all(),
         training::all(),
     ]

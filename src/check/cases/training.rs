@@ -1,12 +1,12 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
-use crate::optim::{Flat, Optimizer, RmsProp, Sgd};
+use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd};
 use crate::{Graph, NodeId, TensorType};
 
-use super::{Build, Case, Fill, Input};
+use super::{Build, Case, Fill, Input, case};
 
 pub fn all() -> Vec<Case> {
-    [batches(), updates()].into_iter().flatten().collect()
+    [batches(), updates(), dropouts(), clips()].into_iter().flatten().collect()
 }
 
 /// Pictures whose rows do not begin at words, labels, an order with holes, steps inside and past the end.
@@ -53,22 +53,47 @@ fn updates() -> Vec<Case> {
     let step = |n| Input { ty: TensorType::u32([1]), fill: Fill::Only(n) };
     let mut cases = vec![];
     type Make = fn() -> Box<dyn Optimizer>;
-    let optimizers: [(&str, Make); 5] = [
+    let optimizers: [(&str, Make); 15] = [
         ("sgd", || Box::new(Sgd::new(0.1))),
         ("sgd momentum decay", || Box::new(Sgd::new(0.1).momentum(0.9).weight_decay(0.01))),
         ("sgd nesterov", || Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true))),
         ("rmsprop", || Box::new(RmsProp::new(0.01))),
         ("rmsprop momentum decay", || Box::new(RmsProp::new(0.01).momentum(0.9).weight_decay(0.01).alpha(0.99))),
+        ("sgd dampening", || Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.5).weight_decay(0.01))),
+        ("rmsprop epsilon inside", || Box::new(RmsProp::new(0.01).epsilon_inside(true).epsilon(0.01))),
+        ("rmsprop centered", || Box::new(RmsProp::new(0.01).centered(true))),
+        ("rmsprop centered inside", || {
+            Box::new(RmsProp::new(0.01).centered(true).epsilon_inside(true).epsilon(0.1).momentum(0.5))
+        }),
+        ("adam", || Box::new(Adam::new(0.01))),
+        ("adam decay", || Box::new(Adam::new(0.01).weight_decay(0.1).betas(0.0, 0.5).epsilon(1e-3))),
+        ("adamw", || Box::new(AdamW::new(0.01))),
+        ("adamw decay", || Box::new(AdamW::new(0.01).weight_decay(0.1).betas(0.5, 0.9))),
+        ("adagrad", || Box::new(Adagrad::new(0.01))),
+        ("adagrad decay", || Box::new(Adagrad::new(0.01).rate_decay(0.1).initial(0.5).weight_decay(0.01))),
     ];
     for (name, make) in optimizers {
         for (length, number) in [(64, 0), (1000, 1), (64 * 5, 77)] {
-            // Squares' means and velocities are positive here: a mean of squares never is otherwise.
-            let states = make().states().len();
+            // Squares' means and velocities are positive here: a mean of squares never is otherwise. A centre is 0, so
+            // that no variance nearly cancels.
+            let states = make().states();
             let mut inputs =
                 vec![float(&[length], Fill::Any), float(&[length], Fill::Any), float(&[3], Fill::Any), step(number)];
-            inputs.extend((0..states).map(|_| float(&[length], Fill::Only(1))));
+            inputs.extend(states.iter().map(|&s| float(&[length], Fill::Only((s != "mean") as u32))));
+            inputs.push(step(10 * number));
             let build = move |g: &mut Graph, i: &[NodeId]| {
-                let flat = Flat { parameters: i[0], gradients: i[1], rates: i[2], step: i[3], states: &i[4..] };
+                let [parameters, gradients, rates, step, states @ .., clock] = i else {
+                    panic!("an update's operands")
+                };
+                let flat = Flat {
+                    parameters: *parameters,
+                    gradients: *gradients,
+                    rates: *rates,
+                    step: *step,
+                    ranges: &[],
+                    states,
+                    clock: *clock,
+                };
                 make().update(g, flat)
             };
             cases.push(update(&format!("{name} {length} step {number}"), inputs, Box::new(build)));
@@ -81,6 +106,49 @@ fn updates() -> Vec<Case> {
         let inputs = vec![float(&[14], Fill::Any), float(&[4, 10], Fill::Ties), step(number)];
         let build = |g: &mut Graph, i: &[NodeId]| g.classify(i[0], i[1], i[2]);
         cases.push(update(&format!("classify step {number}"), inputs, Box::new(build)));
+    }
+    cases
+}
+
+/// Lengths that are no multiple of four, planes that end inside a block, counters at both ends.
+fn dropouts() -> Vec<Case> {
+    let mut cases = vec![];
+    for (shape, p) in [(&[1][..], 0.5), (&[7, 13], 0.2), (&[2, 3, 5, 7], 0.5), (&[4, 70, 3, 3], 0.9), (&[1030], 0.0)] {
+        for (number, seed) in [(0, 1), (5, u64::MAX), (u32::MAX, 0x0123_4567_89ab_cdef)] {
+            let dropout = |what: &str, build: fn(&mut Graph, &[NodeId], f32, u64) -> crate::Result<NodeId>| {
+                let name = format!("{what} {shape:?} p {p} step {number}");
+                let mut case = case(name, &[shape], move |g, i| build(g, i, p, seed));
+                case.inputs.push(Input { ty: TensorType::u32([1]), fill: Fill::Only(number) });
+                case
+            };
+            cases.push(dropout("dropout", |g, i, p, seed| g.dropout(i[0], i[1], p, seed)));
+            cases.push(dropout("dropout special", |g, i, p, seed| g.dropout(i[0], i[1], p, seed)).fill(Fill::Special));
+            if shape.len() > 1 {
+                cases.push(dropout("spatial dropout", |g, i, p, seed| g.spatial_dropout(i[0], i[1], p, seed)));
+            }
+        }
+    }
+    for (begun, number) in [(0, 0), (700, 31)] {
+        let mut clock = case(format!("clock {begun} + {number}"), &[], |g, i| g.clock(i[0], i[1])).forward_only();
+        clock.inputs = [begun, number].map(|n| Input { ty: TensorType::u32([1]), fill: Fill::Only(n) }).into();
+        cases.push(clock);
+    }
+    cases
+}
+
+/// Bounds above and below the lengths; NaN and infinities.
+fn clips() -> Vec<Case> {
+    let mut cases = vec![];
+    for shape in [&[1][..], &[64], &[3, 5, 7], &[70_001]] {
+        for most in [0.3, 1e-6, 1e6] {
+            for (what, fill) in [("", Fill::Any), (", special", Fill::Special), (", large", Fill::Large)] {
+                let by_value =
+                    case(format!("clip_value {most} {shape:?}{what}"), &[shape], move |g, i| g.clip_value(i[0], most));
+                let by_norm =
+                    case(format!("clip_norm {most} {shape:?}{what}"), &[shape], move |g, i| g.clip_norm(i[0], most));
+                cases.extend([by_value, by_norm].map(|case| case.fill(fill).forward_only()));
+            }
+        }
     }
     cases
 }

@@ -1,0 +1,31 @@
+// What: d = g + WEIGHT_DECAY*p; s += d*d; p -= rate / (1 + clock*RATE_DECAY) * d / (sqrt(INITIAL + s) + EPSILON)
+// Shapes: p, g, s of one length; rates [any], the last goes on; step, clock [1]
+
+@group(0) @binding(0) var<storage, read_write> p: array<f32>;
+@group(0) @binding(1) var<storage, read> g: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read> step_number: array<u32>;
+@group(0) @binding(4) var<storage, read_write> s: array<f32>;
+@group(0) @binding(5) var<storage, read> clock: array<u32>;
+
+const RATE_DECAY: f32 = 0.0;
+const INITIAL: f32 = 0.0;
+const EPSILON: f32 = 1e-10;
+const WEIGHT_DECAY: f32 = 0.0;
+
+@compute @workgroup_size(64)
+fn adagrad(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= arrayLength(&p) {
+        return;
+    }
+    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)] / (1.0 + f32(clock[0]) * RATE_DECAY);
+    let d = g[i] + WEIGHT_DECAY * p[i];
+    let square_sum = s[i] + d * d;
+    s[i] = square_sum;
+    p[i] -= rate * d / (sqrt(INITIAL + square_sum) + EPSILON);
+}

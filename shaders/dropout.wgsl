@@ -1,0 +1,61 @@
+// What: y[i] = x[i] * SCALE where word u mod 4 of Philox4x32-10 of (u / 4, step, STREAM, 0) under SEED is at least
+//       THRESHOLD, else 0; u = i / PLANE
+// Shapes: x, y of one length; step [1]; one invocation four elements
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> step_number: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const PLANE: u32 = 1u;
+const THRESHOLD: u32 = 2147483648u;
+const SCALE: f32 = 2.0;
+const STREAM: u32 = 0u;
+const SEED_LOW: u32 = 1u;
+const SEED_HIGH: u32 = 0u;
+
+// The upper half of the 64-bit product, from products of 16-bit halves.
+fn upper(a: u32, b: u32) -> u32 {
+    let low = (a & 0xffffu) * (b & 0xffffu);
+    let cross = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+    let other = (a & 0xffffu) * (b >> 16u) + (cross & 0xffffu);
+    return (a >> 16u) * (b >> 16u) + (cross >> 16u) + (other >> 16u);
+}
+
+fn philox(block: u32) -> vec4<u32> {
+    var c = vec4<u32>(block, step_number[0], STREAM, 0u);
+    var key = vec2<u32>(SEED_LOW, SEED_HIGH);
+    for (var round = 0u; round < 10u; round++) {
+        c = vec4<u32>(
+            upper(0xcd9e8d57u, c.z) ^ c.y ^ key.x,
+            0xcd9e8d57u * c.z,
+            upper(0xd2511f53u, c.x) ^ c.w ^ key.y,
+            0xd2511f53u * c.x,
+        );
+        key += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
+    }
+    return c;
+}
+
+@compute @workgroup_size(64)
+fn dropout(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let four = workgroup_index(workgroup, grid) * 64u + lane;
+    // Before the product, which surplus workgroups could take past 32 bits.
+    if four > (arrayLength(&y) - 1u) / 4u {
+        return;
+    }
+    let first = four * 4u;
+    var drawn = 0xffffffffu;
+    var words = vec4<u32>();
+    for (var k = 0u; k < min(4u, arrayLength(&y) - first); k++) {
+        let unit = (first + k) / PLANE;
+        if unit / 4u != drawn {
+            drawn = unit / 4u;
+            words = philox(drawn);
+        }
+        y[first + k] = select(0.0, x[first + k] * SCALE, words[unit % 4u] >= THRESHOLD);
+    }
+}

@@ -1,0 +1,37 @@
+// What: direct = dy / s^BETA; through = direct * x / s; s = K + SHARE * sum of x^2 over channels c - BEFORE to c + AFTER
+// Shapes: x, dy, direct, through [N, C, INNER]; one invocation an element
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> direct: array<f32>;
+@group(0) @binding(3) var<storage, read_write> through: array<f32>;
+
+const C: u32 = 5u;
+const INNER: u32 = 9u;
+const BEFORE: u32 = 2u;
+const AFTER: u32 = 2u;
+const SHARE: f32 = 0.0001;
+const BETA: f32 = 0.75;
+const K: f32 = 1.0; // above 0
+
+@compute @workgroup_size(64)
+fn local_response_norm_shares(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= arrayLength(&direct) {
+        return;
+    }
+    let c = i / INNER % C;
+    var squares = 0.0;
+    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) {
+        let v = x[i - c * INNER + d * INNER];
+        squares += v * v;
+    }
+    let s = K + SHARE * squares;
+    let share = dy[i] * pow(s, -BETA);
+    direct[i] = share;
+    through[i] = share * x[i] / s;
+}

@@ -1,0 +1,30 @@
+// What: d = g + WEIGHT_DECAY*p; v = clock == 0 ? d : MOMENTUM*v + REST*d; p -= rate * v
+// Shapes: p, g, v of one length; rates [any], the last goes on; step, clock [1]. REST = 1 - dampening.
+
+@group(0) @binding(0) var<storage, read_write> p: array<f32>;
+@group(0) @binding(1) var<storage, read> g: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read> step_number: array<u32>;
+@group(0) @binding(4) var<storage, read_write> v: array<f32>;
+@group(0) @binding(5) var<storage, read> clock: array<u32>;
+
+const MOMENTUM: f32 = 0.9; // 0 to 1
+const REST: f32 = 1.0; // 0 to 1
+const WEIGHT_DECAY: f32 = 0.0;
+
+@compute @workgroup_size(64)
+fn sgd_dampening(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = workgroup_index(workgroup, grid) * 64u + lane;
+    if i >= arrayLength(&p) {
+        return;
+    }
+    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    let d = g[i] + WEIGHT_DECAY * p[i];
+    let velocity = select(MOMENTUM * v[i] + REST * d, d, clock[0] == 0u);
+    v[i] = velocity;
+    p[i] -= rate * velocity;
+}

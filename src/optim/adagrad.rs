@@ -1,0 +1,131 @@
+//! Adagrad: each parameter's step is divided by the root of the sum of all its squared gradients.
+//!
+//! **What**: with t the number of the step from 0, `d = g + decay·p`, `s ← s + d²`,
+//! `p ← p − rate / (1 + t·rate_decay) · d / (√(s₀ + s) + ε)` · **Source**: Duchi, Hazan & Singer 2011, in PyTorch's form.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::TensorType;
+use crate::tensor::View;
+
+const ADAGRAD: Shader = shader!("adagrad");
+
+/// Adagrad with a rate that may fall, and weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adagrad {
+    learning_rate: f32,
+    rate_decay: f32,
+    initial: f32,
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+impl Adagrad {
+    /// ε 1e-10, sums from 0 on and a rate that does not fall by itself, as PyTorch.
+    pub fn new(learning_rate: f32) -> Self {
+        Self { learning_rate, rate_decay: 0.0, initial: 0.0, epsilon: 1e-10, weight_decay: 0.0 }
+    }
+
+    /// How fast the rate falls: to `rate / (1 + t·decay)` at step t, counted from 0.
+    pub fn rate_decay(mut self, decay: f32) -> Self {
+        self.rate_decay = decay;
+        self
+    }
+
+    /// What the sums of squares begin at, at least 0.
+    pub fn initial(mut self, initial: f32) -> Self {
+        self.initial = initial;
+        self
+    }
+
+    /// Added to the root, above 0.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Adds so much of each parameter to its gradient.
+    pub fn weight_decay(mut self, decay: f32) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+}
+
+impl Optimizer for Adagrad {
+    fn name(&self) -> &'static str {
+        "adagrad"
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        &["square_sum"]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_rate(self.learning_rate)?;
+        in_range("rate decay", self.rate_decay, 0.0..f32::MAX)?;
+        in_range("initial sum of squares", self.initial, 0.0..f32::MAX)?;
+        in_range("epsilon", self.epsilon, f32::MIN_POSITIVE..f32::MAX)?;
+        in_range("weight decay", self.weight_decay, 0.0..f32::MAX)
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        graph.append(AdagradUpdate(*self), &values.inputs_and_clock())
+    }
+}
+
+#[derive(Debug)]
+struct AdagradUpdate(Adagrad);
+
+impl Op for AdagradUpdate {
+    fn name(&self) -> &'static str {
+        "adagrad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        updated(inputs, 1, true)
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let [p, g, rates, step, s, clock] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
+        let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = self.0;
+        let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
+        let rate = rate(rates, step[0]) / (1.0 + clock[0] * rate_decay);
+        let (new_p, new_s) = out.split_at_mut(p.len());
+        for i in 0..p.len() {
+            let d = g[i] + decay * p[i];
+            new_s[i] = s[i] + d * d;
+            new_p[i] = p[i] - rate * d / ((initial + new_s[i]).sqrt() + epsilon);
+        }
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let dispatch = Dispatch::new(ADAGRAD)
+            .constant("RATE_DECAY", self.0.rate_decay)
+            .constant("INITIAL", self.0.initial)
+            .constant("EPSILON", self.0.epsilon)
+            .constant("WEIGHT_DECAY", self.0.weight_decay)
+            .writes(Operand::Input(0))
+            .reads([1, 2, 3].map(Operand::Input))
+            .writes(Operand::Input(4))
+            .reads([Operand::Input(5)])
+            .invocations(io.inputs[0].shape.elements(), 64);
+        vec![Kernel::single(dispatch)]
+    }
+
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        magnitude(inputs)
+    }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { updates: &[0, 4], ..Traits::default() }
+    }
+}

@@ -1,0 +1,148 @@
+//! Adam and AdamW: each parameter's step is a running mean of its gradients over the root of one of their squares.
+//!
+//! **What**: with t the number of the step from 1, `d = g + decay·p` (AdamW: `d = g`, `p ← p − rate·decay·p`),
+//! `m ← β₁·m + (1 − β₁)·d`, `v ← β₂·v + (1 − β₂)·d²`, `p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)` ·
+//! **Source**: Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101), in PyTorch's form.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use crate::Result;
+use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::shader;
+use crate::shape::TensorType;
+use crate::tensor::View;
+
+const ADAM: Shader = shader!("adam");
+
+/// Adam; weight decay is part of the gradient.
+pub type Adam = AdamRule<false>;
+
+/// AdamW; weight decay, 0.01 unless set, shrinks the parameters by itself.
+pub type AdamW = AdamRule<true>;
+
+/// What [`Adam`] and [`AdamW`] have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdamRule<const DECOUPLED: bool> {
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
+    /// β₁ 0.9, β₂ 0.999 and ε 1e-8, as PyTorch.
+    pub fn new(learning_rate: f32) -> Self {
+        let weight_decay = if DECOUPLED { 0.01 } else { 0.0 };
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay }
+    }
+
+    /// Shares of the running means of gradients and of squared gradients that stay, `[0, 1)`.
+    pub fn betas(mut self, beta1: f32, beta2: f32) -> Self {
+        (self.beta1, self.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// Added to the root, above 0.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Takes so much of each parameter away: through its gradient (Adam), or at the learning rate (AdamW).
+    pub fn weight_decay(mut self, decay: f32) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+}
+
+impl<const DECOUPLED: bool> Optimizer for AdamRule<DECOUPLED> {
+    fn name(&self) -> &'static str {
+        if DECOUPLED { "adamw" } else { "adam" }
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        &["mean", "square_mean"]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_rate(self.learning_rate)?;
+        in_range("beta1", self.beta1, 0.0..1.0)?;
+        in_range("beta2", self.beta2, 0.0..1.0)?;
+        in_range("epsilon", self.epsilon, f32::MIN_POSITIVE..f32::MAX)?;
+        in_range("weight decay", self.weight_decay, 0.0..f32::MAX)
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        graph.append(AdamUpdate(*self), &values.inputs_and_clock())
+    }
+}
+
+#[derive(Debug)]
+struct AdamUpdate<const DECOUPLED: bool>(AdamRule<DECOUPLED>);
+
+impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        updated(inputs, 2, true)
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let [p, g, rates, step, m, v, clock] = [0, 1, 2, 3, 4, 5, 6].map(|i| inputs[i].f64());
+        let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = self.0;
+        let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
+        let rate = rate(rates, step[0]);
+        let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock[0] + 1.0));
+        let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
+        let (new_p, rest) = out.split_at_mut(p.len());
+        let (new_m, new_v) = rest.split_at_mut(p.len());
+        for i in 0..p.len() {
+            let d = g[i] + in_gradient * p[i];
+            new_m[i] = beta1 * m[i] + (1.0 - beta1) * d;
+            new_v[i] = beta2 * v[i] + (1.0 - beta2) * d * d;
+            let root = new_v[i].sqrt() / share2.sqrt() + epsilon;
+            new_p[i] = p[i] - shrink * p[i] - rate / share1 * new_m[i] / root;
+        }
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = self.0;
+        // In f64, rounded once: 1 − β and ln β lose most of their digits in f32.
+        let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
+        let ln = |beta: f32| f64::from(beta).ln().max(-1e3) as f32;
+        let dispatch = Dispatch::new(ADAM)
+            .constant("BETA1", beta1)
+            .constant("BETA2", beta2)
+            .constant("REST1", rest(beta1))
+            .constant("REST2", rest(beta2))
+            .constant("LN_BETA1", ln(beta1))
+            .constant("LN_BETA2", ln(beta2))
+            .constant("EPSILON", epsilon)
+            .constant("WEIGHT_DECAY", weight_decay)
+            .constant("DECOUPLED", DECOUPLED)
+            .writes(Operand::Input(0))
+            .reads([1, 2, 3].map(Operand::Input))
+            .writes(Operand::Input(4))
+            .writes(Operand::Input(5))
+            .reads([Operand::Input(6)])
+            .invocations(io.inputs[0].shape.elements(), 64);
+        vec![Kernel::single(dispatch)]
+    }
+
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        magnitude(inputs)
+    }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { updates: &[0, 4, 5], ..Traits::default() }
+    }
+}

@@ -1,0 +1,129 @@
+//! Gradients cut short before an optimizer sees them.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer};
+use crate::graph::{Graph, NodeId};
+use crate::{Error, Result};
+
+/// How gradients are clipped. See [`Graph::clip_value`] and [`Graph::clip_norm`].
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    /// Each element to between `−bound` and `bound`.
+    Value(f32),
+    /// Each parameter's gradient to this length.
+    Norm(f32),
+    /// All gradients together to this length.
+    GlobalNorm(f32),
+}
+
+impl Clip {
+    /// Appends the clipping of the gradients of `values`.
+    fn apply(self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        match self {
+            Clip::Value(most) => graph.clip_value(values.gradients, most),
+            Clip::GlobalNorm(most) => graph.clip_norm(values.gradients, most),
+            Clip::Norm(most) => {
+                let part = |range: &std::ops::Range<usize>| {
+                    let part = graph.slice_flat(values.gradients, range.start, [range.len()])?;
+                    graph.clip_norm(part, most)
+                };
+                let parts = values.ranges.iter().map(part).collect::<Result<Vec<_>>>()?;
+                let offsets: Vec<usize> = values.ranges.iter().map(|range| range.start).collect();
+                let total = graph.shape(values.gradients).elements();
+                graph.pack(&parts, &offsets, total)
+            }
+        }
+    }
+
+    fn bound(self) -> f32 {
+        match self {
+            Clip::Value(bound) | Clip::Norm(bound) | Clip::GlobalNorm(bound) => bound,
+        }
+    }
+
+    fn check(self) -> Result<()> {
+        match self.bound() > 0.0 && self.bound().is_finite() {
+            true => Ok(()),
+            false => Err(Error::option("clip", "a finite bound above 0", self.bound())),
+        }
+    }
+}
+
+impl FromStr for Clip {
+    type Err = Error;
+
+    /// `value:BOUND`, `norm:BOUND` or `global-norm:BOUND`.
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::option("clip", "value:BOUND, norm:BOUND or global-norm:BOUND", text);
+        let (rule, bound) = text.split_once(':').ok_or_else(refuse)?;
+        let bound = bound.parse().map_err(|_| refuse())?;
+        let clip = match rule {
+            "value" => Clip::Value(bound),
+            "norm" => Clip::Norm(bound),
+            "global-norm" => Clip::GlobalNorm(bound),
+            _ => return Err(refuse()),
+        };
+        clip.check().map(|()| clip)
+    }
+}
+
+/// An optimizer that sees clipped gradients.
+#[derive(Debug)]
+pub struct Clipped {
+    optimizer: Box<dyn Optimizer>,
+    clip: Clip,
+}
+
+impl Clipped {
+    /// `optimizer` after `clip`.
+    pub fn new(optimizer: impl Optimizer + 'static, clip: Clip) -> Self {
+        Self::boxed(Box::new(optimizer), clip)
+    }
+
+    /// As [`Clipped::new`], for an optimizer chosen at run time.
+    pub fn boxed(optimizer: Box<dyn Optimizer>, clip: Clip) -> Self {
+        Self { optimizer, clip }
+    }
+}
+
+impl Optimizer for Clipped {
+    fn name(&self) -> &'static str {
+        self.optimizer.name()
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.optimizer.learning_rate()
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        self.optimizer.states()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.clip.check()?;
+        self.optimizer.check()
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        let gradients = self.clip.apply(graph, values)?;
+        self.optimizer.update(graph, Flat { gradients, ..values })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_from_text() {
+        assert_eq!("value:0.5".parse::<Clip>().unwrap(), Clip::Value(0.5));
+        assert_eq!("global-norm:1".parse::<Clip>().unwrap(), Clip::GlobalNorm(1.0));
+        for text in ["norm", "norm:x", "length:1", "norm:0", "norm:-1", "norm:inf"] {
+            assert!(text.parse::<Clip>().is_err(), "{text}");
+        }
+    }
+}
