@@ -215,7 +215,7 @@ mod tests {
             (image().dense(10), &["dense \"fc1\"", "[1, 1, 8, 8]", "flatten"]),
             (image().flatten().dense(0), &["dense \"fc1\"", "units", "at least 1"]),
             (image().flatten().conv2d(2, 3), &["conv2d \"conv1\"", "[1, 64]"]),
-            (image().activation("gelou"), &["gelou", "relu, sigmoid"]),
+            (image().activation("gelou"), &["gelou", "relu, relu6"]),
             (image().conv2d(2, 3).named("").relu(), &["layer name", "\"\""]),
             (image().conv2d(2, 3).named("conv2").conv2d(2, 3), &["layer name", "\"conv2\""]),
             (image().conv2d(2, 3).init(Init::Constant(f32::NAN)), &["conv1.weight", "finite"]),

@@ -52,6 +52,11 @@ fn wild_numbers_go_through_every_operation() {
 }
 
 #[test]
+fn losses_are_what_their_formulas_say() {
+    special::losses_by_hand();
+}
+
+#[test]
 fn a_function_whose_slope_needs_its_argument_is_not_fused_in_training() {
     fused::what_the_gradient_reads_is_kept();
 }

@@ -1,9 +1,10 @@
-//! Numbers no training should see.
+//! Numbers no training should see, and numbers worked out by hand.
 
 use lenslet::check::{Built, Case, Value};
 use lenslet::cpu::Interpreter;
 use lenslet::gpu::GpuSession;
-use lenslet::{DType, Gpu, HostData, Result};
+use lenslet::ops::{CrossEntropy, IGNORE};
+use lenslet::{DType, Gpu, Graph, HostData, NodeId, Result, TensorType};
 
 /// NaN, infinities, zeros, denormals, the very large and the usual.
 const WILD: [f32; 16] = [
@@ -79,5 +80,37 @@ fn elements(value: &Value) -> usize {
     match value {
         Value::Numbers(v) => v.len(),
         Value::Bytes(v) => v.len(),
+    }
+}
+
+/// Losses against numbers worked out by their textbook formulas.
+pub fn losses_by_hand() {
+    let logits = [1.0, -2.0, 0.5, 0.0, 3.0, -1.0, 2.0, 2.0, -4.0];
+    let targets = [1.0, 0.0, 0.0, 0.2, 0.3, 0.5, 0.0, 0.0, 1.0];
+    let labels = [2.0, 1.0, f64::from(IGNORE)];
+    let options = CrossEntropy { label_smoothing: 0.1, class_weights: Some(vec![1.0, 0.5, 2.0]) };
+    let mut graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([3, 3])).unwrap();
+    let t = graph.input("t", TensorType::f32([3, 3])).unwrap();
+    let l = graph.input("l", TensorType::u32([3])).unwrap();
+    let losses = [
+        (graph.softmax_cross_entropy_with(x, l, &options), 0.9417913099807679),
+        (graph.softmax_cross_entropy_soft(x, t, &options), 5.90721611509726),
+        (graph.mean_squared_error(x, t), 5.203333333333333),
+        (graph.mean_absolute_error(x, t), 1.7666666666666666),
+        (graph.huber_loss(x, t, 1.0), 1.3716666666666668),
+        (graph.binary_cross_entropy(x, t), 1.4823632058218852),
+    ]
+    .map(|(loss, want)| (loss.unwrap(), want));
+    losses.iter().for_each(|(loss, _)| graph.output(*loss));
+    let mut session = Interpreter::new(&graph).unwrap();
+    for (id, values) in [(x, &logits[..]), (t, &targets), (l, &labels)] {
+        session.write_f64(id, values).unwrap();
+    }
+    session.step();
+    for (loss, want) in losses {
+        // Options are f32.
+        let got = session.read_f64(loss).unwrap()[0];
+        assert!((got - want).abs() < 1e-6, "{got}, by hand {want}");
     }
 }
