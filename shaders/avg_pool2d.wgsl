@@ -1,6 +1,5 @@
 // What: y[n, c, p, q] = 1/T · Σ over r, s of x[n, c, h, w] with h = p·STRIDE_H + r·DILATION_H − PAD_TOP and w likewise.
-//       Padding counts as 0; T is R·S, or with EXCLUDE_PAD the number of taps inside the input (without any, y is 0).
-//       One invocation per output.
+//       Padding counts as 0; T is the number of taps that count (without any, y is 0). One invocation per output.
 // Shapes: x [N, C, H, W], y [N, C, P, Q].
 // Cost: R·S loads per output.
 
@@ -18,11 +17,23 @@ const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 // 1 if a window may reach into padding.
 const PADDED: u32 = 0u;
-// 1 if the divisor leaves padding out.
-const EXCLUDE_PAD: u32 = 0u;
+// 1 if the divisor of a window is the number of its taps on rows COUNT_TOP..COUNT_BOTTOM and such columns, counted from
+// the first of the padding; else it is R·S.
+const DIVISORS_DIFFER: u32 = 0u;
+const COUNT_TOP: u32 = 0u;
+const COUNT_BOTTOM: u32 = 4u;
+const COUNT_LEFT: u32 = 0u;
+const COUNT_RIGHT: u32 = 4u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+// How many of the taps at start, start + dilation, .. lie in begin..end.
+fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
+    let before = (max(begin, start) - start + dilation - 1u) / dilation;
+    let until = min((max(end, start) - start + dilation - 1u) / dilation, taps);
+    return max(until, before) - before;
+}
 
 @compute @workgroup_size(64)
 fn avg_pool2d(
@@ -39,7 +50,6 @@ fn avg_pool2d(
     let plane = i / (P * Q) * (H * W);
 
     var sum = 0.0;
-    var inside = 0u;
     for (var r = 0u; r < R; r++) {
         for (var s = 0u; s < S; s++) {
             // A position above or left of the input wraps to a large number.
@@ -47,9 +57,13 @@ fn avg_pool2d(
             let w = left + s * DILATION_W - PAD_LEFT;
             if PADDED == 0u || (h < H && w < W) {
                 sum += x[plane + h * W + w];
-                inside += 1u;
             }
         }
     }
-    y[i] = sum / f32(select(R * S, max(inside, 1u), EXCLUDE_PAD == 1u));
+    var taps = R * S;
+    if DIVISORS_DIFFER == 1u {
+        taps = taps_inside(top, R, DILATION_H, COUNT_TOP, COUNT_BOTTOM)
+            * taps_inside(left, S, DILATION_W, COUNT_LEFT, COUNT_RIGHT);
+    }
+    y[i] = sum / f32(max(taps, 1u));
 }

@@ -1,5 +1,5 @@
-// What: dx[i] = Σ dy[o] / T over the windows o that have a tap on i; T is R·S, or with EXCLUDE_PAD the number of taps of
-//       window o inside the input. One invocation per cell of CELL_H x CELL_W input elements: each looks at the windows
+// What: dx[i] = Σ dy[o] / T over the windows o that have a tap on i; T is the number of taps of window o that
+//       count. One invocation per cell of CELL_H x CELL_W input elements: each looks at the windows
 //       that cover it, in row-major order.
 // Shapes: dy [N, C, P, Q], dx [N, C, H, W].
 // Cost: as many loads per element as windows cover it.
@@ -24,8 +24,13 @@ const CELLS_H: u32 = 2u;
 const CELLS_W: u32 = 2u;
 // 1 if some cell reaches beyond the input or has no window.
 const RAGGED: u32 = 0u;
-// 1 if the divisor leaves padding out.
-const EXCLUDE_PAD: u32 = 0u;
+// 1 if the divisor of a window is the number of its taps on rows COUNT_TOP..COUNT_BOTTOM and such columns, counted from
+// the first of the padding; else it is R·S.
+const DIVISORS_DIFFER: u32 = 0u;
+const COUNT_TOP: u32 = 0u;
+const COUNT_BOTTOM: u32 = 4u;
+const COUNT_LEFT: u32 = 0u;
+const COUNT_RIGHT: u32 = 4u;
 // Cells to a stride.
 const PARTS_H: u32 = STRIDE_H / CELL_H;
 const PARTS_W: u32 = STRIDE_W / CELL_W;
@@ -41,11 +46,11 @@ fn is_tap(offset: u32, taps: u32, dilation: u32) -> bool {
     return offset % dilation == 0u && offset / dilation < taps;
 }
 
-// How many of the taps at start, start + dilation, .. lie in begin..end; at least one does.
+// How many of the taps at start, start + dilation, .. lie in begin..end.
 fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
     let before = (max(begin, start) - start + dilation - 1u) / dilation;
-    let until = (end - start + dilation - 1u) / dilation;
-    return min(until, taps) - before;
+    let until = min((max(end, start) - start + dilation - 1u) / dilation, taps);
+    return max(until, before) - before;
 }
 
 @compute @workgroup_size(64)
@@ -83,9 +88,9 @@ fn avg_pool2d_grad(
                         if tap_down && tap_across && inside {
                             let o = (image * P + p) * Q + q;
                             var taps = R * S;
-                            if EXCLUDE_PAD == 1u {
-                                taps = taps_inside(p * STRIDE_H, R, DILATION_H, PAD_TOP, PAD_TOP + H)
-                                    * taps_inside(q * STRIDE_W, S, DILATION_W, PAD_LEFT, PAD_LEFT + W);
+                            if DIVISORS_DIFFER == 1u {
+                                taps = taps_inside(p * STRIDE_H, R, DILATION_H, COUNT_TOP, COUNT_BOTTOM)
+                                    * taps_inside(q * STRIDE_W, S, DILATION_W, COUNT_LEFT, COUNT_RIGHT);
                             }
                             sum += dy[o] / f32(taps);
                         }

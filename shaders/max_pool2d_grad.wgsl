@@ -1,6 +1,6 @@
 // What: dx[i] = Σ dy[o] over the windows o whose first maximum is i. One invocation per cell of CELL_H x CELL_W input
-//       elements: each looks at the windows that cover it, in row-major order. first[o] is from max_pool2d_grad_first.
-// Shapes: first, dy [N, C, P, Q], dx [N, C, H, W].
+//       elements: each looks at the windows that cover it, in row-major order. max_pool2d_positions finds the maxima.
+// Shapes: positions, dy [N, C, P, Q], dx [N, C, H, W].
 // Cost: as many loads per element as windows cover it, and one per window it wins.
 
 const H: u32 = 4u;
@@ -30,7 +30,7 @@ const PARTS_W: u32 = STRIDE_W / CELL_W;
 const OVER_H: u32 = ((R - 1u) * DILATION_H + STRIDE_H) / STRIDE_H;
 const OVER_W: u32 = ((S - 1u) * DILATION_W + STRIDE_W) / STRIDE_W;
 
-@group(0) @binding(0) var<storage, read> first: array<u32>;
+@group(0) @binding(0) var<storage, read> positions: array<u32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
@@ -62,7 +62,7 @@ fn max_pool2d_grad(
             let h = row * CELL_H + r - PAD_TOP;
             let w = column * CELL_W + s - PAD_LEFT;
             if RAGGED == 0u || (h < H && w < W) {
-                let i = plane + h * W + w;
+                let i = h * W + w;
                 var sum = 0.0;
                 for (var a = 0u; a < OVER_H; a++) {
                     for (var b = 0u; b < OVER_W; b++) {
@@ -73,11 +73,11 @@ fn max_pool2d_grad(
                         let inside = (RAGGED == 0u && OVER_H * OVER_W == 1u) || (p < P && q < Q);
                         if tap_down && tap_across && inside {
                             let o = (image * P + p) * Q + q;
-                            sum += select(0.0, dy[o], first[o] == i);
+                            sum += select(0.0, dy[o], positions[o] == i);
                         }
                     }
                 }
-                dx[i] = sum;
+                dx[plane + i] = sum;
             }
         }
     }

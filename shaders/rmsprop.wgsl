@@ -1,4 +1,4 @@
-// What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; v = MOMENTUM*v + d / root(s); p -= rate * v
+// What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; v = MOMENTUM*v + d / denominator(s); p -= rate * v
 // Shapes: p, g, s, v of one length; rates [any], the last goes on; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<f32>;
@@ -13,7 +13,7 @@ const EPSILON: f32 = 1e-7;
 const MOMENTUM: f32 = 0.0; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
 
-fn root(variance: f32) -> f32 { return sqrt(variance) + EPSILON; }
+fn denominator(variance: f32) -> f32 { return sqrt(variance) + EPSILON; }
 
 @compute @workgroup_size(64)
 fn rmsprop(
@@ -28,7 +28,7 @@ fn rmsprop(
     let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_mean = ALPHA * s[i] + (1.0 - ALPHA) * d * d;
-    let velocity = MOMENTUM * v[i] + d / root(square_mean);
+    let velocity = MOMENTUM * v[i] + d / denominator(square_mean);
     s[i] = square_mean;
     v[i] = velocity;
     p[i] -= rate * velocity;

@@ -1,5 +1,5 @@
 // What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; m = ALPHA*m + (1-ALPHA)*d;
-//       v = MOMENTUM*v + d / root(max(s - m*m, 0)); p -= rate * v
+//       v = MOMENTUM*v + d / denominator(max(s - m*m, 0)); p -= rate * v
 // Shapes: p, g, s, v, m of one length; rates [any], the last goes on; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<f32>;
@@ -15,7 +15,7 @@ const EPSILON: f32 = 1e-7;
 const MOMENTUM: f32 = 0.0; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
 
-fn root(variance: f32) -> f32 { return sqrt(variance) + EPSILON; }
+fn denominator(variance: f32) -> f32 { return sqrt(variance) + EPSILON; }
 
 @compute @workgroup_size(64)
 fn rmsprop_centered(
@@ -33,7 +33,7 @@ fn rmsprop_centered(
     let mean = ALPHA * m[i] + (1.0 - ALPHA) * d;
     // Never below 0 but for rounding.
     let variance = square_mean - mean * mean;
-    let velocity = MOMENTUM * v[i] + d / root(select(variance, 0.0, variance < 0.0));
+    let velocity = MOMENTUM * v[i] + d / denominator(select(variance, 0.0, variance < 0.0));
     s[i] = square_mean;
     m[i] = mean;
     v[i] = velocity;

@@ -1,5 +1,7 @@
 //! Shapes, broadcasting, and the one rule for windows that convolution and pooling share.
 
+pub mod advice;
+
 use std::fmt;
 use std::ops::Deref;
 
@@ -225,6 +227,9 @@ pub struct Window {
     pub padding: Padding,
     /// Distance between neighbouring taps of one window.
     pub dilation: [usize; 2],
+    /// Whether a last window may reach over the end of the padded input, so that none of it is left out.
+    #[serde(default)]
+    pub ceil_mode: bool,
 }
 
 /// The largest size, stride, dilation or explicit padding of a window.
@@ -235,8 +240,10 @@ const LARGEST: usize = (1 << 15) - 1;
 pub struct Placed {
     /// Rows added above, columns added before.
     pub begin: [usize; 2],
-    /// Rows added below, columns added after.
+    /// Rows added below, columns added after, those that only [`Window::ceil_mode`] reaches over among them.
     pub end: [usize; 2],
+    /// How many of those are not padding that was asked for.
+    pub overhang: [usize; 2],
     /// Rows and columns of the output.
     pub out: [usize; 2],
 }
@@ -244,7 +251,8 @@ pub struct Placed {
 impl Window {
     /// A window with stride 1, no padding, no dilation.
     pub fn new(size: impl Into<Pair>) -> Self {
-        Self { size: size.into().0, stride: [1, 1], padding: Padding::Valid, dilation: [1, 1] }
+        let size = size.into().0;
+        Self { size, stride: [1, 1], padding: Padding::Valid, dilation: [1, 1], ceil_mode: false }
     }
 
     /// Sets the stride.
@@ -265,14 +273,21 @@ impl Window {
         self
     }
 
+    /// Sets whether a last window may reach over the end of the padded input.
+    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
+        self.ceil_mode = ceil_mode;
+        self
+    }
+
     /// Output size and padding over an input of `[rows, columns]`.
     ///
     /// Per axis, with the effective window `e = dilation·(size − 1) + 1`:
-    /// `out = floor((in + begin + end − e) / stride) + 1`.
+    /// `out = floor((in + begin + end − e) / stride) + 1`. [`Self::ceil_mode`] takes the ceiling, and drops a last window
+    /// that would begin in the padding at the end; what the last one reaches over counts as more padding there.
     ///
-    /// Errors: a size, stride or dilation of 0; a window larger than its padded input.
+    /// Errors: a size, stride or dilation of 0; a window larger than its padded input, with [what would fit](advice).
     pub fn place(&self, input: [usize; 2]) -> Result<Placed, String> {
-        let mut placed = Placed { begin: [0; 2], end: [0; 2], out: [0; 2] };
+        let mut placed = Placed { begin: [0; 2], end: [0; 2], overhang: [0; 2], out: [0; 2] };
         for axis in 0..2 {
             let (size, stride, dilation) = (self.size[axis], self.stride[axis], self.dilation[axis]);
             for (what, value) in [("window", size), ("stride", stride), ("dilation", dilation)] {
@@ -305,17 +320,18 @@ impl Window {
                 return Err(too_large());
             }
             let padded = input[axis] + begin + end;
-            if effective > padded {
-                return Err(format!(
-                    "window of {size} {name}{} does not fit the input of {} {name} with padding {begin} + {end}; \
-                     use a window of at most {padded} or more padding",
-                    if dilation > 1 { format!(" (dilated to {effective})") } else { String::new() },
-                    input[axis],
-                ));
+            let reach = if self.ceil_mode { padded + stride - 1 } else { padded };
+            if effective > reach {
+                return Err(advice::no_fit(name, [size, dilation], input[axis], [begin, end], reach));
             }
+            let begun = |out: usize| (out - 1) * stride < input[axis] + begin;
+            let out = (reach - effective) / stride + 1;
+            let out = if self.ceil_mode && !begun(out) { out - 1 } else { out };
+            let overhang = ((out - 1) * stride + effective).saturating_sub(padded);
             placed.begin[axis] = begin;
-            placed.end[axis] = end;
-            placed.out[axis] = (padded - effective) / stride + 1;
+            placed.end[axis] = end + overhang;
+            placed.overhang[axis] = overhang;
+            placed.out[axis] = out;
         }
         Ok(placed)
     }

@@ -443,7 +443,7 @@ fn options_out_of_range_are_refused() {
     train("--weight-decay NaN", &["weight decay", "found NaN"]);
     train("--nesterov --momentum 0", &["momentum", "Nesterov"]);
     train("--nesterov --optimizer rmsprop", &["--nesterov", "--optimizer sgd", "rmsprop"]);
-    train("--optimizer adam", &["--optimizer", "adam", "sgd, rmsprop"]);
+    train("--optimizer lion", &["--optimizer", "lion", "sgd, rmsprop"]);
     train("--epochs 0", &["--epochs", "0"]);
     train("--steps 0", &["--steps", "0"]);
     place.refuses("summary lenet6", 2, &["model", "lenet5, convnet", "found lenet6"]);

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod evaluate;
 mod plan;
+mod shapes;
 mod summary;
 mod train;
 
@@ -31,7 +32,8 @@ const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
-  lenslet devices                                which adapters there are and which one is taken";
+  lenslet devices                                which adapters there are and which one is taken
+  lenslet shapes --input 7 --window 3            which stride and padding give which output";
 
 #[derive(Subcommand)]
 enum Command {
@@ -47,6 +49,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Compares a network's step on CPU and GPU, operation by operation
     Diff(diff::Options),
+    /// Shows which stride and padding give which output, or what to change
+    Shapes(shapes::Options),
     /// Shows the memory and the dispatches of a training step before anything runs
     Plan(plan::Options),
 }
@@ -86,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Summary(options) => summary::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Diff(options) => diff::run(&options),
+        Command::Shapes(options) => shapes::run(&options),
         Command::Plan(options) => plan::run(&options),
     };
     match result {

@@ -198,6 +198,11 @@ impl Layer {
         self
     }
 
+    /// Sets whether the last window of a convolution or pooling may reach over the end.
+    pub fn ceil_mode(self, ceil_mode: bool) -> Self {
+        self.window("ceil_mode", |window| window.ceil_mode(ceil_mode))
+    }
+
     /// Sets whether a convolution or dense layer has a bias.
     pub fn bias(mut self, has: bool) -> Self {
         match &mut self.kind {
@@ -356,6 +361,9 @@ fn describe_window(op: &str, window: &Window, usual_stride: [usize; 2]) -> Strin
     };
     unusual("stride", window.stride, usual_stride);
     unusual("dilation", window.dilation, [1, 1]);
+    if window.ceil_mode {
+        text += " ceil";
+    }
     text += &match window.padding {
         Padding::Valid => String::new(),
         Padding::Same => " same".into(),

@@ -1,18 +1,20 @@
 //! Average pooling.
 //!
 //! **What**: `y[n,c,p,q] = 1/T · Σ over r,s of x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`;
-//! padding counts as 0, T is R·S or, without `count_include_pad`, the number of taps inside the input (a window without
-//! any gives 0) · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says · **Gradient**: each tap gets
+//! padding counts as 0, T is the number of taps inside input and padding (R·S, but for a last window in ceil mode) or,
+//! without `count_include_pad`, inside the input (a window without any gives 0) · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says · **Gradient**: each tap gets
 //! `dy / T` · **Errors**: the window does not fit · **Cost**: R·S loads per output.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::pool::Pool;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
-use crate::shape::{Shape, TensorType, Window};
+use crate::shape::{Placed, Shape, TensorType, Window};
 use crate::tensor::View;
 
 const AVG_POOL2D: Shader = shader!("avg_pool2d");
@@ -20,7 +22,7 @@ const AVG_POOL2D_GRAD: Shader = shader!("avg_pool2d_grad");
 
 impl Graph {
     /// The mean of each window of `x` `[N, C, H, W]`; `count_include_pad` says whether padding counts as zeros or not
-    /// at all.
+    /// at all. What only [`Window::ceil_mode`] reaches over never counts.
     ///
     /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit.
     pub fn avg_pool2d(&mut self, x: NodeId, window: Window, count_include_pad: bool) -> Result<NodeId> {
@@ -35,15 +37,29 @@ struct AvgPool2d {
 }
 
 impl AvgPool2d {
-    /// What the sum over a window is divided by.
-    fn divisor(&self, rows: &[usize], columns: &[usize]) -> f64 {
-        let [r, s] = if self.count_include_pad { self.window.size } else { [rows.len(), columns.len()] };
-        (r * s).max(1) as f64
+    /// The rows or columns that divisors count, numbered from the first of the padding.
+    fn counted(&self, pool: &Pool, axis: usize) -> Range<usize> {
+        let Placed { begin, end, overhang, .. } = pool.placed;
+        let inside = begin[axis]..begin[axis] + pool.input[axis];
+        if self.count_include_pad { 0..inside.end + end[axis] - overhang[axis] } else { inside }
     }
 
-    /// Whether windows may have different divisors.
-    fn excludes_pad(&self, pool: &Pool) -> bool {
-        !self.count_include_pad && pool.padded()
+    /// What the sum over each window is divided by, in row-major order.
+    fn divisors(&self, pool: &Pool) -> Vec<f64> {
+        let [rows, columns] = [0, 1].map(|axis| pool.taps_in(axis, self.counted(pool, axis)));
+        rows.iter().flat_map(|r| columns.iter().map(move |s| (r * s).max(1) as f64)).collect()
+    }
+
+    /// The constants from which kernels know the divisors.
+    fn divide(&self, pool: &Pool, dispatch: Dispatch) -> Dispatch {
+        let [rows, columns] = [0, 1].map(|axis| self.counted(pool, axis));
+        let differ = if self.count_include_pad { pool.placed.overhang != [0, 0] } else { pool.padded() };
+        dispatch.constant("DIVISORS_DIFFER", differ).constants([
+            ("COUNT_TOP", rows.start),
+            ("COUNT_BOTTOM", rows.end),
+            ("COUNT_LEFT", columns.start),
+            ("COUNT_RIGHT", columns.end),
+        ])
     }
 }
 
@@ -61,12 +77,12 @@ impl Op for AvgPool2d {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let pool = Pool::placed(self.window, inputs[0].shape);
-        let taps = pool.taps();
+        let (taps, divisors) = (pool.taps(), self.divisors(&pool));
         let planes = inputs[0].f64().par_chunks(pool.input_plane());
         out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(y, x)| {
-            for (y, (rows, columns)) in y.iter_mut().zip(taps.windows()) {
+            for ((y, (rows, columns)), divisor) in y.iter_mut().zip(taps.windows()).zip(&divisors) {
                 let row = |h: &usize| columns.iter().map(|w| x[h * pool.input[1] + w]).sum::<f64>();
-                *y = rows.iter().map(row).sum::<f64>() / self.divisor(rows, columns);
+                *y = rows.iter().map(row).sum::<f64>() / divisor;
             }
         });
     }
@@ -79,10 +95,9 @@ impl Op for AvgPool2d {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.window, &io.inputs[0].shape);
-        let dispatch = pool
-            .dispatch(AVG_POOL2D)
+        let dispatch = self
+            .divide(&pool, pool.dispatch(AVG_POOL2D))
             .constant("PADDED", pool.padded())
-            .constant("EXCLUDE_PAD", self.excludes_pad(&pool))
             .reads_inputs(1)
             .writes(Operand::Output)
             .invocations(io.output.shape.elements(), 64);
@@ -115,11 +130,11 @@ impl Op for AvgPool2dGrad {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let pool = Pool::placed(self.pool.window, &self.x);
-        let taps = pool.taps();
+        let (taps, divisors) = (pool.taps(), self.pool.divisors(&pool));
         let planes = inputs[0].f64().par_chunks(pool.output_plane());
         out.par_chunks_mut(pool.input_plane()).zip(planes).for_each(|(dx, dy)| {
-            for (dy, (rows, columns)) in dy.iter().zip(taps.windows()) {
-                let share = dy / self.pool.divisor(rows, columns);
+            for ((dy, (rows, columns)), divisor) in dy.iter().zip(taps.windows()).zip(&divisors) {
+                let share = dy / divisor;
                 for h in rows {
                     columns.iter().for_each(|w| dx[h * pool.input[1] + w] += share);
                 }
@@ -133,9 +148,9 @@ impl Op for AvgPool2dGrad {
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.pool.window, &self.x);
-        let dispatch = pool
-            .dispatch_gather(AVG_POOL2D_GRAD, self.x[0] * self.x[1])
-            .constant("EXCLUDE_PAD", self.pool.excludes_pad(&pool))
+        let dispatch = self
+            .pool
+            .divide(&pool, pool.dispatch_gather(AVG_POOL2D_GRAD, self.x[0] * self.x[1]))
             .reads_inputs(1)
             .writes(Operand::Output);
         vec![Kernel::single(dispatch)]
@@ -178,5 +193,18 @@ mod tests {
         };
         assert_eq!(y(true), [0.0, 3.0, 7.0, 4.0]);
         assert_eq!(y(false), [0.0, 6.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn what_a_last_window_reaches_over_never_counts() {
+        let window = Window::new([1, 3]).stride(2).padding(Padding::Explicit { top: 0, bottom: 0, left: 0, right: 1 });
+        let y = |count_include_pad| {
+            let mut y = [0.0; 3];
+            let op = AvgPool2d { window: window.ceil_mode(true), count_include_pad };
+            op.eval(&[View::new(&[1, 1, 1, 5].into(), &[1.0, 2.0, 3.0, 4.0, 8.0])], &mut y);
+            y
+        };
+        assert_eq!(y(true), [2.0, 5.0, 4.0]);
+        assert_eq!(y(false), [2.0, 5.0, 8.0]);
     }
 }

@@ -57,7 +57,10 @@ impl ConvTranspose2d {
 
     /// Rows and columns of y.
     fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
-        let Window { size, stride, padding, dilation } = self.window;
+        let Window { size, stride, padding, dilation, ceil_mode } = self.window;
+        if ceil_mode {
+            return Err("ceil mode is for windows that shrink a map; use output padding".into());
+        }
         // What suits no picture at all is refused as a convolution would.
         self.window.place([u32::MAX as usize / 2; 2])?;
         let mut output = [0; 2];

@@ -10,14 +10,14 @@ use rayon::prelude::*;
 use super::pool::Pool;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
 use crate::shape::{TensorType, Window};
 use crate::tensor::View;
 
 const MAX_POOL2D: Shader = shader!("max_pool2d");
 const MAX_POOL2D_GRAD: Shader = shader!("max_pool2d_grad");
-const MAX_POOL2D_GRAD_FIRST: Shader = shader!("max_pool2d_grad_first");
+const MAX_POOL2D_POSITIONS: Shader = shader!("max_pool2d_positions");
 const MAX_POOL2D_GRAD_DISJOINT: Shader = shader!("max_pool2d_grad_disjoint");
 
 impl Graph {
@@ -26,6 +26,14 @@ impl Graph {
     /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit; a window lies wholly in padding.
     pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
         self.append(MaxPool2d(window), &[x])
+    }
+
+    /// As [`Graph::max_pool2d`], and where each maximum was found: `h·W + w` in its plane, as u32 `[N, C, P, Q]`, for
+    /// [`Graph::max_unpool2d`]. Positions have no gradient.
+    ///
+    /// Errors: as [`Graph::max_pool2d`].
+    pub fn max_pool2d_with_positions(&mut self, x: NodeId, window: Window) -> Result<[NodeId; 2]> {
+        Ok([self.max_pool2d(x, window)?, self.append(MaxPool2dPositions(window), &[x])?])
     }
 }
 
@@ -60,6 +68,14 @@ fn first_maximum(plane: &[f64], width: usize, rows: &[usize], columns: &[usize])
         }
     }
     position
+}
+
+/// A dispatch that finds the first maximum of each window over input 0, but for the binding it writes.
+fn find_positions(pool: &Pool, windows: usize) -> Dispatch {
+    pool.dispatch(MAX_POOL2D_POSITIONS)
+        .constant("PADDED", pool.padded())
+        .reads([Operand::Input(0)])
+        .invocations(windows, 64)
 }
 
 #[derive(Debug)]
@@ -105,6 +121,38 @@ impl Op for MaxPool2d {
     }
 }
 
+#[derive(Debug)]
+struct MaxPool2dPositions(Window);
+
+impl Op for MaxPool2dPositions {
+    fn name(&self) -> &'static str {
+        "max_pool2d_positions"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        match inputs {
+            [x] => Ok(TensorType::u32(pool(self.0, x)?.output(x).shape)),
+            _ => Err(format!("takes one tensor, found {inputs:?}")),
+        }
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f64().par_chunks(pool.input_plane());
+        out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(positions, x)| {
+            for (position, (rows, columns)) in positions.iter_mut().zip(taps.windows()) {
+                *position = first_maximum(x, pool.input[1], rows, columns) as f64;
+            }
+        });
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let pool = Pool::placed(self.0, &io.inputs[0].shape);
+        vec![Kernel::single(find_positions(&pool, io.output.shape.elements()).writes(Operand::Output))]
+    }
+}
+
 /// Inputs: `x`, then `dy`.
 #[derive(Debug)]
 struct MaxPool2dGrad(Window);
@@ -112,18 +160,13 @@ struct MaxPool2dGrad(Window);
 impl MaxPool2dGrad {
     /// Two dispatches: each window finds its first maximum, then each input element asks the windows that cover it.
     fn gather(pool: &Pool, io: &Io<'_>) -> Kernel {
-        let first = TensorType::u32(io.inputs[1].shape.clone());
-        let find = pool
-            .dispatch(MAX_POOL2D_GRAD_FIRST)
-            .constant("PADDED", pool.padded())
-            .reads([Operand::Input(0)])
-            .writes(Operand::Scratch(0))
-            .invocations(first.shape.elements(), 64);
+        let positions = TensorType::u32(io.inputs[1].shape.clone());
+        let find = find_positions(pool, positions.shape.elements()).writes(Operand::Scratch(0));
         let gather = pool
             .dispatch_gather(MAX_POOL2D_GRAD, io.output.shape[0] * io.output.shape[1])
             .reads([Operand::Scratch(0), Operand::Input(1)])
             .writes(Operand::Output);
-        Kernel { name: MAX_POOL2D_GRAD.name, dispatches: vec![find, gather], scratch: vec![first] }
+        Kernel { name: MAX_POOL2D_GRAD.name, dispatches: vec![find, gather], scratch: vec![positions] }
     }
 
     /// One dispatch, where windows do not overlap: each writes the elements that are its own.

@@ -1,8 +1,10 @@
 //! The operations: one file per family, with everything that operation means.
 
+mod adaptive_pool2d;
 mod avg_pool2d;
 mod binary;
 mod broadcast;
+mod channel_pool;
 mod class_targets;
 pub mod classify;
 mod clip;
@@ -18,8 +20,10 @@ pub mod gather;
 mod local_response_norm;
 mod log_softmax;
 mod losses;
+mod lp_pool2d;
 pub mod matmul;
 mod max_pool2d;
+mod max_unpool2d;
 mod moments;
 mod norm;
 mod normalise;

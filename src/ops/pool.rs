@@ -1,5 +1,7 @@
 //! What max and average pooling share: a window placed over the planes of `[N, C, H, W]`.
 
+use std::ops::Range;
+
 use crate::kernel::{Dispatch, Shader};
 use crate::shape::{DType, Placed, Shape, TensorType, Window};
 
@@ -83,6 +85,14 @@ impl Pool {
             (0..placed.out[axis]).map(taps).collect()
         });
         Taps { rows, columns }
+    }
+
+    /// How many taps of each window along `axis` lie on these positions, numbered from the first of the padding.
+    pub fn taps_in(&self, axis: usize, positions: Range<usize>) -> Vec<usize> {
+        let taps = |out| {
+            (0..self.window.size[axis]).map(move |r| out * self.window.stride[axis] + r * self.window.dilation[axis])
+        };
+        (0..self.placed.out[axis]).map(|out| taps(out).filter(|at| positions.contains(at)).count()).collect()
     }
 
     /// The first output position along `axis`, if any, whose window has no tap inside the input.

@@ -160,7 +160,7 @@ impl Op for RmsPropUpdate {
             dispatch = dispatch.writes(Operand::Input(6));
         }
         if self.0.epsilon_inside {
-            dispatch = dispatch.function("root", "sqrt(variance + EPSILON)");
+            dispatch = dispatch.function("denominator", "sqrt(variance + EPSILON)");
         }
         vec![Kernel::single(dispatch)]
     }

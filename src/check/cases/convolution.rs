@@ -158,6 +158,7 @@ fn plain() -> Vec<Case> {
             true,
             Window::new([3, 2]).dilation([2, 3]).stride([2, 3]).padding(uneven),
         ),
+        conv("ceil", [2, 2, 6, 9], [3, 2, 3, 2], true, Window::new([3, 2]).stride([2, 3]).ceil_mode(true)),
         conv("window of the picture", [2, 3, 6, 5], [4, 3, 6, 5], true, Window::new([6, 5])),
         conv("window too large for a tile of taps", [1, 1, 14, 13], [2, 1, 12, 12], false, window(12)),
         conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),

@@ -1,6 +1,6 @@
-// What: first[n, c, p, q] = the position in x of the first maximum of window (p, q) in row-major order; a NaN is a
-//       maximum. One invocation per window; max_pool2d_grad reads the positions.
-// Shapes: x [N, C, H, W], first [N, C, P, Q]; every window meets the input.
+// What: positions[n, c, p, q] = h·W + w of the first maximum of window (p, q) in row-major order; a NaN is a maximum.
+//       One invocation per window.
+// Shapes: x [N, C, H, W], positions [N, C, P, Q]; every window meets the input.
 // Cost: R·S loads per window.
 
 const H: u32 = 4u;
@@ -19,16 +19,16 @@ const PAD_LEFT: u32 = 0u;
 const PADDED: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> first: array<u32>;
+@group(0) @binding(1) var<storage, read_write> positions: array<u32>;
 
 @compute @workgroup_size(64)
-fn max_pool2d_grad_first(
+fn max_pool2d_positions(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&first) {
+    if i >= arrayLength(&positions) {
         return;
     }
     let top = (i / Q % P) * STRIDE_H;
@@ -44,8 +44,8 @@ fn max_pool2d_grad_first(
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
             if PADDED == 0u || (h < H && w < W) {
-                let here = plane + h * W + w;
-                let v = x[here];
+                let here = h * W + w;
+                let v = x[plane + here];
                 if !found | (!is_nan(best) & ((v > best) | is_nan(v))) {
                     best = v;
                     position = here;
@@ -54,5 +54,5 @@ fn max_pool2d_grad_first(
             }
         }
     }
-    first[i] = position;
+    positions[i] = position;
 }

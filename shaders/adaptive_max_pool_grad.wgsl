@@ -1,0 +1,43 @@
+// What: dx[l] = Σ dy[i] over the outputs i of its line whose first maximum is at l. One invocation per element of dx.
+// Shapes: positions, dy [.., M, INNER], dx [.., L, INNER].
+// Cost: about M/L + 1 pairs of loads per element.
+
+// Positions of a line of x, of y, and elements from one to the next.
+const L: u32 = 4u;
+const M: u32 = 2u;
+const INNER: u32 = 1u;
+
+@group(0) @binding(0) var<storage, read> positions: array<u32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+// Of `count` positions, the first that number i of `to` pools, and the one behind the last. Turned round, those that pool
+// position i.
+fn begin(i: u32, count: u32, to: u32) -> u32 {
+    return i * count / to;
+}
+
+fn end(i: u32, count: u32, to: u32) -> u32 {
+    return ((i + 1u) * count + to - 1u) / to;
+}
+
+@compute @workgroup_size(64)
+fn adaptive_max_pool_grad(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = workgroup_index(workgroup, grid) * 64u + lane;
+    if at >= arrayLength(&dx) {
+        return;
+    }
+    let l = at / INNER % L;
+    let line = at / (INNER * L) * (INNER * M) + at % INNER;
+    let behind = end(l, M, L);
+    var sum = 0.0;
+    for (var i = begin(l, M, L); i < behind; i++) {
+        let o = line + i * INNER;
+        sum += select(0.0, dy[o], positions[o] == l);
+    }
+    dx[at] = sum;
+}
