@@ -119,9 +119,10 @@ impl From<&[usize]> for Constant {
 
 /// A float as WGSL reads it back exactly. WGSL has no literal for NaN and infinities; the nearest finite value stands
 /// in for an infinity, and NaN must be refused before.
-fn f32_literal(v: f32) -> String {
+pub(crate) fn f32_literal(v: f32) -> String {
     let v = if v.is_nan() { 0.0 } else { v.clamp(f32::MIN, f32::MAX) };
-    format!("{v:?}f")
+    // All digits: the shortest ones of the largest float name a number above it, which Tint refuses.
+    format!("{:?}f", f64::from(v))
 }
 
 /// A value a dispatch touches.
@@ -225,6 +226,7 @@ impl Dispatch {
         Ok(rename(&kept.join("\n"), from, to) + COMMON)
     }
 
+    /// The file with its constants and expressions set.
     fn specialised(&self) -> Result<String> {
         let mut text = String::with_capacity(self.shader.source.len() + COMMON.len() + 256);
         let mut constants_set = 0;
@@ -273,25 +275,30 @@ fn variable(text: &str, number: usize) -> &str {
     name.expect("tests/shaders.rs holds shaders and their kernels together").0
 }
 
-/// `text` with the module variable `from` called `to`. A function's own parameter of that name hides it.
+/// `text` with the module variable `from` called `to`. In functions with a parameter of that name it is the parameter.
 fn rename(text: &str, from: &str, to: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let renamed = |line: &str| {
-        if line.starts_with("fn ") && line.contains(&format!("{from}: ")) {
-            return line.to_string();
+        let (mut out, mut done) = (String::with_capacity(line.len()), 0);
+        for (at, _) in line.match_indices(from) {
+            let (before, after) = (&line[..at], &line[at + from.len()..]);
+            if !before.ends_with(is_word) && !before.ends_with('.') && !after.starts_with(is_word) {
+                out.push_str(&line[done..at]);
+                out.push_str(to);
+                done = at + from.len();
+            }
         }
-        let mut out = String::with_capacity(line.len());
-        let mut rest = line;
-        while let Some(at) = rest.find(from) {
-            let (before, after) = (&rest[..at], &rest[at + from.len()..]);
-            let whole = !before.ends_with(is_word) && !before.ends_with('.') && !after.starts_with(is_word);
-            out.push_str(before);
-            out.push_str(if whole { to } else { from });
-            rest = after;
-        }
-        out + rest
+        out + &line[done..]
     };
-    text.lines().map(|line| renamed(line) + "\n").collect()
+    let parameter = [format!("({from}: "), format!(", {from}: ")];
+    let mut hidden = false;
+    let line = |line: &str| {
+        hidden |= line.starts_with("fn ") && parameter.iter().any(|p| line.contains(p));
+        let text = if hidden { line.to_string() } else { renamed(line) };
+        hidden &= !line.ends_with('}') || line.starts_with(' ');
+        text + "\n"
+    };
+    text.lines().map(line).collect()
 }
 
 /// The identifier that follows `keyword` at the start of a line.
@@ -303,7 +310,7 @@ fn word_after<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
 /// One way to compute an operation: dispatches in order, with values between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// The algorithm: the file stem of its main shader.
+    /// The algorithm: the file stem of its main shader, or a name of its own if it is made of other kernels' shaders.
     pub name: &'static str,
     /// In order.
     pub dispatches: Vec<Dispatch>,
@@ -335,7 +342,8 @@ mod tests {
         name: "k",
         source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\n\
-                 const N: u32 = 1u;\nfn f(x: f32) -> f32 { return x; }\n  y[N] = f(x[N]) + max.x;",
+                 const N: u32 = 1u;\nfn f(x: f32) -> f32 { return x; }\n\
+                 fn g(a: u32, x: u32) {\n  let b = a * x;\n}\n  y[N] = f(x[N]) + max.x + xx;",
     };
 
     #[test]
@@ -351,8 +359,14 @@ mod tests {
         let mut dispatch = Dispatch::new(SHADER).reads_inputs(1).writes(Operand::Output);
         dispatch.in_place = Some(0);
         let source = dispatch.source().unwrap();
-        assert!(source.contains("y[N] = f(y[N]) + max.x;") && !source.contains("@binding(0)"), "{source}");
-        assert!(source.contains("fn f(x: f32)"));
+        assert!(source.contains("y[N] = f(y[N]) + max.x + xx;") && !source.contains("@binding(0)"), "{source}");
+        assert!(source.contains("fn f(x: f32) -> f32 { return x; }") && source.contains("let b = a * x;"), "{source}");
+    }
+
+    #[test]
+    fn floats_are_written_in_full() {
+        let written = [0.1, -1e-45, f32::INFINITY].map(f32_literal);
+        assert_eq!(written, ["0.10000000149011612f", "-1.401298464324817e-45f", "3.4028234663852886e38f"]);
     }
 
     #[test]

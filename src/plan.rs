@@ -19,7 +19,7 @@ pub enum BufferRole {
     Constant(Arc<Vec<f32>>),
     /// Values packed end to end, such as all gradients.
     Packed,
-    /// Values of one step that are never alive together.
+    /// Values of one step: those that are alive together lie apart in it.
     Slot,
 }
 

@@ -1,24 +1,28 @@
 //! Memory: where each value of a step lives.
 //!
 //! Leaves have buffers of their own. A value that another one holds (a gradient in the flat gradient buffer) is written
-//! straight into its range. The rest live in slots: whole buffers, because WebGPU tracks use per buffer and refuses a
-//! dispatch that reads one range and writes another of the same one. Values are given to slots by decreasing size,
-//! each to the smallest slot that is free for its whole life (Pisarchyk & Lee 2020, arXiv:2001.03288, section 4.2);
-//! an operation whose output may overwrite an input that dies with it shares that input's memory.
+//! straight into its range. The rest live in slots: buffers as large as the largest value in them. Values are placed by
+//! decreasing size, each at the first range that is free for its whole life (Pisarchyk & Lee 2020, arXiv:2001.03288,
+//! section 5), in the first slot where that is allowed: WebGPU tracks use per buffer and refuses a dispatch that reads
+//! one range and writes another of the same one, so values that a kernel binds together while writing one of them go
+//! to different slots. An operation whose output may overwrite an input that dies with it shares that input's memory.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::kernel::{Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
 
+/// WebGPU binds ranges that begin at multiples of this, whatever the device.
+const ALIGNMENT: u64 = 256;
+
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels.
 pub fn memory(graph: &Graph, order: &[NodeId], kernels: Vec<Option<Kernel>>) -> Plan {
     let mut planner = Planner::new(graph, order);
     let mut kernels = kernels;
     planner.share_in_place(order, &mut kernels);
-    planner.assign_slots();
+    planner.assign_slots(order);
     planner.steps(order, &kernels)
 }
 
@@ -37,7 +41,7 @@ struct Life {
     first: usize,
     last: usize,
     bytes: u64,
-    slot: Option<usize>,
+    place: Option<Place>,
 }
 
 struct Planner<'a> {
@@ -46,7 +50,8 @@ struct Planner<'a> {
     /// Home and byte offset of each node that has a value.
     homes: Vec<Option<(Home, u64)>>,
     lives: Vec<Life>,
-    scratch: HashMap<(usize, usize), usize>,
+    /// The lives of each position's values between dispatches.
+    scratch: Vec<Vec<usize>>,
     naive: u64,
 }
 
@@ -57,7 +62,7 @@ impl<'a> Planner<'a> {
             buffers: vec![],
             homes: vec![None; graph.len()],
             lives: vec![],
-            scratch: HashMap::new(),
+            scratch: vec![vec![]; order.len()],
             naive: 0,
         };
         planner.place_leaves_and_packs(order);
@@ -129,7 +134,7 @@ impl<'a> Planner<'a> {
 
     fn new_life(&mut self, position: usize, bytes: u64) -> usize {
         self.naive += bytes;
-        self.lives.push(Life { first: position, last: position, bytes, slot: None });
+        self.lives.push(Life { first: position, last: position, bytes, place: None });
         self.lives.len() - 1
     }
 
@@ -150,10 +155,7 @@ impl<'a> Planner<'a> {
     fn share_in_place(&mut self, order: &[NodeId], kernels: &mut [Option<Kernel>]) {
         for (position, &id) in order.iter().enumerate() {
             let Some(kernel) = &mut kernels[position] else { continue };
-            for (number, ty) in kernel.scratch.iter().enumerate() {
-                let life = self.new_life(position, ty.bytes());
-                self.scratch.insert((position, number), life);
-            }
+            self.scratch[position] = kernel.scratch.iter().map(|ty| self.new_life(position, ty.bytes())).collect();
             let (Some(output), [dispatch]) = (self.life(id), kernel.dispatches.as_mut_slice()) else { continue };
             let inputs = self.graph.node(id).inputs();
             let overwritten = self.graph.traits(id).overwrites.iter().find_map(|&number| {
@@ -174,28 +176,58 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn assign_slots(&mut self) {
+    fn assign_slots(&mut self, order: &[NodeId]) {
+        let rivals = self.rivals(order);
         let mut by_size: Vec<usize> = (0..self.lives.len()).filter(|&l| self.lives[l].bytes > 0).collect();
         by_size.sort_by_key(|&l| (std::cmp::Reverse(self.lives[l].bytes), self.lives[l].first));
-        let mut slots: Vec<(usize, Vec<usize>)> = vec![];
+        let mut slots: Vec<usize> = vec![];
         for life in by_size {
-            let apart = |other: &usize| {
-                let (a, b) = (&self.lives[life], &self.lives[*other]);
-                a.last < b.first || b.last < a.first
-            };
-            // The last slot made is the smallest.
-            let slot = match slots.iter().rposition(|(_, tenants)| tenants.iter().all(apart)) {
-                Some(slot) => slot,
-                None => {
-                    let label = format!("slot {}", slots.len());
-                    self.buffers.push(BufferSpec { label, bytes: self.lives[life].bytes, role: BufferRole::Slot });
-                    slots.push((self.buffers.len() - 1, vec![]));
-                    slots.len() - 1
-                }
-            };
-            slots[slot].1.push(life);
-            self.lives[life].slot = Some(slots[slot].0);
+            let bytes = self.lives[life].bytes;
+            let room = |&slot: &usize| Some((slot, self.room(slot, life, &rivals[life])?));
+            let (buffer, offset) = slots.iter().find_map(room).unwrap_or_else(|| {
+                let label = format!("slot {}", slots.len());
+                self.buffers.push(BufferSpec { label, bytes, role: BufferRole::Slot });
+                slots.push(self.buffers.len() - 1);
+                (self.buffers.len() - 1, 0)
+            });
+            self.lives[life].place = Some(Place { buffer, offset, bytes });
         }
+    }
+
+    /// For each life, those that a kernel binds together with it while writing one of the two.
+    fn rivals(&self, order: &[NodeId]) -> Vec<HashSet<usize>> {
+        let mut rivals = vec![HashSet::new(); self.lives.len()];
+        for (position, &id) in order.iter().enumerate() {
+            let written = || self.life(id).into_iter().chain(self.scratch[position].iter().copied());
+            let read = || self.graph.node(id).inputs().iter().filter_map(|&input| self.life(input));
+            for a in written() {
+                for b in written().chain(read()).filter(|&b| b != a) {
+                    rivals[a].insert(b);
+                    rivals[b].insert(a);
+                }
+            }
+        }
+        rivals
+    }
+
+    /// Where in a slot there is room for a whole life, if no rival ever lives in that slot.
+    fn room(&self, slot: usize, life: usize, rivals: &HashSet<usize>) -> Option<u64> {
+        let in_slot = |life: &Life| life.place.filter(|place| place.buffer == slot);
+        if rivals.iter().any(|&rival| in_slot(&self.lives[rival]).is_some()) {
+            return None;
+        }
+        let life = &self.lives[life];
+        let meanwhile = self.lives.iter().filter(|other| life.first <= other.last && other.first <= life.last);
+        let mut taken: Vec<_> = meanwhile.filter_map(in_slot).map(|p| (p.offset, p.offset + p.bytes)).collect();
+        taken.sort_unstable();
+        let mut begin = 0;
+        for (start, end) in taken {
+            if begin + life.bytes <= start {
+                break;
+            }
+            begin = begin.max(end.next_multiple_of(ALIGNMENT));
+        }
+        (begin + life.bytes <= self.buffers[slot].bytes).then_some(begin)
     }
 
     fn report(&self, positions: usize) -> Memory {
@@ -209,16 +241,17 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn buffer(&self, home: Home) -> usize {
-        match home {
-            Home::Buffer(buffer) => buffer,
-            Home::Life(life) => self.lives[life].slot.expect("every life has a slot"),
-        }
+    fn life_place(&self, life: usize) -> Place {
+        self.lives[life].place.expect("every life has its place in a slot")
     }
 
     fn node_place(&self, id: NodeId) -> Option<Place> {
-        let (home, offset) = self.homes[id.index()]?;
-        Some(Place { buffer: self.buffer(home), offset, bytes: self.graph.ty(id).bytes() })
+        let (home, start) = self.homes[id.index()]?;
+        let (buffer, offset) = match home {
+            Home::Buffer(buffer) => (buffer, 0),
+            Home::Life(life) => (self.life_place(life).buffer, self.life_place(life).offset),
+        };
+        Some(Place { buffer, offset: offset + start, bytes: self.graph.ty(id).bytes() })
     }
 
     fn steps(self, order: &[NodeId], kernels: &[Option<Kernel>]) -> Plan {
@@ -243,14 +276,7 @@ impl<'a> Planner<'a> {
                 steps.push(self.step(id, dispatch.clone(), |operand| match operand {
                     Operand::Input(number) => self.node_place(inputs[number]).expect("inputs come earlier"),
                     Operand::Output => self.node_place(id).expect("an update binds its variables, not its output"),
-                    Operand::Scratch(number) => {
-                        let life = self.scratch[&(position, number)];
-                        Place {
-                            buffer: self.buffer(Home::Life(life)),
-                            offset: 0,
-                            bytes: kernel.scratch[number].bytes(),
-                        }
-                    }
+                    Operand::Scratch(number) => self.life_place(self.scratch[position][number]),
                 }));
             }
         }

@@ -6,6 +6,7 @@
 //! three by norm.
 
 use super::reduce::sum_stages;
+use super::unary::UNARY;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -13,7 +14,6 @@ use crate::shader;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 
-const UNARY: Shader = shader!("unary");
 const NORM: Shader = shader!("clip_norm");
 
 impl Graph {

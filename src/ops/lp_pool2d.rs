@@ -7,15 +7,12 @@
 //! each tap; 0 where y is 0 · **Errors**: p below 1 or not finite; the window does not fit · **Cost**: an average pooling
 //! and two passes over memory, one over x and one over y. `x^p` must not pass the largest float.
 
+use super::unary::{UNARY, UNARY_GRAD};
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand};
 use crate::shape::{DType, TensorType, Window};
 use crate::tensor::View;
 use crate::{Error, Result};
-
-const UNARY: Shader = shader!("unary");
-const UNARY_GRAD: Shader = shader!("unary_grad");
 
 impl Graph {
     /// `(Σ x^p)^(1/p)` of each window of `x` `[N, C, H, W]`. See [`Graph::avg_pool2d`] for ceil mode: a last window there

@@ -138,14 +138,18 @@ impl Op for Moments {
             Kernel::single(dispatch.invocations(groups, 64))
         };
         let staged = || {
-            let totals = TensorType::f32([groups]);
-            let (sums, squares) = (Operand::Scratch(0), Operand::Scratch(1));
-            let mut kernel = Kernel { name: STAGED.name, dispatches: vec![], scratch: vec![totals.clone(), totals] };
+            let mut kernel = Kernel { name: STAGED.name, dispatches: vec![], scratch: vec![] };
+            let totals = |kernel: &mut Kernel| {
+                kernel.scratch.push(TensorType::f32([groups]));
+                Operand::Scratch(kernel.scratch.len() - 1)
+            };
+            // Not centred there are no sums, and the kernels look at x instead for nothing.
+            let mut sums = x;
             if self.centred {
+                sums = totals(&mut kernel);
                 sum_outer_and_inner(self.groups, x, sums, &mut kernel);
             }
-            // Not centred there are no sums, and the kernels look at x instead for nothing.
-            let sums = if self.centred { sums } else { x };
+            let squares = totals(&mut kernel);
             let parts = parts(inner);
             let part = dispatch(SQUARES)
                 .constants([("N", n), ("ROWS", outer * groups), ("PARTS", parts)])

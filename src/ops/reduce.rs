@@ -9,7 +9,7 @@
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, f32_literal};
 use crate::shader;
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
@@ -151,7 +151,9 @@ impl Op for Reduce {
         let x = &io.inputs[0].shape;
         let stage = match self.kind {
             Kind::Sum => Stage::sum(),
-            Kind::Mean => Stage { finish: Some(format!("v / {:?}f", self.reduced(x) as f32)), ..Stage::sum() },
+            Kind::Mean => {
+                Stage { finish: Some(format!("v / {}", f32_literal(self.reduced(x) as f32))), ..Stage::sum() }
+            }
             Kind::Max => Stage::max(),
         };
         let mut scratch = vec![];

@@ -3,14 +3,12 @@
 //! **What**: `y[i] = factor · x[i]` · **Shapes**: any, kept · **Gradient**: `factor · dy` · **Cost**: one pass over
 //! memory.
 
+use super::unary::UNARY;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, f32_literal};
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
-
-const UNARY: Shader = shader!("unary");
 
 impl Graph {
     /// `factor · x`, element by element.
@@ -50,7 +48,7 @@ impl Op for Scale {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let dispatch = Dispatch::new(UNARY)
-            .function("f", format!("v * {:?}f", self.factor))
+            .function("f", format!("v * {}", f32_literal(self.factor)))
             .reads_inputs(1)
             .writes(Operand::Output)
             .invocations(io.output.shape.elements(), 64);

@@ -131,9 +131,7 @@ impl Op for Slice {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let (walk, offset) = self.walk(&io.inputs[0].shape);
-        let mut kernel = walk.gather_kernel(io);
-        kernel.dispatches.iter_mut().for_each(|d| d.constants.push(("OFFSET", offset.into())));
-        vec![kernel]
+        vec![walk.gather_kernel_from(offset, io)]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {

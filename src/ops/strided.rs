@@ -83,9 +83,15 @@ impl Strided<1> {
 
     /// The same on the GPU.
     pub fn gather_kernel(&self, io: &Io<'_>) -> Kernel {
+        self.gather_kernel_from(0, io)
+    }
+
+    /// As [`Self::gather_kernel`], beginning at that element of the operand.
+    pub fn gather_kernel_from(&self, offset: usize, io: &Io<'_>) -> Kernel {
         let dispatch = self
             .dispatch(STRIDED)
             .constant("STRIDES", self.strides[0].as_slice())
+            .constant("OFFSET", offset)
             .reads_inputs(1)
             .writes(Operand::Output)
             .invocations(io.output.shape.elements(), 64);

@@ -12,8 +12,9 @@ use crate::shader;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 
-const UNARY: Shader = shader!("unary");
-const UNARY_GRAD: Shader = shader!("unary_grad");
+/// `y = f(x)` for any expression.
+pub(super) const UNARY: Shader = shader!("unary");
+pub(super) const UNARY_GRAD: Shader = shader!("unary_grad");
 
 impl Graph {
     /// `max(x, 0)`, element by element; NaN stays NaN.

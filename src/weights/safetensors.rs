@@ -40,8 +40,13 @@ pub fn save(path: impl AsRef<Path>, layout: &Layout, flat: &[f32], metadata: &BT
 pub fn load(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Error::data(path, format!("damaged, or no safetensors file ({} bytes): {e}", bytes.len())))?;
+    let damaged = |reason: String| {
+        Error::data(path, format!("damaged, or no safetensors file ({} bytes): {reason}", bytes.len()))
+    };
+    if let Some(name) = tensor_behind_the_end(&bytes) {
+        return Err(damaged(format!("{name} lies behind the end of the file")));
+    }
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
 
     let mut flat = vec![0.0; layout.total()];
@@ -63,6 +68,18 @@ pub fn load(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
         differences.push(format!("{name}: expected none, found {} {:?}", extra.dtype(), extra.shape()));
     }
     if differences.is_empty() { Ok(flat) } else { Err(Error::data(path, another_model(&differences))) }
+}
+
+/// The name of a tensor whose offsets pass the end of the file. The format's crate adds up offsets of any size, which
+/// can overflow; whatever else is wrong with a header it finds by itself.
+fn tensor_behind_the_end(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let header = rest.get(..u64::from_le_bytes(*length).try_into().ok()?)?;
+    let entries: Map<String, Value> = serde_json::from_slice(header).ok()?;
+    let passes = |offset: &Value| offset.as_u64().is_some_and(|offset| offset > bytes.len() as u64);
+    let is_behind =
+        |entry: &Value| entry.get("data_offsets").and_then(Value::as_array).is_some_and(|o| o.iter().any(passes));
+    entries.into_iter().find(|(_, entry)| is_behind(entry)).map(|(name, _)| name)
 }
 
 /// SHA-256 of the parameters as a file holds them (what follows the header), in hexadecimal. Gaps do not count.
@@ -238,6 +255,29 @@ mod tests {
         assert!(load(&path, &layout).unwrap_err().to_string().contains("damaged"));
         let missing = load(folder.path().join("none"), &layout).unwrap_err().to_string();
         assert!(missing.contains("none: cannot read: "), "{missing}");
+    }
+
+    #[test]
+    fn offsets_beyond_the_file_are_refused() {
+        let folder = folder();
+        let path = folder.path().join("huge.safetensors");
+        let layout = Layout::of(&Sequential::new([3]).dense(2)).unwrap();
+        // Eight tensors of the largest size that the format can say reach just below 2^64 bytes.
+        let size = (1u64 << 61) - 1;
+        let entry = |i: u64| {
+            let offsets = [i * size, (i + 1) * size];
+            (format!("t{i}"), json!({ "dtype": "U8", "shape": [size], "data_offsets": offsets }))
+        };
+        let many = Value::Object((0..8).map(entry).collect());
+        let one = json!({ "t": { "dtype": "F32", "shape": [1], "data_offsets": [u64::MAX - 4, u64::MAX] } });
+        for header in [many, one].map(|header| header.to_string()) {
+            let length = (header.len() as u64).to_le_bytes();
+            fs::write(&path, [&length[..], header.as_bytes(), &[0; 4]].concat()).unwrap();
+            let message = load(&path, &layout).unwrap_err().to_string();
+            assert!(message.contains("damaged") && message.contains("behind the end"), "{message}");
+        }
+        fs::write(&path, [0xff; 64]).unwrap();
+        assert!(load(&path, &layout).unwrap_err().to_string().contains("damaged"));
     }
 
     #[test]

@@ -1,0 +1,339 @@
+//! Every kernel that an operation can propose is good WGSL, judged by naga and, where it is installed, by Tint, the
+//! compiler of browsers: no device is needed. Constants and bindings are those the kernel sets, nothing lies idle, and
+//! WebGPU's default limits are kept. A shader that no case reaches fails the test: add a case with the shader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use lenslet::check::cases;
+use lenslet::compile::{fuse, gradients};
+use lenslet::data::Spec;
+use lenslet::graph::Graph;
+use lenslet::kernel::{Dispatch, Kernel, Limits, Operand, Shader};
+use lenslet::nn::{Layout, Model};
+use lenslet::ops::TABLE;
+use lenslet::optim::{Optimizer, RmsProp, Sgd};
+use lenslet::train::{EvaluationStep, TrainingStep};
+use lenslet::{DType, NodeId, Result, TensorType, models};
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::{AddressSpace, StorageAccess};
+
+/// Bytes of workgroup memory that every device has.
+const WORKGROUP_MEMORY: u32 = 16 << 10;
+
+#[test]
+fn every_kernel_of_every_case_is_valid_and_binds_what_it_declares() {
+    let mut checked = BTreeMap::<String, Reflection>::new();
+    for case in cases() {
+        for kernel in case.kernels() {
+            check_operands(&case.name, &kernel);
+            for dispatch in case.variants(&kernel) {
+                let about = format!("{}, shader {}", case.name, dispatch.shader.name);
+                let source = dispatch.source().unwrap_or_else(|error| panic!("{about}: {error}"));
+                let reflection = checked.entry(source).or_insert_with_key(|source| Reflection::of(&about, source));
+                check_against(reflection, &dispatch, &about);
+                check_constants(&dispatch, &about);
+            }
+        }
+    }
+    let reached: BTreeSet<&str> = checked.values().map(|r| r.entry_point.as_str()).collect();
+    let there = shaders();
+    let forgotten: Vec<&str> = there.keys().map(String::as_str).filter(|name| !reached.contains(name)).collect();
+    assert!(forgotten.is_empty(), "no case in tests/shaders.rs reaches {forgotten:?}");
+    check_with_tint(checked.keys());
+}
+
+#[test]
+fn every_file_is_valid_alone() {
+    for (name, text) in shaders() {
+        let shader = Shader { name: name.leak(), source: text.leak() };
+        let source = Dispatch::new(shader).source().expect("nothing is set");
+        let reflection = Reflection::of(&format!("shaders/{}.wgsl", shader.name), &source);
+        assert_eq!(reflection.entry_point, shader.name, "the entry point has the file's name");
+        assert!(reflection.idle.is_empty(), "shaders/{}.wgsl: nothing uses {:?}", shader.name, reflection.idle);
+    }
+}
+
+#[test]
+fn bad_wgsl_is_seen() {
+    let refused = |text: &str| {
+        let text = text.to_string();
+        std::panic::catch_unwind(move || Reflection::of("a test", &text)).is_err()
+    };
+    let good = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n\
+                @compute @workgroup_size(64) fn k(@builtin(local_invocation_index) i: u32) { y[i] = 1.0; }";
+    assert!(!refused(good));
+    for (from, to) in [
+        ("y[i] = 1.0", "y[i] = 1u"),
+        ("read_write", "read"),
+        ("(64)", "(257)"),
+        ("@group(0)", "@group(1)"),
+        ("@compute", "var<workgroup> m: array<u32, 4097>;\n@compute"),
+    ] {
+        assert!(refused(&good.replace(from, to)), "{to}");
+    }
+}
+
+/// A graph whose every operation is looked at.
+struct Case {
+    name: String,
+    graph: Graph,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, build: impl FnOnce(&mut Graph) -> Result<NodeId>) -> Self {
+        let (name, mut graph) = (name.into(), Graph::new());
+        build(&mut graph).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name, graph }
+    }
+
+    /// Every candidate of every operation, plain and fused with what follows it.
+    fn kernels(&self) -> Vec<CaseKernel> {
+        let mut kernels = vec![];
+        for graph in [&self.graph, &fuse(&self.graph)] {
+            for id in graph.ids() {
+                let Some(op) = graph.node(id).op() else { continue };
+                let (io, traits) = (graph.io(id), graph.traits(id));
+                let inputs = io.inputs.len();
+                let candidates = op.kernels(&io, &Limits::default());
+                kernels.extend(candidates.into_iter().map(|kernel| CaseKernel {
+                    op: op.name(),
+                    inputs,
+                    updates: traits.updates,
+                    overwrites: traits.overwrites,
+                    kernel,
+                }));
+            }
+        }
+        kernels
+    }
+
+    /// The dispatches of a kernel, and the same in place where the operation allows it.
+    fn variants(&self, case: &CaseKernel) -> Vec<Dispatch> {
+        let mut variants = case.kernel.dispatches.clone();
+        if let [dispatch] = &case.kernel.dispatches[..] {
+            for &input in case.overwrites {
+                let mut in_place = dispatch.clone();
+                in_place.in_place = dispatch.bindings.iter().position(|b| b.operand == Operand::Input(input));
+                assert!(in_place.in_place.is_some(), "{}: {} may overwrite what it does not read", self.name, case.op);
+                variants.push(in_place);
+            }
+        }
+        variants
+    }
+}
+
+/// A candidate, and what its operation says about itself.
+struct CaseKernel {
+    op: &'static str,
+    inputs: usize,
+    updates: &'static [usize],
+    overwrites: &'static [usize],
+    kernel: Kernel,
+}
+
+/// Operands exist, are written before they are read, and in the end the result is there.
+fn check_operands(case: &str, CaseKernel { op, inputs, updates, kernel, .. }: &CaseKernel) {
+    let about = format!("{case}, {op}, kernel {}", kernel.name);
+    // A kernel made of other kernels' shaders has a name of its own.
+    let own = kernel.dispatches.iter().any(|d| d.shader.name == kernel.name);
+    assert!(own || kernel.dispatches.len() > 1, "{about}: named after no shader of its own");
+    let mut written = BTreeSet::new();
+    for binding in kernel.dispatches.iter().flat_map(|d| &d.bindings) {
+        match binding.operand {
+            Operand::Input(n) => {
+                assert!(n < *inputs, "{about}: input {n} of {inputs}");
+                assert_eq!(binding.writes, updates.contains(&n), "{about}: writes inputs it updates, and no others");
+            }
+            Operand::Scratch(n) if binding.writes => assert!(n < kernel.scratch.len(), "{about}: scratch {n}"),
+            Operand::Scratch(n) => assert!(written.contains(&n), "{about}: reads scratch {n} before it is written"),
+            Operand::Output => assert!(binding.writes && updates.is_empty(), "{about}: the output is for writing"),
+        }
+        if let (Operand::Scratch(n), true) = (binding.operand, binding.writes) {
+            written.insert(n);
+        }
+    }
+    assert_eq!(written.len(), kernel.scratch.len(), "{about}: scratch that nothing writes");
+    let last = kernel.dispatches.last().expect("a kernel has a dispatch");
+    let finishes = |operand| last.bindings.iter().any(|b| b.writes && b.operand == operand);
+    let finished = match updates {
+        [] => finishes(Operand::Output),
+        updates => updates.iter().all(|&n| finishes(Operand::Input(n))),
+    };
+    assert!(finished, "{about}: the last dispatch does not write the result");
+}
+
+/// What naga says about a shader.
+struct Reflection {
+    entry_point: String,
+    /// The number of each binding that is used, and whether it is written. Layouts are made of these.
+    bindings: Vec<(usize, bool)>,
+    /// Bindings that are declared only: a kernel may set a function so that nothing reads one (a bias, say).
+    idle: Vec<String>,
+}
+
+impl Reflection {
+    /// Parses, validates, and holds the rules that need no kernel.
+    fn of(about: &str, source: &str) -> Self {
+        let refuse = |message: String| -> ! { panic!("{about}: {message}\n{source}") };
+        let module = naga::front::wgsl::parse_str(source).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        let info = info.unwrap_or_else(|error| refuse(error.emit_to_string(source)));
+        let [entry_point] = &module.entry_points[..] else { refuse("there must be one entry point".into()) };
+        if entry_point.workgroup_size.iter().product::<u32>() > Limits::default().max_compute_invocations_per_workgroup
+        {
+            refuse(format!("workgroups of {:?} are too large", entry_point.workgroup_size));
+        }
+        let (mut bindings, mut idle) = (vec![], vec![]);
+        let mut workgroup_memory = 0;
+        for (handle, variable) in module.global_variables.iter() {
+            let name = variable.name.as_deref().unwrap_or_default();
+            if variable.space == AddressSpace::WorkGroup {
+                workgroup_memory += module.types[variable.ty].inner.size(module.to_ctx());
+            }
+            let Some(binding) = &variable.binding else { continue };
+            let AddressSpace::Storage { access } = variable.space else {
+                refuse(format!("{name} is no storage buffer"))
+            };
+            let (used, writes) = (info.get_entry_point(0)[handle], access.contains(StorageAccess::STORE));
+            if used.is_empty() {
+                idle.push(name.to_string());
+                continue;
+            }
+            if writes != used.contains(GlobalUse::WRITE) {
+                refuse(format!("{name} is declared {access:?}, used for {used:?}"));
+            }
+            if binding.group != 0 {
+                refuse(format!("{name} is in group {}, not 0", binding.group));
+            }
+            bindings.push((binding.binding as usize, writes));
+        }
+        if workgroup_memory > WORKGROUP_MEMORY {
+            refuse(format!("{workgroup_memory} bytes of workgroup memory, at most {WORKGROUP_MEMORY}"));
+        }
+        bindings.sort_unstable();
+        Self { entry_point: entry_point.name.clone(), bindings, idle }
+    }
+}
+
+/// The kernel's idea of the shader is the shader's own.
+fn check_against(reflection: &Reflection, dispatch: &Dispatch, about: &str) {
+    assert_eq!(reflection.entry_point, dispatch.shader.name, "{about}: the entry point has the file's name");
+    let bound: Vec<(usize, bool)> = dispatch.bound().map(|(number, binding)| (number, binding.writes)).collect();
+    assert_eq!(reflection.bindings, bound, "{about}: (binding, whether it is written): declared, then bound");
+    let limits = Limits::default();
+    assert!(bound.len() <= limits.max_storage_buffers_per_shader_stage as usize, "{about}: {} buffers", bound.len());
+    assert!(dispatch.grid(limits.max_compute_workgroups_per_dimension).is_some(), "{about}: the grid does not fold");
+}
+
+/// A constant of the file that is a plain number is only its default: the kernel must set it, once.
+fn check_constants(dispatch: &Dispatch, about: &str) {
+    let set: Vec<&str> = dispatch.constants.iter().map(|(name, _)| *name).collect();
+    let distinct: BTreeSet<&&str> = set.iter().collect();
+    assert_eq!(distinct.len(), set.len(), "{about}: {set:?} names one constant twice");
+    for line in dispatch.shader.source.lines() {
+        let Some((name, value)) = line.strip_prefix("const ").and_then(|rest| rest.split_once(" = ")) else { continue };
+        let name = first_word(name).unwrap_or_default();
+        let is_default = value.starts_with(|c: char| c.is_ascii_digit()) || value.starts_with("array<");
+        assert!(!is_default || set.contains(&name), "{about}: {name} keeps the file's default, {line}");
+    }
+}
+
+/// Browsers compile WGSL with Tint, which refuses some things that naga lets pass.
+fn check_with_tint<'a>(sources: impl Iterator<Item = &'a String>) {
+    if Command::new("tint").arg("--help").output().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("shader.wgsl");
+    for source in sources {
+        std::fs::write(&file, source).expect("a writable temporary folder");
+        let output = Command::new("tint").args(["--format", "wgsl"]).arg(&file).output().expect("tint runs");
+        assert!(output.status.success(), "tint: {}\n{source}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Name and text of each file of `shaders/`.
+fn shaders() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let paths = std::fs::read_dir(folder).expect("the shaders' folder").map(|entry| entry.expect("readable").path());
+    let wgsl = paths.filter(|path| path.extension().is_some_and(|e| e == "wgsl"));
+    wgsl.map(|path| {
+        let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(&path).expect("a readable shader"))
+    })
+    .collect()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn first_word(text: &str) -> Option<&str> {
+    text.split(|c: char| !is_word(c)).next()
+}
+
+/// Every operation of the table with its gradients, whole steps of every network, and what only changes the text.
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = cases::all().iter().flat_map(of_table).collect();
+    cases.extend(steps());
+    for factor in [1.0, -1e-30, f32::MIN_POSITIVE / 2.0, f32::MAX] {
+        cases.push(Case::new(format!("scale by {factor:e}"), |graph| {
+            let x = graph.input("x", TensorType::f32([100]))?;
+            graph.scale(x, factor)
+        }));
+    }
+    for shape in [[2, 5000, 2], [20_000, 100, 1]] {
+        cases.push(Case::new(format!("softmax and its gradient on lines of {shape:?}"), |graph| {
+            let x = graph.input("x", TensorType::f32(shape))?;
+            let y = graph.softmax(x, 1)?;
+            gradients(graph, y, &[x])?;
+            Ok(y)
+        }));
+    }
+    cases
+}
+
+/// A case of the table: with its gradients, and with each scalar function that fusion can put at its kernels' end.
+fn of_table(case: &cases::Case) -> Vec<Case> {
+    let build = |graph: &mut Graph| {
+        let leaf = |(number, input): (usize, &cases::Input)| graph.variable(&format!("{number}"), input.ty.clone());
+        let leaves = case.inputs.iter().enumerate().map(leaf).collect::<Result<Vec<_>>>()?;
+        Ok(((case.build)(graph, &leaves)?, leaves))
+    };
+    let plain = Case::new(&case.name, |graph| {
+        let (y, leaves) = build(graph)?;
+        if case.backward {
+            let floats: Vec<NodeId> = leaves.into_iter().filter(|&id| graph.dtype(id) == DType::F32).collect();
+            gradients(graph, y, &floats)?;
+        }
+        Ok(y)
+    });
+    let fused = TABLE.iter().map(|row| {
+        Case::new(format!("{} then {}", case.name, row.name), |graph| {
+            let (y, _) = build(graph)?;
+            if graph.traits(y).takes_epilogue { graph.unary(row.name, y) } else { Ok(y) }
+        })
+    });
+    [plain].into_iter().chain(fused).collect()
+}
+
+/// Whole steps of every network with every optimizer: what people run.
+fn steps() -> Vec<Case> {
+    let optimizers: [Box<dyn Optimizer>; 2] = [Box::new(Sgd::new(0.05)), Box::new(RmsProp::new(0.001))];
+    let mut cases = vec![];
+    for name in models::NAMES {
+        let model = models::by_name(name).expect("a name of the table");
+        let layout = Layout::of(&model).expect("a network of this crate");
+        let shape = <[usize; 3]>::try_from(&model.input()[..]).expect("a network over pictures");
+        let data = Spec { len: 1000, shape, classes: 10 };
+        for optimizer in &optimizers {
+            let step = TrainingStep::new(&model, &layout, &**optimizer, data, 64, 16).expect("a step");
+            cases.push(Case { name: format!("training {name} by {}", optimizer.name()), graph: step.graph });
+        }
+        let step = EvaluationStep::new(&model, &layout, data, 100).expect("a step");
+        cases.push(Case { name: format!("evaluating {name}"), graph: step.graph });
+    }
+    cases
+}
