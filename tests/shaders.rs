@@ -12,12 +12,13 @@ use lenslet::data::Spec;
 use lenslet::graph::Graph;
 use lenslet::kernel::{Dispatch, Kernel, Limits, Operand, Shader};
 use lenslet::nn::{Layout, Model};
-use lenslet::ops::TABLE;
+use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
 use lenslet::train::{EvaluationStep, TrainingStep};
 use lenslet::{DType, NodeId, Result, TensorType, models};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
+use rayon::prelude::*;
 
 /// Bytes of workgroup memory that every device has.
 const WORKGROUP_MEMORY: u32 = 16 << 10;
@@ -41,7 +42,7 @@ fn every_kernel_of_every_case_is_valid_and_binds_what_it_declares() {
     let there = shaders();
     let forgotten: Vec<&str> = there.keys().map(String::as_str).filter(|name| !reached.contains(name)).collect();
     assert!(forgotten.is_empty(), "no case in tests/shaders.rs reaches {forgotten:?}");
-    check_with_tint(checked.keys());
+    check_with_tint(&checked.into_keys().collect::<Vec<_>>());
 }
 
 #[test]
@@ -97,8 +98,11 @@ impl Case {
                 let (io, traits) = (graph.io(id), graph.traits(id));
                 let inputs = io.inputs.len();
                 let candidates = op.kernels(&io, &Limits::default());
+                let names: BTreeSet<&str> = candidates.iter().map(|kernel| kernel.name).collect();
+                let (case, op_name) = (&self.name, op.name());
+                assert_eq!(names.len(), candidates.len(), "{case}, {op_name}: two kernels of one name: {names:?}");
                 kernels.extend(candidates.into_iter().map(|kernel| CaseKernel {
-                    op: op.name(),
+                    op: op_name,
                     inputs,
                     updates: traits.updates,
                     overwrites: traits.overwrites,
@@ -241,17 +245,17 @@ fn check_constants(dispatch: &Dispatch, about: &str) {
 }
 
 /// Browsers compile WGSL with Tint, which refuses some things that naga lets pass.
-fn check_with_tint<'a>(sources: impl Iterator<Item = &'a String>) {
+fn check_with_tint(sources: &[String]) {
     if Command::new("tint").arg("--help").output().is_err() {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("shader.wgsl");
-    for source in sources {
+    sources.par_iter().enumerate().for_each(|(number, source)| {
+        let file = folder.path().join(format!("{number}.wgsl"));
         std::fs::write(&file, source).expect("a writable temporary folder");
         let output = Command::new("tint").args(["--format", "wgsl"]).arg(&file).output().expect("tint runs");
         assert!(output.status.success(), "tint: {}\n{source}", String::from_utf8_lossy(&output.stderr));
-    }
+    });
 }
 
 /// Name and text of each file of `shaders/`.
@@ -276,7 +280,7 @@ fn first_word(text: &str) -> Option<&str> {
 
 /// Every operation of the table with its gradients, whole steps of every network, and what only changes the text.
 fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = cases::all().iter().flat_map(of_table).collect();
+    let mut cases: Vec<Case> = cases::all().iter().zip(TABLE.iter().cycle()).flat_map(of_table).collect();
     cases.extend(steps());
     for factor in [1.0, -1e-30, f32::MIN_POSITIVE / 2.0, f32::MAX] {
         cases.push(Case::new(format!("scale by {factor:e}"), |graph| {
@@ -295,8 +299,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// A case of the table: with its gradients, and with each scalar function that fusion can put at its kernels' end.
-fn of_table(case: &cases::Case) -> Vec<Case> {
+/// A case of the table: with its gradients, and with a scalar function that fusion can put at its kernels' end.
+fn of_table((case, scalar): (&cases::Case, &Scalar)) -> [Case; 2] {
     let build = |graph: &mut Graph| {
         let leaf = |(number, input): (usize, &cases::Input)| graph.variable(&format!("{number}"), input.ty.clone());
         let leaves = case.inputs.iter().enumerate().map(leaf).collect::<Result<Vec<_>>>()?;
@@ -310,13 +314,11 @@ fn of_table(case: &cases::Case) -> Vec<Case> {
         }
         Ok(y)
     });
-    let fused = TABLE.iter().map(|row| {
-        Case::new(format!("{} then {}", case.name, row.name), |graph| {
-            let (y, _) = build(graph)?;
-            if graph.traits(y).takes_epilogue { graph.unary(row.name, y) } else { Ok(y) }
-        })
+    let fused = Case::new(format!("{} then {}", case.name, scalar.name), |graph| {
+        let (y, _) = build(graph)?;
+        if graph.traits(y).takes_epilogue { graph.unary(scalar.name, y) } else { Ok(y) }
     });
-    [plain].into_iter().chain(fused).collect()
+    [plain, fused]
 }
 
 /// Whole steps of every network with every optimizer: what people run.

@@ -4,9 +4,9 @@ use lenslet::check::cases;
 use lenslet::compile::{Choice, compile, first, fuse, gradients, schedule, select};
 use lenslet::data::Spec;
 use lenslet::graph::Graph;
-use lenslet::kernel::Limits;
+use lenslet::kernel::{Io, Kernel, Limits};
 use lenslet::nn::{Build, Layer, Layout, Model, Sequential};
-use lenslet::optim::{Optimizer, RmsProp, Sgd};
+use lenslet::optim::{Adam, Clip, Clipped, Optimizer, RmsProp, Sgd};
 use lenslet::plan::{BufferRole, Plan};
 use lenslet::train::EvaluationStep;
 use lenslet::{DType, Error, NodeId, Result, Shape, TensorType, models};
@@ -48,7 +48,7 @@ fn networks() -> Vec<Box<dyn Model>> {
     named.into_iter().chain(others).collect()
 }
 
-fn last(_: &'static str, _: &lenslet::kernel::Io<'_>, candidates: &[lenslet::kernel::Kernel]) -> Result<usize> {
+fn last(_: &'static str, _: &Io<'_>, candidates: &[Kernel]) -> Result<usize> {
     Ok(candidates.len() - 1)
 }
 
@@ -70,7 +70,13 @@ fn followed(about: &str, graph: &Graph, choice: &Choice<'_>) -> Plan {
 
 #[test]
 fn every_dispatch_of_a_training_step_reads_what_it_should() {
-    let optimizers: [Box<dyn Optimizer>; 2] = [Box::new(Sgd::new(0.1)), Box::new(RmsProp::new(0.1))];
+    let clipped = |clip| Box::new(Clipped::new(Adam::new(0.1), clip));
+    let optimizers: [Box<dyn Optimizer>; 4] = [
+        Box::new(Sgd::new(0.1)),
+        Box::new(RmsProp::new(0.1)),
+        clipped(Clip::Norm(1.0)),
+        clipped(Clip::GlobalNorm(1.0)),
+    ];
     for model in networks() {
         for (batch, optimizer) in
             [1, 3, 64, 256].into_iter().flat_map(|batch| optimizers.iter().map(move |o| (batch, o)))
