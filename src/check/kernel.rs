@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::cases::Case;
-use super::values::{Built, Value, interpret};
+use super::values::{Built, Value, interpret_rounded};
 use crate::Result;
 use crate::compile::compile_with;
 use crate::cpu::budget;
-use crate::gpu::{Gpu, GpuSession};
+use crate::gpu::{Distrusted, Gpu, GpuSession};
 use crate::graph::{Graph, NodeId, Op, Placement};
 use crate::kernel::{Io, Kernel};
 use crate::plan::BufferRole;
@@ -86,13 +86,7 @@ impl Case {
             built.differentiate(self)?;
         }
         let graph = &built.graph;
-        let mut all = interpret(graph, &built.values);
-        for (id, value) in graph.ids().zip(&mut all) {
-            // A buffer holds f32.
-            if let (Value::Numbers(v), DType::F32) = (value, graph.dtype(id)) {
-                v.iter_mut().for_each(|v| *v = f64::from(*v as f32));
-            }
-        }
+        let all = interpret_rounded(graph, &built.values);
         let trial = |id: NodeId| {
             let op = graph.node(id).op()?.clone();
             let input = |i: &NodeId| (graph.ty(*i).clone(), all[i.index()].clone());
@@ -121,10 +115,10 @@ impl Trial<'_> {
     }
 
     /// Tries the candidate that a session on this device takes.
-    pub(super) fn chosen(&self, gpu: &Gpu) -> Result<Verdict> {
+    pub(super) fn chosen(&self, gpu: &Gpu, distrusted: &Distrusted) -> Result<Verdict> {
         let output = self.output();
         let candidates = self.op.kernels(&self.io(&output), gpu.limits());
-        let chosen = gpu.distrusted()?.first(self.op.name(), &candidates)?;
+        let chosen = distrusted.first(self.op.name(), &candidates)?;
         Ok(self.one(gpu, chosen, false)?.expect("a verdict, as nothing is done in place"))
     }
 

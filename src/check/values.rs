@@ -141,6 +141,17 @@ impl Built {
     }
 }
 
+/// As [`interpret`], with each float rounded to what a buffer holds.
+pub fn interpret_rounded(graph: &Graph, leaves: &[Value]) -> Vec<Value> {
+    let mut values = interpret(graph, leaves);
+    for (id, value) in graph.ids().zip(&mut values) {
+        if let (Value::Numbers(v), DType::F32) = (value, graph.dtype(id)) {
+            v.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        }
+    }
+    values
+}
+
 /// Every value of a graph by the reference, given its inputs and variables in order.
 pub fn interpret(graph: &Graph, leaves: &[Value]) -> Vec<Value> {
     let mut all: Vec<Value> = vec![];

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::{Graph, Op, Traits};
+use crate::graph::{Graph, Op, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits};
 use crate::shape::TensorType;
 use crate::tensor::View;
@@ -69,12 +69,9 @@ impl Op for WithEpilogue {
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         // What the inner sums would be if nothing cancelled; the scalar functions have slopes of about 1 at most.
-        let absolute: Vec<Vec<f64>> = inputs.iter().map(|v| v.f64().iter().map(|x| x.abs()).collect()).collect();
-        let views: Vec<View<'_>> = inputs.iter().zip(&absolute).map(|(v, a)| View::new(v.shape, a)).collect();
         let types: Vec<_> = inputs.iter().map(|v| TensorType::f32(v.shape.clone())).collect();
         let output = self.infer(&types.iter().collect::<Vec<_>>()).expect("inferred when built");
-        let mut sums = vec![0.0; output.shape.elements()];
-        self.inner.eval(&views, &mut sums);
+        let sums = eval_absolute(self.inner.as_ref(), inputs, output.shape.elements());
         sums.into_iter().filter(|s| s.is_finite()).fold(0.0, f64::max)
     }
 

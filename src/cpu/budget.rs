@@ -1,6 +1,6 @@
 //! How far a kernel may be from the reference.
 
-use crate::graph::Op;
+use crate::graph::{Op, eval_absolute};
 use crate::kernel::Io;
 use crate::tensor::View;
 
@@ -16,10 +16,7 @@ pub fn budget(op: &dyn Op, io: &Io<'_>, inputs: &[View<'_>], want: &[f64]) -> Ve
     // Results below the smallest normal float may be flushed to zero.
     let least = f64::from(f32::MIN_POSITIVE);
     if traits.multilinear {
-        let absolute: Vec<Vec<f64>> = inputs.iter().map(|v| v.f64().iter().map(|x| x.abs()).collect()).collect();
-        let views: Vec<View<'_>> = inputs.iter().zip(&absolute).map(|(v, a)| View::new(v.shape, a)).collect();
-        let mut scale = vec![0.0; want.len()];
-        op.eval(&views, &mut scale);
+        let scale = eval_absolute(op, inputs, want.len());
         return scale.iter().map(|s| unit * s.abs() + least).collect();
     }
     let largest = want.iter().map(|v| v.abs()).filter(|v| v.is_finite()).fold(0.0, f64::max);

@@ -8,7 +8,7 @@ mod op;
 
 use std::sync::Arc;
 
-pub use op::{Op, Placement, Traits};
+pub use op::{Op, Placement, Traits, eval_absolute};
 
 use crate::kernel::Io;
 use crate::shape::{DType, Shape, TensorType};

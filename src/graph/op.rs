@@ -93,3 +93,12 @@ pub enum Placement {
     /// Its inputs are ranges of it, beginning at these elements.
     Holds(Vec<usize>),
 }
+
+/// What `op` makes of the absolute values of its inputs: the size its sums would have if nothing cancelled.
+pub fn eval_absolute(op: &dyn Op, inputs: &[View<'_>], elements: usize) -> Vec<f64> {
+    let absolute: Vec<Vec<f64>> = inputs.iter().map(|v| v.f64().iter().map(|x| x.abs()).collect()).collect();
+    let views: Vec<View<'_>> = inputs.iter().zip(&absolute).map(|(v, a)| View::new(v.shape, a)).collect();
+    let mut sums = vec![0.0; elements];
+    op.eval(&views, &mut sums);
+    sums
+}

@@ -132,6 +132,11 @@ impl Layout {
         flat
     }
 
+    /// The views of `flat` in a graph that holds [`Self::forward`]: each parameter, in the layout's order.
+    pub fn views(&self, graph: &Graph, flat: NodeId) -> Vec<NodeId> {
+        graph.ids().filter(|&id| graph.node(id).inputs() == [flat]).collect()
+    }
+
     /// Appends the model's forward computation of `x` to `graph`, every parameter a view of the variable `flat`.
     ///
     /// Errors: those of the model's layers; the model declares other parameters than those of this layout (it is

@@ -101,8 +101,7 @@ impl TrainingStep {
     ) -> Result<Self> {
         let mut graph = Graph::new();
         let Forward { batches, parameters, loss, .. } = forward(&mut graph, model, layout, data, batch, steps)?;
-        // Each parameter is a view of the flat buffer, in the layout's order: the gradients are taken to those.
-        let views: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).inputs() == [parameters]).collect();
+        let views = layout.views(&graph, parameters);
         let parts = gradients(&mut graph, loss, &views)?;
         graph.set_scope("optimizer");
         let packed = graph.pack(&parts, layout.offsets(), layout.total())?;

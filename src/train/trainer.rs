@@ -366,8 +366,9 @@ impl Epoch {
         step.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
     }
 
-    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a second, and may stop the
-    /// epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
+    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a
+    /// second, and may stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was
+    /// stopped.
     fn run(
         &mut self,
         order: &[u32],
