@@ -5,16 +5,14 @@
 //! `dx = dy − exp(y) · Σ dy` · **Cost**: three passes over x, by one invocation for each line along the axis, or by
 //! reductions in stages where lines are long.
 
-use rayon::prelude::*;
-
 use super::binary::elementwise;
 use super::reduce::sum_stages;
-use super::softmax::{Way, line_stages, lines, over_lines};
+use super::softmax::{Way, each_line, grad_shape_rule, largest, line_stages, lines, over_lines, shape_rule};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
-use crate::shape::{DType, Shape, TensorType};
+use crate::shape::{Shape, TensorType};
 use crate::tensor::View;
 
 const LOG_SOFTMAX: Shader = shader!("log_softmax");
@@ -29,9 +27,6 @@ impl Graph {
     }
 }
 
-/// Blocks smaller than this are not worth handing to another thread.
-const ELEMENTS_A_TASK: usize = 4096;
-
 #[derive(Debug)]
 struct LogSoftmax {
     axis: usize,
@@ -43,26 +38,14 @@ impl Op for LogSoftmax {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [x] if x.dtype == DType::F32 && self.axis < x.shape.len() => Ok((*x).clone()),
-            [x] if x.dtype == DType::F32 => {
-                let (axis, axes) = (self.axis, x.shape.len());
-                Err(format!("axis {axis} is not one of the {axes} axes of x {}, counted from 0", x.shape))
-            }
-            _ => Err(format!("takes one f32 tensor, found {inputs:?}")),
-        }
+        shape_rule(inputs, self.axis)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [_, r, inner] = lines(inputs[0].shape, self.axis);
-        let blocks = out.par_chunks_mut(r * inner).zip(inputs[0].f64().par_chunks(r * inner));
-        blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(r * inner)).for_each(|(y, x)| {
-            for i in 0..inner {
-                let line = || (i..r * inner).step_by(inner);
-                let largest = line().map(|k| x[k]).fold(x[i], |most, v| if v > most { v } else { most });
-                let share = line().map(|k| (x[k] - largest).exp()).sum::<f64>().ln();
-                line().for_each(|k| y[k] = (x[k] - largest) - share);
-            }
+        each_line(lines(inputs[0].shape, self.axis), [inputs[0].f64()], out, |[x], y, line| {
+            let largest = largest(x, line.clone());
+            let share = line.clone().map(|k| (x[k] - largest).exp()).sum::<f64>().ln();
+            line.for_each(|k| y[k] = (x[k] - largest) - share);
         });
     }
 
@@ -116,22 +99,14 @@ impl Op for LogSoftmaxGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [y, dy] if y == dy => LogSoftmax { axis: self.axis }.infer(&[dy]),
-            _ => Err(format!("takes two f32 tensors of one shape, found {inputs:?}")),
-        }
+        grad_shape_rule(inputs, self.axis)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [_, r, inner] = lines(inputs[0].shape, self.axis);
-        let operands = inputs[0].f64().par_chunks(r * inner).zip(inputs[1].f64().par_chunks(r * inner));
-        let blocks = out.par_chunks_mut(r * inner).zip(operands);
-        blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(r * inner)).for_each(|(dx, (y, dy))| {
-            for i in 0..inner {
-                let line = || (i..r * inner).step_by(inner);
-                let sum: f64 = line().map(|k| dy[k]).sum();
-                line().for_each(|k| dx[k] = dy[k] - y[k].exp() * sum);
-            }
+        let operands = [inputs[0].f64(), inputs[1].f64()];
+        each_line(lines(inputs[0].shape, self.axis), operands, out, |[y, dy], dx, line| {
+            let sum: f64 = line.clone().map(|k| dy[k]).sum();
+            line.for_each(|k| dx[k] = dy[k] - y[k].exp() * sum);
         });
     }
 

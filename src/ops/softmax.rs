@@ -5,6 +5,9 @@
 //! `dx = y · (dy − Σ y · dy)` · **Cost**: three passes over x, by one invocation for each line along the axis, or by
 //! reductions in stages where lines are long.
 
+use std::iter::StepBy;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::binary::elementwise;
@@ -95,6 +98,49 @@ fn over_elements(shader: Shader, inputs: usize, of_lines: &[Operand], [outer, r,
 /// Blocks smaller than this are not worth handing to another thread.
 const ELEMENTS_A_TASK: usize = 4096;
 
+/// The positions of one line within its block.
+pub(super) type Line = StepBy<Range<usize>>;
+
+/// `f` on each line of `[outer, R, inner]`: the inputs' and the output's block, and the positions in them.
+pub(super) fn each_line<const N: usize>(
+    [_, r, inner]: [usize; 3],
+    inputs: [&[f64]; N],
+    out: &mut [f64],
+    f: impl Fn([&[f64]; N], &mut [f64], Line) + Sync,
+) {
+    let block = r * inner;
+    let blocks = out.par_chunks_mut(block).enumerate();
+    blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(block)).for_each(|(number, out)| {
+        let inputs = inputs.map(|values| &values[number * block..][..block]);
+        (0..inner).for_each(|first| f(inputs, out, (first..block).step_by(inner)));
+    });
+}
+
+/// The largest value of a line.
+pub(super) fn largest(x: &[f64], line: Line) -> f64 {
+    line.map(|k| x[k]).reduce(|most, v| if v > most { v } else { most }).expect("an axis has an element")
+}
+
+/// One tensor that has the axis, kept.
+pub(super) fn shape_rule(inputs: &[&TensorType], axis: usize) -> Result<TensorType, String> {
+    match inputs {
+        [x] if x.dtype == DType::F32 && axis < x.shape.len() => Ok((*x).clone()),
+        [x] if x.dtype == DType::F32 => {
+            let axes = x.shape.len();
+            Err(format!("axis {axis} is not one of the {axes} axes of x {}, counted from 0", x.shape))
+        }
+        _ => Err(format!("takes one f32 tensor, found {inputs:?}")),
+    }
+}
+
+/// The value and its gradient, of one shape that has the axis.
+pub(super) fn grad_shape_rule(inputs: &[&TensorType], axis: usize) -> Result<TensorType, String> {
+    match inputs {
+        [y, dy] if y == dy => shape_rule(&[dy], axis),
+        _ => Err(format!("takes two f32 tensors of one shape, found {inputs:?}")),
+    }
+}
+
 #[derive(Debug)]
 struct Softmax {
     axis: usize,
@@ -106,32 +152,18 @@ impl Op for Softmax {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [x] if x.dtype == DType::F32 && self.axis < x.shape.len() => Ok((*x).clone()),
-            [x] if x.dtype == DType::F32 => Err(format!(
-                "axis {} is not one of the {} axes of x {}, counted from 0",
-                self.axis,
-                x.shape.len(),
-                x.shape
-            )),
-            _ => Err(format!("takes one f32 tensor, found {inputs:?}")),
-        }
+        shape_rule(inputs, self.axis)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [_, r, inner] = lines(inputs[0].shape, self.axis);
-        let blocks = out.par_chunks_mut(r * inner).zip(inputs[0].f64().par_chunks(r * inner));
-        blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(r * inner)).for_each(|(y, x)| {
-            for i in 0..inner {
-                let line = || (i..r * inner).step_by(inner);
-                let largest = line().map(|k| x[k]).fold(x[i], |most, v| if v > most { v } else { most });
-                let mut sum = 0.0;
-                for k in line() {
-                    y[k] = (x[k] - largest).exp();
-                    sum += y[k];
-                }
-                line().for_each(|k| y[k] /= sum);
+        each_line(lines(inputs[0].shape, self.axis), [inputs[0].f64()], out, |[x], y, line| {
+            let largest = largest(x, line.clone());
+            let mut sum = 0.0;
+            for k in line.clone() {
+                y[k] = (x[k] - largest).exp();
+                sum += y[k];
             }
+            line.for_each(|k| y[k] /= sum);
         });
     }
 
@@ -170,22 +202,14 @@ impl Op for SoftmaxGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [y, dy] if y == dy => Softmax { axis: self.axis }.infer(&[dy]),
-            _ => Err(format!("takes two f32 tensors of one shape, found {inputs:?}")),
-        }
+        grad_shape_rule(inputs, self.axis)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [_, r, inner] = lines(inputs[0].shape, self.axis);
-        let operands = inputs[0].f64().par_chunks(r * inner).zip(inputs[1].f64().par_chunks(r * inner));
-        let blocks = out.par_chunks_mut(r * inner).zip(operands);
-        blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(r * inner)).for_each(|(dx, (y, dy))| {
-            for i in 0..inner {
-                let line = || (i..r * inner).step_by(inner);
-                let sum: f64 = line().map(|k| y[k] * dy[k]).sum();
-                line().for_each(|k| dx[k] = y[k] * (dy[k] - sum));
-            }
+        let operands = [inputs[0].f64(), inputs[1].f64()];
+        each_line(lines(inputs[0].shape, self.axis), operands, out, |[y, dy], dx, line| {
+            let sum: f64 = line.clone().map(|k| y[k] * dy[k]).sum();
+            line.for_each(|k| dx[k] = y[k] * (dy[k] - sum));
         });
     }
 

@@ -1,0 +1,41 @@
+//! What is kept.
+
+use lenslet::nn::Layout;
+use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
+
+use crate::fixture::{bits, dataset, devices, fit, network, sgd, trainer};
+
+#[test]
+fn a_run_that_was_saved_evaluates_as_before() {
+    let data = dataset(40);
+    let model = network();
+    for device in devices() {
+        let mut trainer = trainer(&device, &model, sgd());
+        fit(&mut trainer, &data, 2);
+        let config = Config {
+            model: "network".into(),
+            data: "pictures".into(),
+            epochs: 2,
+            steps: None,
+            batch_size: 16,
+            validation: 0,
+            seed: 1,
+            schedule: Schedule::Constant,
+            optimizer: sgd(),
+            clip: None,
+            device: device.describe(),
+        };
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        let folder = RunFolder::create(&path, &config).unwrap();
+        folder.save_weights(trainer.layout(), &trainer.parameters(), &config).unwrap();
+
+        assert_eq!(RunFolder::read_config(&path).unwrap(), config);
+        let layout = Layout::of(&model).unwrap();
+        let parameters = RunFolder::read_weights(&path, &layout).unwrap();
+        assert!(bits(&parameters) == bits(&trainer.parameters()));
+        let mut evaluator = Evaluator::new(&device, &model, &layout, &data, 16).unwrap();
+        assert_eq!(evaluator.run(&parameters).unwrap(), trainer.evaluate(&data).unwrap());
+        assert!(RunFolder::create(&path, &config).err().unwrap().to_string().contains("new or empty folder"));
+    }
+}

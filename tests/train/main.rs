@@ -1,0 +1,13 @@
+//! Training: the CPU and the GPU learn alike, the same seed gives the same bytes, every picture counts once, and a run
+//! that fails or is stopped keeps what was finished.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod counting;
+mod ends;
+mod fixture;
+mod kept;
+mod learning;
+#[path = "../common/pictures.rs"]
+mod pictures;
+mod refused;
