@@ -40,14 +40,14 @@ pub enum Error {
     },
 
     /// The operating system refused to read or write.
-    #[error("{}: cannot {action}: {source}", .path.display())]
+    #[error("{}: cannot {action}: {reason}", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was tried: "read", "write", "create".
         action: &'static str,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's words. Part of the message, so not a source of its own: a chain of causes would say it twice.
+        reason: std::io::Error,
     },
 
     /// No device answers the request.
@@ -113,7 +113,7 @@ impl Error {
     /// A closure for `map_err` on an [`std::io::Error`].
     pub fn io(path: impl AsRef<Path>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { path, action, source }
+        move |reason| Self::Io { path, action, reason }
     }
 }
 

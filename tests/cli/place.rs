@@ -72,6 +72,9 @@ impl Place {
         assert!(out.is_empty(), "{arguments} prints {out}");
         assert!(!err.contains("panicked"), "{arguments}: {err}");
         assert_eq!(err.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{arguments}: {err}");
+        let said: Vec<&str> =
+            err.lines().flat_map(|line| line.split(": ")).filter(|words| words.contains("os error")).collect();
+        assert!(said.len() < 2, "{arguments}: {err:?} gives the system's reason twice");
         for part in parts {
             assert!(err.contains(part), "{arguments}: {err:?} lacks {part:?}");
         }
