@@ -30,6 +30,9 @@ macro_rules! shader {
     };
 }
 
+/// A binding's range begins at a multiple of this many bytes: WebGPU's rule, whatever the device.
+pub const ALIGNMENT: usize = 256;
+
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 

@@ -10,12 +10,9 @@
 use std::collections::HashSet;
 
 use crate::graph::{Graph, NodeId, Placement, Source};
-use crate::kernel::{Dispatch, Kernel, Operand};
+use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
-
-/// WebGPU binds ranges that begin at multiples of this, whatever the device.
-const ALIGNMENT: u64 = 256;
 
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels.
 pub fn memory(graph: &Graph, order: &[NodeId], kernels: Vec<Option<Kernel>>) -> Plan {
@@ -225,7 +222,7 @@ impl<'a> Planner<'a> {
             if begin + life.bytes <= start {
                 break;
             }
-            begin = begin.max(end.next_multiple_of(ALIGNMENT));
+            begin = begin.max(end.next_multiple_of(ALIGNMENT as u64));
         }
         (begin + life.bytes <= self.buffers[slot].bytes).then_some(begin)
     }

@@ -7,11 +7,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Build, Init, Model};
 use crate::graph::{Graph, NodeId};
+use crate::kernel;
 use crate::shape::{Shape, TensorType};
 use crate::{Error, Result};
 
-/// Parameters begin at multiples of this many floats: 256 bytes, WebGPU's alignment of buffer ranges.
-const ALIGNMENT: usize = 64;
+/// Parameters begin at multiples of this many floats, so that kernels can be bound to them.
+const ALIGNMENT: usize = kernel::ALIGNMENT / 4;
 
 /// First generator stream of initial values; those below are for shuffling and augmentation under the same seed.
 const FIRST_STREAM: u64 = 1 << 32;

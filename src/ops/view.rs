@@ -1,12 +1,14 @@
 //! Naming the same elements anew: other extents, a range of a flat value, ranges gathered in one flat value.
 //!
-//! These operations have no kernels: the memory pass gives their outputs a [`Placement`] in memory that exists.
+//! These operations have no kernels: the memory pass gives their outputs a [`Placement`] in memory that exists. Ranges
+//! that no kernel could be bound to are copied instead: they become a slice or a concatenation.
 
-use crate::Result;
+use super::slice::Cut;
 use crate::graph::{Graph, NodeId, Op, Placement, Traits};
-use crate::kernel::{Io, Kernel, Limits};
+use crate::kernel::{ALIGNMENT, Io, Kernel, Limits};
 use crate::shape::{DType, Shape, TensorType};
-use crate::tensor::View;
+use crate::tensor::{Tensor, View};
+use crate::{Error, Result};
 
 impl Graph {
     /// `x` with other extents and the same elements in row-major order. Nothing is appended if `x` has that shape.
@@ -27,28 +29,64 @@ impl Graph {
     pub fn flatten(&mut self, x: NodeId) -> Result<NodeId> {
         let shape = self.shape(x);
         let Some((&n, rest)) = shape.split_first() else {
-            return Err(crate::Error::option("flatten", "a tensor [N, …]", format!("the scalar {}", self.ty(x))));
+            return Err(Error::option("flatten", "a tensor [N, …]", format!("the scalar {}", self.ty(x))));
         };
         let matrix = [n, rest.iter().product()];
         self.reshape(x, matrix)
     }
 
-    /// The range of the flat `x` `[T]` that begins at element `offset`, with this shape. Its gradient is collected by
-    /// whoever cuts `x` into ranges.
+    /// The range of the flat `x` `[T]` that begins at element `offset`, with this shape. No data moves if `offset` is a
+    /// multiple of 64. Its gradient is collected by whoever cuts `x` into ranges.
     ///
     /// Errors: an `x` that is not flat f32; a range that ends behind it.
     pub fn slice_flat(&mut self, x: NodeId, offset: usize, shape: impl Into<Shape>) -> Result<NodeId> {
-        self.append(SliceFlat { offset, shape: shape.into() }, &[x])
+        let op = SliceFlat { offset, shape: shape.into() };
+        if is_bindable(offset) || op.infer(&[self.ty(x)]).is_err() {
+            return self.append(op, &[x]);
+        }
+        let part = self.slice(x, &[Cut::new(0, offset..offset + op.shape.elements())])?;
+        self.reshape(part, op.shape)
     }
 
     /// A flat `[total]` value that holds the parts, in row-major order, from these offsets on, and zeros elsewhere.
-    /// Parts that nothing else reads are computed in place. Has no gradient.
+    /// Parts that nothing else reads are computed in place if all offsets are multiples of 64. Has no gradient.
     ///
     /// Errors: no part; a number of offsets other than of parts; ranges that overlap or end behind `total`; parts that
     /// are not f32.
     pub fn pack(&mut self, parts: &[NodeId], offsets: &[usize], total: usize) -> Result<NodeId> {
-        self.append(Pack { offsets: offsets.to_vec(), total }, parts)
+        let op = Pack { offsets: offsets.to_vec(), total };
+        let types: Vec<&TensorType> = parts.iter().map(|&part| self.ty(part)).collect();
+        if offsets.iter().all(|&offset| is_bindable(offset)) || op.infer(&types).is_err() {
+            return self.append(op, parts);
+        }
+        self.join(parts, offsets, total)
     }
+
+    /// As [`Graph::pack`], by a concatenation of the parts and the zeros between them.
+    fn join(&mut self, parts: &[NodeId], offsets: &[usize], total: usize) -> Result<NodeId> {
+        let mut sorted: Vec<(usize, NodeId)> = offsets.iter().copied().zip(parts.iter().copied()).collect();
+        sorted.sort_by_key(|(offset, _)| *offset);
+        let (mut pieces, mut end) = (vec![], 0);
+        for (offset, part) in sorted {
+            pieces.extend(self.zeros(offset - end)?);
+            let elements = self.shape(part).elements();
+            pieces.push(self.reshape(part, [elements])?);
+            end = offset + elements;
+        }
+        pieces.extend(self.zeros(total - end)?);
+        self.concat(&pieces, 0)
+    }
+
+    /// So many zeros, if any.
+    fn zeros(&mut self, count: usize) -> Result<Option<NodeId>> {
+        let zeros = || self.constant("gap", Tensor::from_fn([count], |_| 0.0));
+        (count > 0).then(zeros).transpose()
+    }
+}
+
+/// Whether a kernel can be bound to a range that begins at this element.
+fn is_bindable(offset: usize) -> bool {
+    offset.is_multiple_of(ALIGNMENT / 4)
 }
 
 /// The product of the extents, if it can be counted.
@@ -209,11 +247,14 @@ mod tests {
 
     #[test]
     fn slices_lie_inside() {
-        let (mut graph, x) = graph(&[10]);
-        let y = graph.slice_flat(x, 4, [2, 3]).unwrap();
-        assert_eq!(graph.traits(y).placement, Placement::ViewOf(4));
-        let error = graph.slice_flat(x, 5, [2, 3]).unwrap_err().to_string();
-        assert!(error.contains("[2, 3] from element 5 on ends behind x [10]"), "{error}");
+        let (mut graph, x) = graph(&[70]);
+        let y = graph.slice_flat(x, 64, [2, 3]).unwrap();
+        assert_eq!(graph.traits(y).placement, Placement::ViewOf(64));
+        let copied = graph.slice_flat(x, 4, [2, 3]).unwrap();
+        assert_eq!(**graph.shape(copied), [2, 3]);
+        assert_eq!(graph.node(graph.node(copied).inputs()[0]).op().unwrap().name(), "slice");
+        let error = graph.slice_flat(x, 65, [2, 3]).unwrap_err().to_string();
+        assert!(error.contains("[2, 3] from element 65 on ends behind x [70]"), "{error}");
         assert!(graph.slice_flat(x, usize::MAX, [2]).is_err());
         assert!(graph.slice_flat(y, 0, [2]).unwrap_err().to_string().contains("takes one flat f32 tensor"));
     }
@@ -221,9 +262,12 @@ mod tests {
     #[test]
     fn parts_lie_inside_and_apart() {
         let (mut graph, x) = graph(&[2, 3]);
-        let y = graph.pack(&[x, x], &[8, 0], 14).unwrap();
-        assert_eq!(**graph.shape(y), [14]);
-        assert_eq!(graph.traits(y).placement, Placement::Holds(vec![8, 0]));
+        let y = graph.pack(&[x, x], &[64, 0], 70).unwrap();
+        assert_eq!(**graph.shape(y), [70]);
+        assert_eq!(graph.traits(y).placement, Placement::Holds(vec![64, 0]));
+        let copied = graph.pack(&[x, x], &[8, 0], 15).unwrap();
+        assert_eq!(**graph.shape(copied), [15]);
+        assert_eq!(graph.node(copied).op().unwrap().name(), "concat");
         let error = graph.pack(&[x, x], &[0, 5], 14).unwrap_err().to_string();
         assert!(error.contains("part 0 ends at element 6, behind element 5 where part 1 begins"), "{error}");
         let error = graph.pack(&[x, x], &[0, 9], 14).unwrap_err().to_string();
