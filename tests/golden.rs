@@ -246,7 +246,7 @@ fn trajectory(case: &Case, rule: &dyn Optimizer, want: &[f32], device: &Device) 
         let states = rule.states().iter().map(|name| flat(&mut graph, name)).collect::<lenslet::Result<Vec<_>>>()?;
         let clock = graph.variable("clock", TensorType::u32([1]))?;
         let ranges = std::array::from_fn::<_, 1, _>(|_| 0..length);
-        let flat = Flat { parameters, gradients, ranges: &ranges, states: &states, rates, step, clock };
+        let flat = Flat { parameters, gradients, ranges: &ranges, shares: &[], states: &states, rates, step, clock };
         rule.update(&mut graph, flat)?;
         Ok((parameters, gradients, rates, step, clock))
     };

@@ -91,6 +91,7 @@ fn updates() -> Vec<Case> {
                     rates: *rates,
                     step: *step,
                     ranges: &[],
+                    shares: &[],
                     states,
                     clock: *clock,
                 };
