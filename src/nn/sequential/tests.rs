@@ -122,3 +122,104 @@ fn a_network_survives_a_file() {
     let text = toml::to_string(&model).unwrap();
     assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
 }
+
+#[test]
+fn every_layer_has_its_shape_and_its_parameters() {
+    let image = || Sequential::new([4, 8, 6]);
+    for (model, kind, output, [parameters, trainable]) in [
+        (image().conv_transpose2d(6, 3).stride(2).padding(1).output_padding(1), "", vec![6, 16, 12], [222, 222]),
+        (image().conv_transpose2d(6, [2, 3]).groups(2).bias(false), "", vec![6, 9, 8], [4 * 3 * 6, 4 * 3 * 6]),
+        (image().conv_transpose2d(8, 2).stride(2).depthwise(), "", vec![8, 16, 12], [4 * 2 * 4 + 8; 2]),
+        (image().max_pool2d(3).stride(2).dilation([2, 1]).ceil_mode(true), "", vec![4, 3, 3], [0, 0]),
+        (image().lp_pool2d(2, 3.0), "l3_pool2d 2x2", vec![4, 4, 3], [0, 0]),
+        (image().adaptive_max_pool2d([3, 2]), "adaptive_max_pool2d 3x2", vec![4, 3, 2], [0, 0]),
+        (image().adaptive_avg_pool2d(5), "adaptive_avg_pool2d 5x5", vec![4, 5, 5], [0, 0]),
+        (image().global_max_pool2d(), "global_max_pool2d", vec![4, 1, 1], [0, 0]),
+        (image().global_avg_pool2d(), "global_avg_pool2d", vec![4, 1, 1], [0, 0]),
+        (image().max_pool_channels(2, 2), "max_pool_channels 2", vec![2, 8, 6], [0, 0]),
+        (image().avg_pool_channels(2, 1), "avg_pool_channels 2 stride 1", vec![3, 8, 6], [0, 0]),
+        (image().batch_norm(), "batch_norm", vec![4, 8, 6], [16, 8]),
+        (image().batch_norm().affine(false).momentum(0.5).epsilon(1e-3), "batch_norm", vec![4, 8, 6], [8, 0]),
+        (image().batch_norm().trainable(false), "batch_norm", vec![4, 8, 6], [16, 0]),
+        (image().layer_norm(), "layer_norm", vec![4, 8, 6], [384, 384]),
+        (image().layer_norm().axis(3), "layer_norm from axis 3", vec![4, 8, 6], [12, 12]),
+        (image().group_norm(2), "group_norm 2", vec![4, 8, 6], [8, 8]),
+        (image().instance_norm(), "instance_norm", vec![4, 8, 6], [0, 0]),
+        (image().instance_norm().affine(true), "instance_norm", vec![4, 8, 6], [8, 8]),
+        (image().rms_norm().axis(2), "rms_norm from axis 2", vec![4, 8, 6], [48, 48]),
+        (image().local_response_norm(3), "local_response_norm 3", vec![4, 8, 6], [0, 0]),
+        (image().dropout(0.5), "dropout 0.5", vec![4, 8, 6], [0, 0]),
+        (image().spatial_dropout(0.25), "spatial_dropout 0.25", vec![4, 8, 6], [0, 0]),
+        (image().upsample([2, 3]), "upsample 2x3 nearest", vec![4, 16, 18], [0, 0]),
+        (image().upsample_bilinear(2), "upsample 2x2 bilinear", vec![4, 16, 12], [0, 0]),
+        (image().pad(1), "pad 1", vec![4, 10, 8], [0, 0]),
+        (image().pad_with(2, -1.0), "pad 2 with -1", vec![4, 12, 10], [0, 0]),
+        (image().prelu(), "prelu", vec![4, 8, 6], [4, 4]),
+        (image().prelu_shared(), "prelu shared", vec![4, 8, 6], [1, 1]),
+        (image().conv2d(2, 3).trainable(false).leaky_relu(0.2), "conv2d 3x3 leaky_relu 0.2", vec![2, 6, 4], [74, 0]),
+        (image().conv2d(2, 1).gelu().elu(0.5).log_softmax(), "", vec![2, 8, 6], [10, 10]),
+    ] {
+        let summary = Summary::of(&model).unwrap();
+        let row = &summary.rows[0];
+        assert!(kind.is_empty() || row.kind == kind, "{row:?}");
+        assert_eq!((&row.output, [row.parameters, row.trainable]), (&output, [parameters, trainable]), "{row:?}");
+        assert_eq!([summary.parameters, summary.trainable], [parameters, trainable], "{row:?}");
+        let text = toml::to_string(&model).unwrap();
+        assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
+    }
+}
+
+#[test]
+fn bad_options_of_layers_are_told_with_the_layer() {
+    for (model, parts) in [
+        (image().dropout(1.0), &["dropout \"dropout1\"", "below 1", "found 1"][..]),
+        (image().pad(Padding::Same), &["pad \"pad1\"", "same padding"]),
+        (image().group_norm(3), &["group_norm", "divisor of the 1 channels"]),
+        (image().upsample(0), &["upsample \"up1\"", "factor", "at least 1"]),
+        (image().conv_transpose2d(2, 0), &["conv_transpose2d \"deconv1\"", "window", "0x0"]),
+        (image().conv_transpose2d(2, 3).stride(0), &["conv_transpose2d \"deconv1\"", "stride", "0x0"]),
+        (image().conv_transpose2d(2, 3).output_padding(3), &["conv_transpose2d \"deconv1\"", "output padding"]),
+        (image().conv2d(2, 3).output_padding(1), &[".output_padding()", "a transposed convolution", "conv2d"]),
+        (image().layer_norm().momentum(0.5), &[".momentum()", "a batch normalisation", "layer_norm"]),
+        (image().flatten().epsilon(1.0), &[".epsilon()", "a normalisation", "flatten"]),
+        (image().max_pool2d(2).trainable(false), &[".trainable()", "a layer with parameters", "max_pool2d"]),
+        (image().layer_norm().axis(7), &["layer_norm", "axis"]),
+        (image().batch_norm().epsilon(0.0), &["batch_norm", "bn1", "epsilon"]),
+        (image().relu().leaky_relu(-1.0), &["slope of leaky_relu", "found -1"]),
+        (image().activation_with("gelu", 1.0), &["gelu", "no parameter"]),
+        (image().lp_pool2d(2, 0.0), &["lp_pool2d p", "found 0"]),
+        (image().adaptive_avg_pool2d(0), &["adaptive_avg_pool2d", "0"]),
+    ] {
+        let message = error(model);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+    }
+}
+
+#[test]
+fn receptive_fields_shrink_on_enlarged_maps() {
+    let field = |model: Sequential| Summary::of(&model).unwrap().rows.last().unwrap().receptive_field.unwrap();
+    let image = || Sequential::new([1, 40, 40]);
+    assert_eq!(field(image().conv2d(1, 3).upsample(2).conv2d(1, 3)), [4, 4]);
+    assert_eq!(field(image().max_pool2d(2).conv_transpose2d(1, 2).stride(2)), [2, 2]);
+    assert_eq!(field(image().conv_transpose2d(1, 4).stride(2)), [2, 2]);
+    assert_eq!(field(image().adaptive_avg_pool2d([7, 40])), [7, 1]);
+    assert_eq!(field(image().global_avg_pool2d()), [40, 40]);
+}
+
+#[test]
+fn parameters_are_named_and_arranged_as_training_needs_them() {
+    let model = Sequential::new([1, 6, 6]).conv2d(3, 3).trainable(false).batch_norm().prelu().flatten().dense(2);
+    let layout = Layout::of(&model).unwrap();
+    let names: Vec<_> = layout.specs().iter().map(|spec| spec.name.as_str()).collect();
+    let bn = ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"];
+    let expected = [&["conv1.weight", "conv1.bias"][..], &bn, &["prelu1.weight", "fc1.weight", "fc1.bias"]].concat();
+    assert_eq!(names, expected);
+    let at = |name: &str| layout.offsets()[names.iter().position(|n| *n == name).unwrap()];
+    assert_eq!((layout.trainable(), layout.count()), (3 + 3 + 3 + 96 + 2, 30 + 12 + 3 + 98));
+    assert!(at("fc1.bias") < layout.trained() && layout.frozen().contains(&at("conv1.weight")));
+    assert!(at("bn1.running_mean") >= layout.frozen().end);
+    assert_eq!(at("bn1.running_var"), at("bn1.running_mean") + 3, "end to end, as rows of one matrix");
+    let initial = layout.initial(1);
+    assert_eq!(initial[at("bn1.running_mean")..][..6], [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    assert_eq!(initial[at("prelu1.weight")], 0.25);
+}
