@@ -72,11 +72,19 @@ fn a_group_without_settings_changes_nothing_and_all_are_clipped_together() {
         let rule = || AdamW::new(0.01).weight_decay(0.1);
         let biases = || [Group::new("*.bias")];
         assert!(run(Box::new(rule())) == run(Box::new(Grouped::new(rule(), biases()))), "{}", device.name());
-        // The length of all gradients does not depend on how they are grouped, but for the order of its sum.
-        let clip = Clip::Value(0.001);
-        let alone = run(Box::new(Clipped::new(rule(), clip)));
-        assert!(alone == run(Box::new(Clipped::new(Grouped::new(rule(), biases()), clip))));
-        assert!(alone == run(Box::new(Grouped::new(Clipped::new(rule(), clip), biases()))));
+        for clip in [Clip::Value(0.001), Clip::Norm(0.01)] {
+            let alone = run(Box::new(Clipped::new(rule(), clip)));
+            assert!(alone == run(Box::new(Clipped::new(Grouped::new(rule(), biases()), clip))), "{clip:?}");
+            assert!(alone == run(Box::new(Grouped::new(Clipped::new(rule(), clip), biases()))), "{clip:?}");
+        }
+        // One length for all groups; the order of its sum is another.
+        let descent = || Clipped::new(Sgd::new(0.1), Clip::GlobalNorm(0.01));
+        let alone = run(Box::new(descent()));
+        let grouped = run(Box::new(Grouped::new(descent(), biases())));
+        for (alone, grouped) in alone.concat().into_iter().zip(grouped.concat()) {
+            let apart = (f32::from_bits(alone) - f32::from_bits(grouped)).abs();
+            assert!(apart < 1e-6, "{} {}", f32::from_bits(alone), f32::from_bits(grouped));
+        }
     }
 }
 
