@@ -8,6 +8,9 @@
 @group(0) @binding(4) var<storage, read_write> s: array<f32>;
 @group(0) @binding(5) var<storage, read> clock: array<u32>;
 
+const FIRST: u32 = 0u; // where the group of parameters begins
+const COUNT: u32 = 64u; // and how many it has
+const RATE_FACTOR: f32 = 1.0;
 const RATE_DECAY: f32 = 0.0;
 const INITIAL: f32 = 0.0;
 const EPSILON: f32 = 1e-10;
@@ -19,11 +22,12 @@ fn adagrad(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&p) {
+    let number = workgroup_index(workgroup, grid) * 64u + lane;
+    if number >= COUNT {
         return;
     }
-    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)] / (1.0 + f32(clock[0]) * RATE_DECAY);
+    let i = FIRST + number;
+    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)] / (1.0 + f32(clock[0]) * RATE_DECAY);
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_sum = s[i] + d * d;
     s[i] = square_sum;

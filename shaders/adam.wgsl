@@ -11,6 +11,9 @@
 @group(0) @binding(5) var<storage, read_write> v: array<f32>;
 @group(0) @binding(6) var<storage, read> clock: array<u32>;
 
+const FIRST: u32 = 0u; // where the group of parameters begins
+const COUNT: u32 = 64u; // and how many it has
+const RATE_FACTOR: f32 = 1.0;
 const BETA1: f32 = 0.9; // 0 to 1
 const BETA2: f32 = 0.999; // 0 to 1
 const REST1: f32 = 0.1;
@@ -39,11 +42,12 @@ fn adam(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&p) {
+    let number = workgroup_index(workgroup, grid) * 64u + lane;
+    if number >= COUNT {
         return;
     }
-    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    let i = FIRST + number;
+    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
     let t = f32(clock[0]) + 1.0;
     let share1 = one_minus_exp(t * LN_BETA1);
     let share2 = one_minus_exp(t * LN_BETA2);

@@ -8,6 +8,9 @@
 @group(0) @binding(4) var<storage, read_write> s: array<f32>;
 @group(0) @binding(5) var<storage, read_write> v: array<f32>;
 
+const FIRST: u32 = 0u; // where the group of parameters begins
+const COUNT: u32 = 64u; // and how many it has
+const RATE_FACTOR: f32 = 1.0;
 const ALPHA: f32 = 0.9; // 0 to 1
 const EPSILON: f32 = 1e-7;
 const MOMENTUM: f32 = 0.0; // 0 to 1
@@ -21,11 +24,12 @@ fn rmsprop(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&p) {
+    let number = workgroup_index(workgroup, grid) * 64u + lane;
+    if number >= COUNT {
         return;
     }
-    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    let i = FIRST + number;
+    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_mean = ALPHA * s[i] + (1.0 - ALPHA) * d * d;
     let velocity = MOMENTUM * v[i] + d / denominator(square_mean);

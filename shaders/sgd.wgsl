@@ -7,6 +7,9 @@
 @group(0) @binding(3) var<storage, read> step_number: array<u32>;
 @group(0) @binding(4) var<storage, read_write> v: array<f32>;
 
+const FIRST: u32 = 0u; // where the group of parameters begins
+const COUNT: u32 = 64u; // and how many it has
+const RATE_FACTOR: f32 = 1.0;
 const MOMENTUM: f32 = 0.9; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
 const NESTEROV: u32 = 0u; // 0 or 1
@@ -17,11 +20,12 @@ fn sgd(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&p) {
+    let number = workgroup_index(workgroup, grid) * 64u + lane;
+    if number >= COUNT {
         return;
     }
-    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    let i = FIRST + number;
+    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
     let d = g[i] + WEIGHT_DECAY * p[i];
     let velocity = MOMENTUM * v[i] + d;
     v[i] = velocity;

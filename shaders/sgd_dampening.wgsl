@@ -8,6 +8,9 @@
 @group(0) @binding(4) var<storage, read_write> v: array<f32>;
 @group(0) @binding(5) var<storage, read> clock: array<u32>;
 
+const FIRST: u32 = 0u; // where the group of parameters begins
+const COUNT: u32 = 64u; // and how many it has
+const RATE_FACTOR: f32 = 1.0;
 const MOMENTUM: f32 = 0.9; // 0 to 1
 const REST: f32 = 1.0; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
@@ -18,11 +21,12 @@ fn sgd_dampening(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= arrayLength(&p) {
+    let number = workgroup_index(workgroup, grid) * 64u + lane;
+    if number >= COUNT {
         return;
     }
-    let rate = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    let i = FIRST + number;
+    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
     let d = g[i] + WEIGHT_DECAY * p[i];
     let velocity = select(MOMENTUM * v[i] + REST * d, d, clock[0] == 0u);
     v[i] = velocity;

@@ -6,9 +6,9 @@ use lenslet::check::{Trial, Value, diff, doctor, replay};
 use lenslet::gpu::{Distrusted, GpuSession};
 use lenslet::graph::{Op, Traits};
 use lenslet::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use lenslet::nn::{Build, Layer, Model, Reach};
+use lenslet::nn::{Build, Layer, Model, Reach, Sequential};
 use lenslet::tensor::View;
-use lenslet::{Graph, NodeId, Result, ShaderChecks, Shape, TensorType};
+use lenslet::{Graph, NodeId, Padding, Result, ShaderChecks, Shape, TensorType};
 
 /// `y = 2x`, with kernels that may be wrong from element 5 on.
 #[derive(Debug)]
@@ -163,6 +163,57 @@ fn diff_of_a_sound_network_visits_every_operation_forward_and_backward() {
             for direction in ["forward", "backward"] {
                 assert!(seen.iter().any(|(l, d, _)| l == layer && *d == direction), "{layer} {direction}");
             }
+        }
+    });
+}
+
+#[test]
+fn diff_trains_layers_of_every_kind() {
+    on_gpu(|gpu| {
+        let model = Sequential::new([2, 12, 12])
+            .conv2d(4, 3)
+            .padding(Padding::Explicit { top: 1, bottom: 0, left: 2, right: 1 })
+            .trainable(false)
+            .batch_norm()
+            .prelu()
+            .spatial_dropout(0.3)
+            .max_pool2d(3)
+            .stride(2)
+            .dilation([2, 1])
+            .ceil_mode(true)
+            .conv_transpose2d(6, 3)
+            .stride(2)
+            .groups(2)
+            .output_padding(1)
+            .group_norm(3)
+            .silu()
+            .max_pool_channels(2, 2)
+            .instance_norm()
+            .upsample_bilinear([1, 2])
+            .pad_with(1, 0.5)
+            .local_response_norm(3)
+            .conv2d(6, 3)
+            .depthwise()
+            .batch_norm()
+            .trainable(false)
+            .lp_pool2d(2, 2.0)
+            .rms_norm()
+            .upsample(2)
+            .avg_pool_channels(2, 1)
+            .layer_norm()
+            .adaptive_avg_pool2d([3, 2])
+            .adaptive_max_pool2d(2)
+            .flatten()
+            .dense(9)
+            .batch_norm()
+            .leaky_relu(0.1)
+            .dropout(0.4)
+            .dense(3);
+        let mut seen = vec![];
+        let found = diff(gpu, &model, 4, 1, None, |r| seen.push((r.operation, r.passed))).unwrap();
+        assert!(found.is_none(), "{:?}", found.map(|difference| difference.report));
+        for operation in ["moments", "track_moments", "dropout", "spatial_dropout", "conv_transpose2d", "prelu"] {
+            assert!(seen.iter().any(|(name, _)| *name == operation), "{operation} in {seen:?}");
         }
     });
 }

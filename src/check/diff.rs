@@ -14,7 +14,7 @@ use super::values::{Random, Value, interpret_rounded};
 use crate::compile::{fuse, gradients, schedule};
 use crate::gpu::{Distrusted, Gpu};
 use crate::graph::{Graph, NodeId, Placement, Source};
-use crate::nn::{Layout, Model};
+use crate::nn::{Layout, Model, Part, TrainingForward};
 use crate::shape::{DType, TensorType};
 use crate::weights::replace_file;
 use crate::{Error, Result};
@@ -40,21 +40,31 @@ pub struct LayerReport {
 pub struct Difference {
     model: String,
     batch: usize,
+    seed: u64,
     node: NodeId,
     inputs: Vec<(TensorType, Value)>,
     /// What was seen.
     pub report: LayerReport,
 }
 
-/// The forward and backward graph of a network at a batch, and where the backward part begins.
-fn step(model: &dyn Model, batch: usize) -> Result<(Graph, usize)> {
+/// The forward and backward graph of a network in training.
+struct Step {
+    graph: Graph,
+    /// Where the backward part begins.
+    backward: usize,
+    /// The leaves that hold parameters.
+    parts: Vec<Part>,
+}
+
+fn step(model: &dyn Model, batch: usize, seed: u64) -> Result<Step> {
     let layout = Layout::of(model)?;
     let mut graph = Graph::new();
     let mut shape = vec![batch];
     shape.extend(model.input().iter());
     let x = graph.input("x", TensorType::f32(shape))?;
-    let parameters = graph.variable("parameters", layout.ty())?;
-    let y = layout.forward(model, &mut graph, parameters, x)?;
+    let clock = graph.input("clock", TensorType::u32([1]))?;
+    let leaves = layout.leaves(&mut graph, clock, seed)?;
+    let TrainingForward { y, trained, statistics } = layout.forward_training(model, &mut graph, leaves, x)?;
     let loss = match graph.shape(y)[..] {
         [n, _] => {
             let labels = graph.input("labels", TensorType::u32([n]))?;
@@ -64,13 +74,15 @@ fn step(model: &dyn Model, batch: usize) -> Result<(Graph, usize)> {
         _ => graph.sum(y, &[], false)?,
     };
     let backward = graph.len();
-    let mut wrt = layout.views(&graph, parameters);
-    wrt.push(x);
+    let wrt: Vec<NodeId> = trained.into_iter().map(|(node, _)| node).chain([x]).collect();
     for gradient in gradients(&mut graph, loss, &wrt)? {
         graph.output(gradient);
     }
     graph.output(loss);
-    Ok((fuse(&graph), backward))
+    let parameters = (leaves.parameters, 0..graph.shape(leaves.parameters).elements());
+    let frozen = leaves.frozen.map(|node| (node, layout.frozen()));
+    let parts = [parameters].into_iter().chain(frozen).chain(statistics).collect();
+    Ok(Step { graph: fuse(&graph), backward, parts })
 }
 
 /// Runs a step of `model` on the CPU and operation by operation on the GPU, with random input or the pictures given,
@@ -85,15 +97,19 @@ pub fn diff(
     pictures: Option<&[f32]>,
     mut observe: impl FnMut(&LayerReport),
 ) -> Result<Option<Difference>> {
-    let (graph, backward) = step(model, batch)?;
-    let layout = Layout::of(model)?;
+    let Step { graph, backward, parts } = step(model, batch, seed)?;
+    let initial = Layout::of(model)?.initial(seed);
     let mut random = Random::of(&format!("{} {seed}", model.name()));
     let mut leaves = vec![];
     for id in graph.ids() {
         let node = graph.node(id);
         let elements = node.ty.shape.elements();
+        if let Some((_, range)) = parts.iter().find(|(part, _)| *part == id) {
+            leaves.push(Value::Numbers(initial[range.clone()].iter().map(|&v| f64::from(v)).collect()));
+            continue;
+        }
         leaves.push(match (&node.source, node.name.as_str()) {
-            (Source::Variable, _) => Value::Numbers(layout.initial(seed).into_iter().map(f64::from).collect()),
+            (Source::Input, "clock") => Value::Numbers(vec![0.0]),
             (Source::Input, "labels") => {
                 let classes = classes(&graph)?;
                 Value::Numbers((0..elements).map(|_| (random.bits() % classes) as f64).collect())
@@ -115,7 +131,7 @@ pub fn diff(
         let Some(report) = run(gpu, &distrusted, &graph, node, &inputs, direction)? else { continue };
         observe(&report);
         if !report.passed {
-            return Ok(Some(Difference { model: model.name().to_string(), batch, node, inputs, report }));
+            return Ok(Some(Difference { model: model.name().to_string(), batch, seed, node, inputs, report }));
         }
     }
     Ok(None)
@@ -172,6 +188,7 @@ impl Difference {
         let metadata = BTreeMap::from([
             ("model", self.model.clone()),
             ("batch", self.batch.to_string()),
+            ("seed", self.seed.to_string()),
             ("node", self.node.index().to_string()),
             ("layer", self.report.layer.clone()),
             ("direction", self.report.direction.to_string()),
@@ -195,7 +212,8 @@ pub fn replay<M: Model>(gpu: &Gpu, path: impl AsRef<Path>, model: impl Fn(&str) 
     let text = |key: &str| metadata.get(key).cloned().ok_or_else(|| damaged(format!("no {key} in its metadata")));
     let number = |key: &str| text(key)?.parse::<usize>().map_err(|e| damaged(format!("{key}: {e}")));
     let model = model(&text("model")?)?;
-    let (graph, _) = step(&model, number("batch")?.max(1))?;
+    let seed = text("seed")?.parse().map_err(|e| damaged(format!("seed: {e}")))?;
+    let Step { graph, .. } = step(&model, number("batch")?.max(1), seed)?;
     let index = number("node")?;
     if index >= graph.len() {
         return Err(damaged(format!("node {index} of a graph of {}", graph.len())));

@@ -58,7 +58,8 @@ pub struct Options {
     #[arg(long)]
     weight_decay: Option<f32>,
     /// The learning rate's course over the run: constant, step:EVERY:FACTOR, multi-step:AT,AT:FACTOR,
-    /// exponential:FACTOR, cosine, cosine:WARM_UP or one-cycle, all in steps
+    /// exponential:FACTOR, cosine, cosine:WARM_UP or one-cycle, all in steps; plateau or plateau:FACTOR:PATIENCE, in
+    /// epochs in which the held-out loss gets no better
     #[arg(long, default_value = "cosine", value_name = "COURSE")]
     schedule: Schedule,
     /// Clips gradients: value:BOUND, norm:BOUND (of each parameter) or global-norm:BOUND

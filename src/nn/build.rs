@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Layout, Model, ParameterSpec, Row, Stored};
+use super::layout::Part;
+use super::{Fate, Init, Layout, Leaves, Model, ParameterSpec, Row, Stored};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{TensorType, Window};
 use crate::{Error, Result, Shape};
@@ -20,14 +21,45 @@ pub struct Build<'a> {
     fields: Vec<Option<Field>>,
     /// Rows and columns of the input.
     image: Option<[usize; 2]>,
+    trained: Vec<Part>,
+    statistics: Vec<Part>,
 }
 
 /// What a parameter is in the graph.
+#[derive(Clone, Copy)]
 enum Parameters<'a> {
     /// A variable of its own: the graph is only looked at.
     Own,
     /// A view of the flat variable.
     Views { layout: &'a Layout, flat: NodeId },
+    /// A view of what is trained or of what is frozen, or a variable for a running average.
+    Leaves { layout: &'a Layout, leaves: Leaves },
+}
+
+/// What a model has declared.
+pub(super) struct Declared {
+    pub specs: Vec<ParameterSpec>,
+    pub rows: Vec<Row>,
+    pub trained: Vec<Part>,
+    pub statistics: Vec<Part>,
+}
+
+/// What layers that behave differently in training need to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Training {
+    /// The number of the step over the whole run, `u32[1]`.
+    pub clock: NodeId,
+    /// Of whatever is drawn at random in a step.
+    pub seed: u64,
+}
+
+/// Running means and variances of channels, `f32[2, C]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Statistics {
+    /// A variable that the step shall move.
+    Tracked(NodeId),
+    /// A value to normalise by: in evaluation, and where they are frozen.
+    Fixed(NodeId),
 }
 
 /// Which inputs one output of a layer depends on.
@@ -39,13 +71,23 @@ pub enum Reach {
     Window(Window),
     /// All.
     All,
+    /// So many neighbours; `to` outputs lie where `from` inputs do.
+    Resized {
+        /// Rows and columns.
+        taps: [usize; 2],
+        /// Of the input.
+        from: [usize; 2],
+        /// Of the output.
+        to: [usize; 2],
+    },
 }
 
-/// Receptive field: how much of the image one value sees, and how far apart in the image neighbours look.
+/// Receptive field: how much of the image one value sees, and how far apart in the image neighbours look. Enlarged maps
+/// have neighbours less than a pixel apart.
 #[derive(Clone, Copy)]
 struct Field {
-    size: [usize; 2],
-    jump: [usize; 2],
+    size: [f64; 2],
+    jump: [f64; 2],
 }
 
 impl<'a> Build<'a> {
@@ -59,6 +101,11 @@ impl<'a> Build<'a> {
         Self::new(graph, Parameters::Views { layout, flat })
     }
 
+    /// For training.
+    pub(super) fn with_leaves(graph: &'a mut Graph, layout: &'a Layout, leaves: Leaves) -> Self {
+        Self::new(graph, Parameters::Leaves { layout, leaves })
+    }
+
     fn new(graph: &'a mut Graph, parameters: Parameters<'a>) -> Self {
         Self {
             graph,
@@ -69,6 +116,8 @@ impl<'a> Build<'a> {
             rows: vec![],
             fields: vec![],
             image: None,
+            trained: vec![],
+            statistics: vec![],
         }
     }
 
@@ -80,14 +129,23 @@ impl<'a> Build<'a> {
         if let [_, rows, columns] = input[..] {
             self.image = Some([rows, columns]);
             self.fields.resize(x.index(), None);
-            self.fields.push(Some(Field { size: [1, 1], jump: [1, 1] }));
+            self.fields.push(Some(Field { size: [1.0; 2], jump: [1.0; 2] }));
         }
         model.forward(self, x)
     }
 
     /// What was declared.
-    pub(super) fn finish(self) -> (Vec<ParameterSpec>, Vec<Row>) {
-        (self.specs, self.rows.into_iter().map(|(_, row)| row).collect())
+    pub(super) fn finish(self) -> Declared {
+        let rows = self.rows.into_iter().map(|(_, row)| row).collect();
+        Declared { specs: self.specs, rows, trained: self.trained, statistics: self.statistics }
+    }
+
+    /// What layers that behave differently in training need; `None` where the graph evaluates or is only looked at.
+    pub fn training(&self) -> Option<Training> {
+        match self.parameters {
+            Parameters::Leaves { leaves: Leaves { clock, seed, .. }, .. } => Some(Training { clock, seed }),
+            _ => None,
+        }
     }
 
     /// Appends a layer: what `f` appends carries its name, and the summary shows it with `kind`. `x` is what it reads,
@@ -117,8 +175,11 @@ impl<'a> Build<'a> {
             layer: name.to_string(),
             kind: kind.to_string(),
             output: self.graph.shape(y).iter().skip(1).copied().collect(),
-            parameters: self.specs[first_parameter..].iter().map(|spec| spec.shape.elements()).sum(),
-            receptive_field: field.zip(self.image).map(|(f, image)| [0, 1].map(|axis| f.size[axis].min(image[axis]))),
+            parameters: elements(&self.specs[first_parameter..], |_| true),
+            trainable: elements(&self.specs[first_parameter..], ParameterSpec::has_gradient),
+            receptive_field: field
+                .zip(self.image)
+                .map(|(f, image)| [0, 1].map(|axis| (f.size[axis].ceil() as usize).min(image[axis]))),
             multiply_adds: work / batch,
         };
         self.rows.push((y, row));
@@ -156,7 +217,32 @@ impl<'a> Build<'a> {
     ///
     /// Errors: the name is taken; the initial values or the shape are impossible; the [`Layout`] that the graph is
     /// built with has another parameter in this place.
-    pub fn parameter(&mut self, mut spec: ParameterSpec) -> Result<NodeId> {
+    pub fn parameter(&mut self, spec: ParameterSpec) -> Result<NodeId> {
+        let shape = spec.shape.clone();
+        let number = self.declare_parameter(spec)?;
+        self.value(number, shape)
+    }
+
+    /// The running means and variances of a layer's channels: its parameters `running_mean`, which begins at 0, and
+    /// `running_var`, which begins at 1. They are saved, and have no gradient.
+    ///
+    /// Errors: as [`Build::parameter`].
+    pub fn statistics(&mut self, channels: usize, trainable: bool) -> Result<Statistics> {
+        let begun = [("running_mean", 0.0), ("running_var", 1.0)];
+        let first = self.specs.len();
+        for (row, (name, value)) in begun.into_iter().enumerate() {
+            let init = Init::Constant(value);
+            let spec = ParameterSpec::new(name, [channels]).init(init, [1, channels]).trainable(trainable);
+            self.declare_parameter(ParameterSpec { statistic: Some(row), ..spec })?;
+        }
+        let node = self.value(first, [begun.len(), channels].into())?;
+        let tracked =
+            matches!(self.parameters, Parameters::Leaves { layout, .. } if layout.fates()[first] == Fate::Tracked);
+        Ok(if tracked { Statistics::Tracked(node) } else { Statistics::Fixed(node) })
+    }
+
+    /// Notes a parameter, and checks that it is the one the layout has in its place.
+    fn declare_parameter(&mut self, mut spec: ParameterSpec) -> Result<usize> {
         if !self.layer.is_empty() {
             spec.name = format!("{}.{}", self.layer, spec.name);
         }
@@ -170,21 +256,44 @@ impl<'a> Build<'a> {
             return about("a matrix, as it is stored transposed".into(), spec.shape.to_string());
         }
         spec.init.check(&spec.name)?;
-        let node = match self.parameters {
-            Parameters::Own => self.graph.variable(&spec.name, TensorType::f32(spec.shape.clone()))?,
-            Parameters::Views { layout, flat } => match layout.specs().get(self.specs.len()) {
-                Some(declared) if *declared == spec => {
-                    self.graph.slice_flat(flat, layout.offsets()[self.specs.len()], spec.shape.clone())?
-                }
+        let number = self.specs.len();
+        if let Parameters::Views { layout, .. } | Parameters::Leaves { layout, .. } = self.parameters {
+            match layout.specs().get(number) {
+                Some(declared) if *declared == spec => {}
                 Some(declared) => {
                     let form = |name: &str, shape: &Shape| format!("{name} {shape}");
                     return about(form(&declared.name, &declared.shape), form(&spec.name, &spec.shape));
                 }
                 None => return about("no more parameters than the layout has".into(), "one more".into()),
-            },
-        };
+            }
+        }
         self.specs.push(spec);
-        Ok(node)
+        Ok(number)
+    }
+
+    /// The value of this shape that begins with the parameter of this number.
+    fn value(&mut self, number: usize, shape: Shape) -> Result<NodeId> {
+        let (layout, leaves) = match self.parameters {
+            Parameters::Own => return self.graph.variable(&self.specs[number].name, TensorType::f32(shape)),
+            Parameters::Views { layout, flat } => {
+                return self.graph.slice_flat(flat, layout.offsets()[number], shape);
+            }
+            Parameters::Leaves { layout, leaves } => (layout, leaves),
+        };
+        let range = layout.offsets()[number]..layout.offsets()[number] + shape.elements();
+        match (layout.fates()[number], leaves.frozen) {
+            (Fate::Tracked, _) => {
+                let node = self.graph.variable(&self.specs[number].name, TensorType::f32(shape))?;
+                self.statistics.push((node, range));
+                Ok(node)
+            }
+            (Fate::Frozen, Some(frozen)) => self.graph.slice_flat(frozen, range.start - layout.frozen().start, shape),
+            _ => {
+                let node = self.graph.slice_flat(leaves.parameters, range.start, shape)?;
+                self.trained.push((node, range));
+                Ok(node)
+            }
+        }
     }
 
     /// Gives each node that has no field yet the widest of what it is computed from.
@@ -201,22 +310,32 @@ impl Field {
     /// What an output of a layer sees whose inputs see `self`: a window adds its further taps, `jump` apart each.
     /// Araujo, Norris and Sim 2019, *Computing receptive fields of convolutional neural networks*.
     fn through(self, reach: Reach, image: Option<[usize; 2]>) -> Self {
+        let extended = |further: [usize; 2], jump: [f64; 2]| Self {
+            size: [0, 1].map(|i| self.size[i] + further[i] as f64 * self.jump[i]),
+            jump,
+        };
         match reach {
             Reach::Point => self,
-            Reach::All => Self { size: image.unwrap_or(self.size), jump: self.jump },
-            Reach::Window(w) => {
-                let further = |axis: usize| w.dilation[axis].saturating_mul(w.size[axis].saturating_sub(1));
-                Self {
-                    size: [0, 1].map(|i| self.size[i].saturating_add(further(i).saturating_mul(self.jump[i]))),
-                    jump: [0, 1].map(|i| self.jump[i].saturating_mul(w.stride[i])),
-                }
-            }
+            Reach::All => Self { size: image.map_or(self.size, |extents| extents.map(|n| n as f64)), jump: self.jump },
+            Reach::Window(w) => extended(
+                [0, 1].map(|i| w.dilation[i].saturating_mul(w.size[i].saturating_sub(1))),
+                [0, 1].map(|i| self.jump[i] * w.stride[i] as f64),
+            ),
+            Reach::Resized { taps, from, to } => extended(
+                taps.map(|n| n.saturating_sub(1)),
+                [0, 1].map(|i| self.jump[i] * from[i] as f64 / to[i] as f64),
+            ),
         }
     }
 
     /// What a value sees that is computed from both.
     fn join(self, other: Self) -> Self {
-        let larger = |a: [usize; 2], b: [usize; 2]| [a[0].max(b[0]), a[1].max(b[1])];
+        let larger = |a: [f64; 2], b: [f64; 2]| [a[0].max(b[0]), a[1].max(b[1])];
         Self { size: larger(self.size, other.size), jump: larger(self.jump, other.jump) }
     }
+}
+
+/// How many values those parameters have that `count`.
+fn elements(specs: &[ParameterSpec], count: impl Fn(&ParameterSpec) -> bool) -> usize {
+    specs.iter().filter(|spec| count(spec)).map(|spec| spec.shape.elements()).sum()
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::build::Declared;
 use super::{Build, Init, Model};
 use crate::graph::{Graph, NodeId};
 use crate::kernel;
@@ -40,9 +41,50 @@ pub struct ParameterSpec {
     pub fans: [usize; 2],
     /// Form in files.
     pub stored: Stored,
+    /// Whether training may change it.
+    pub trainable: bool,
+    /// Of a running average that training steps move, and no gradient: which row it is of the matrix that all those of
+    /// its layer form.
+    pub statistic: Option<usize>,
 }
 
 impl ParameterSpec {
+    /// A weight as files hold it, which begins at 0.
+    pub fn new(name: impl Into<String>, shape: impl Into<Shape>) -> Self {
+        Self {
+            name: name.into(),
+            shape: shape.into(),
+            init: Init::Zeros,
+            fans: [1, 1],
+            stored: Stored::AsIs,
+            trainable: true,
+            statistic: None,
+        }
+    }
+
+    /// Sets the initial values and the fan in and fan out that scale them.
+    pub fn init(mut self, init: Init, fans: [usize; 2]) -> Self {
+        (self.init, self.fans) = (init, fans);
+        self
+    }
+
+    /// Sets the form in files.
+    pub fn stored(mut self, stored: Stored) -> Self {
+        self.stored = stored;
+        self
+    }
+
+    /// Sets whether training may change it.
+    pub fn trainable(mut self, trainable: bool) -> Self {
+        self.trainable = trainable;
+        self
+    }
+
+    /// Whether its gradient changes it.
+    pub fn has_gradient(&self) -> bool {
+        self.trainable && self.statistic.is_none()
+    }
+
     /// The shape in files.
     pub fn stored_shape(&self) -> Shape {
         match self.stored {
@@ -52,35 +94,87 @@ impl ParameterSpec {
     }
 }
 
-/// A model's parameters and their places in one flat buffer.
+/// What training does with a parameter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Its gradient changes it, by the settings of the group of this number.
+    Trained(usize),
+    /// Nothing.
+    Frozen,
+    /// A running average: steps move it.
+    Tracked,
+}
+
+/// A model's parameters and their places in one flat buffer: those that are trained, group by group, then those that
+/// are frozen, then running averages.
 ///
-/// Gradients and optimizer state have the same layout, so that one optimizer update is one dispatch.
+/// Gradients and optimizer state have the same layout as what is trained, so that one optimizer update is one dispatch
+/// a group.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Layout {
     specs: Vec<ParameterSpec>,
+    fates: Vec<Fate>,
     offsets: Vec<usize>,
+    groups: Vec<Range<usize>>,
+    frozen: Range<usize>,
     total: usize,
 }
 
 impl Layout {
-    /// The layout of a model.
+    /// The layout of a model, with one group.
     ///
     /// Errors: those of the model's layers; more parameters than 32 bits count.
     pub fn of(model: &dyn Model) -> Result<Self> {
         let mut graph = Graph::new();
         let mut build = Build::declare(&mut graph);
         build.run(model)?;
-        let (specs, _) = build.finish();
-        let (mut offsets, mut total) = (Vec::with_capacity(specs.len()), 0);
+        let specs = build.finish().specs;
+        let mut total = 0;
         for spec in &specs {
-            offsets.push(total as usize);
             total = (total + spec.shape.elements() as u64).next_multiple_of(ALIGNMENT as u64);
             if total > u32::MAX.into() {
                 let option = format!("parameters of {} up to \"{}\"", model.name(), spec.name);
                 return Err(Error::option(option, format!("at most {}", u32::MAX), total));
             }
         }
-        Ok(Self { specs, offsets, total: (total as usize).max(ALIGNMENT) })
+        Ok(Self::place(specs, 1, |_| Some(0)))
+    }
+
+    /// The same parameters in `groups` groups: `group` says for each that may be trained to which it belongs, and
+    /// `None` freezes it. Of the running averages of a layer the first decides for all whether they are frozen.
+    pub fn arranged(&self, groups: usize, group: impl Fn(&ParameterSpec) -> Option<usize>) -> Self {
+        Self::place(self.specs.clone(), groups, group)
+    }
+
+    fn place(specs: Vec<ParameterSpec>, groups: usize, group: impl Fn(&ParameterSpec) -> Option<usize>) -> Self {
+        let mut fates: Vec<Fate> = Vec::with_capacity(specs.len());
+        for spec in &specs {
+            let fate = match (spec.statistic, spec.trainable.then(|| group(spec)).flatten()) {
+                (Some(row), _) if row > 0 => *fates.last().expect("rows follow the first"),
+                (_, None) => Fate::Frozen,
+                (Some(_), _) => Fate::Tracked,
+                (None, Some(group)) => Fate::Trained(group),
+            };
+            fates.push(fate);
+        }
+        let (mut offsets, mut end) = (vec![0; specs.len()], 0usize);
+        let mut section = |fate: Fate| {
+            let begin = end;
+            for (i, spec) in specs.iter().enumerate().filter(|(i, _)| fates[*i] == fate) {
+                // Rows of one matrix lie end to end.
+                if spec.statistic.is_none_or(|row| row == 0) {
+                    end = end.next_multiple_of(ALIGNMENT);
+                }
+                offsets[i] = end;
+                end += spec.shape.elements();
+            }
+            end = end.next_multiple_of(ALIGNMENT);
+            begin..end
+        };
+        let groups = (0..groups).map(|number| section(Fate::Trained(number))).collect();
+        let frozen = section(Fate::Frozen);
+        section(Fate::Tracked);
+        Self { specs, fates, offsets, groups, frozen, total: end.max(ALIGNMENT) }
     }
 
     /// Length of the flat buffer, gaps included: a multiple of 64, and never 0.
@@ -113,9 +207,38 @@ impl Layout {
         self.specs.iter().map(|spec| spec.shape.elements()).sum()
     }
 
-    /// The number of parameters that training changes: all.
+    /// The number of parameters that training changes by their gradients.
     pub fn trainable(&self) -> usize {
-        self.count()
+        let trained = |(spec, fate): (&ParameterSpec, &Fate)| match fate {
+            Fate::Trained(_) => spec.shape.elements(),
+            _ => 0,
+        };
+        self.specs.iter().zip(&self.fates).map(trained).sum()
+    }
+
+    /// What training does with each parameter.
+    pub fn fates(&self) -> &[Fate] {
+        &self.fates
+    }
+
+    /// The range of each group of trained parameters; all together they begin the flat buffer.
+    pub fn groups(&self) -> &[Range<usize>] {
+        &self.groups
+    }
+
+    /// Length of the part of the flat buffer that is trained, gaps included.
+    pub fn trained(&self) -> usize {
+        self.frozen.start
+    }
+
+    /// The range of the parameters that are frozen.
+    pub fn frozen(&self) -> Range<usize> {
+        self.frozen.clone()
+    }
+
+    /// Whether training steps move running averages.
+    pub fn has_statistics(&self) -> bool {
+        self.fates.contains(&Fate::Tracked)
     }
 
     /// The flat buffer before the first step; gaps hold 0.
@@ -133,25 +256,81 @@ impl Layout {
         flat
     }
 
-    /// The views of `flat` in a graph that holds [`Self::forward`]: each parameter, in the layout's order.
-    pub fn views(&self, graph: &Graph, flat: NodeId) -> Vec<NodeId> {
-        graph.ids().filter(|&id| graph.node(id).inputs() == [flat]).collect()
-    }
-
-    /// Appends the model's forward computation of `x` to `graph`, every parameter a view of the variable `flat`.
+    /// Appends the model's forward computation of `x`, for evaluation, to `graph`, every parameter a view of the
+    /// variable `flat`.
     ///
     /// Errors: those of the model's layers; the model declares other parameters than those of this layout (it is
     /// another model, or `x` has another shape than its input).
     pub fn forward(&self, model: &dyn Model, graph: &mut Graph, flat: NodeId, x: NodeId) -> Result<NodeId> {
         let mut build = Build::with_parameters(graph, self, flat);
         let y = model.forward(&mut build, x)?;
-        let (specs, _) = build.finish();
-        if specs.len() != self.specs.len() {
-            let option = format!("parameters of {}", model.name());
-            return Err(Error::option(option, format!("{} tensors", self.specs.len()), specs.len()));
-        }
-        Ok(y)
+        self.all_declared(model, &build.finish()).map(|()| y)
     }
+
+    /// The leaves of a training step that hold this layout's parameters, and whatever else its forward computation
+    /// reads, in `graph`.
+    pub fn leaves(&self, graph: &mut Graph, clock: NodeId, seed: u64) -> Result<Leaves> {
+        let flat = |length: usize| TensorType::f32([length]);
+        let parameters = graph.variable("parameters", flat(self.trained().max(ALIGNMENT)))?;
+        let frozen = match self.frozen.len() {
+            0 => None,
+            length => Some(graph.input("frozen", flat(length))?),
+        };
+        Ok(Leaves { parameters, frozen, clock, seed })
+    }
+
+    /// As [`Layout::forward`], for training: each parameter is where `leaves` has it, and running averages are
+    /// variables that the step moves.
+    ///
+    /// Errors: as [`Layout::forward`]; a layer that cannot be trained with so few pictures.
+    pub fn forward_training(
+        &self,
+        model: &dyn Model,
+        graph: &mut Graph,
+        leaves: Leaves,
+        x: NodeId,
+    ) -> Result<TrainingForward> {
+        let mut build = Build::with_leaves(graph, self, leaves);
+        let y = model.forward(&mut build, x)?;
+        let declared = build.finish();
+        self.all_declared(model, &declared)?;
+        Ok(TrainingForward { y, trained: declared.trained, statistics: declared.statistics })
+    }
+
+    fn all_declared(&self, model: &dyn Model, declared: &Declared) -> Result<()> {
+        let refuse = || {
+            let option = format!("parameters of {}", model.name());
+            Error::option(option, format!("{} tensors", self.specs.len()), declared.specs.len())
+        };
+        if declared.specs.len() == self.specs.len() { Ok(()) } else { Err(refuse()) }
+    }
+}
+
+/// The leaves of a training step that a network reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaves {
+    /// What is trained, a variable `f32[T]`, with T as [`Layout::trained`] and never 0.
+    pub parameters: NodeId,
+    /// What is frozen, an input, if anything is.
+    pub frozen: Option<NodeId>,
+    /// The number of the step over the whole run, `u32[1]`.
+    pub clock: NodeId,
+    /// Of whatever is drawn at random in a step.
+    pub seed: u64,
+}
+
+/// A value in a graph with the range of the flat buffer that it holds.
+pub type Part = (NodeId, Range<usize>);
+
+/// A network's forward computation in a training step.
+#[derive(Clone, Debug)]
+pub struct TrainingForward {
+    /// The result.
+    pub y: NodeId,
+    /// The parameters that gradients go to.
+    pub trained: Vec<Part>,
+    /// The variables that hold running averages.
+    pub statistics: Vec<Part>,
 }
 
 #[cfg(test)]

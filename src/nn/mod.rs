@@ -39,10 +39,10 @@ mod layout;
 mod sequential;
 mod summary;
 
-pub use build::{Build, Reach};
+pub use build::{Build, Reach, Statistics, Training};
 pub use init::Init;
 pub use layer::{Groups, Kind, Layer};
-pub use layout::{Layout, ParameterSpec, Stored};
+pub use layout::{Fate, Layout, Leaves, ParameterSpec, Part, Stored, TrainingForward};
 pub use sequential::Sequential;
 pub use summary::{Row, Summary, Total};
 

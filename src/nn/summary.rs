@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Build, Model};
+use super::{Build, Layout, Model};
 use crate::Result;
 use crate::graph::Graph;
 use crate::shape::Shape;
@@ -20,7 +20,7 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// Parameters of the whole network.
     pub parameters: usize,
-    /// Those that training changes.
+    /// Those that training changes by their gradients. Running averages and frozen parameters are the others.
     pub trainable: usize,
     /// Multiply-adds of one image, forward.
     pub multiply_adds: u64,
@@ -37,6 +37,8 @@ pub struct Row {
     pub output: Vec<usize>,
     /// Its parameters.
     pub parameters: usize,
+    /// Those that training changes by their gradients.
+    pub trainable: usize,
     /// Rows and columns of the image that one output depends on, at most the whole. `None` unless the input is an
     /// image.
     pub receptive_field: Option<[usize; 2]>,
@@ -64,11 +66,12 @@ impl Summary {
         let mut graph = Graph::new();
         let mut build = Build::declare(&mut graph);
         build.run(model)?;
-        let (specs, rows) = build.finish();
-        let parameters = specs.iter().map(|spec| spec.shape.elements()).sum();
+        let rows = build.finish().rows;
         let multiply_adds = graph.ids().map(|id| graph.traits(id).multiply_adds).sum();
+        let layout = Layout::of(model)?;
+        let (parameters, trainable) = (layout.count(), layout.trainable());
         let (model, input) = (model.name().to_string(), model.input());
-        Ok(Self { model, input, rows, parameters, trainable: parameters, multiply_adds })
+        Ok(Self { model, input, rows, parameters, trainable, multiply_adds })
     }
 
     /// The totals.
@@ -92,14 +95,16 @@ impl fmt::Display for Summary {
         let totals = [
             total("total", self.parameters, grouped(self.multiply_adds)),
             total("trainable", self.trainable, String::new()),
+            total("non-trainable", self.parameters - self.trainable, String::new()),
         ];
+        let layers = rows.len();
         let table: Vec<[String; 6]> = std::iter::once(header).chain(rows).chain(totals).collect();
         let width: [usize; 6] =
             std::array::from_fn(|column| table.iter().map(|row| row[column].len()).max().unwrap_or(0));
 
         writeln!(f, "{}, input {}", self.model, extents(&self.input))?;
         for (i, row) in table.iter().enumerate() {
-            if i == 1 || i == table.len() - 2 {
+            if i == 1 || i == layers + 1 {
                 writeln!(f, "{}", "-".repeat(width.iter().sum::<usize>() + 2 * (width.len() - 1)))?;
             }
             // Words to the left, numbers to the right.
@@ -142,7 +147,7 @@ mod tests {
         let summary = Summary::of(&Sequential::new([1, 8, 8]).conv2d(2, 3).relu().flatten().dense(10)).unwrap();
         assert_eq!(
             serde_json::to_string(&summary.rows[0]).unwrap(),
-            r#"{"layer":"conv1","kind":"conv2d 3x3 relu","output":[2,6,6],"parameters":20,"receptive_field":[3,3],"multiply_adds":648}"#
+            r#"{"layer":"conv1","kind":"conv2d 3x3 relu","output":[2,6,6],"parameters":20,"trainable":20,"receptive_field":[3,3],"multiply_adds":648}"#
         );
         assert_eq!(
             serde_json::to_string(&summary.total()).unwrap(),

@@ -7,6 +7,7 @@
 //! thrice as many backward.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -20,7 +21,7 @@ const SHARES: Shader = shader!("local_response_norm_shares");
 const GRAD: Shader = shader!("local_response_norm_grad");
 
 /// The constants of [`Graph::local_response_norm`].
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LocalResponse {
     /// Channels of a window.
     pub size: usize,
@@ -30,6 +31,13 @@ pub struct LocalResponse {
     pub beta: f32,
     /// Added to the weighted squares.
     pub k: f32,
+}
+
+impl From<usize> for LocalResponse {
+    /// See [`LocalResponse::new`].
+    fn from(size: usize) -> Self {
+        Self::new(size)
+    }
 }
 
 impl LocalResponse {

@@ -6,6 +6,8 @@
 //! and ranges**: positions are exact fractions, never rounded · **Gradient**: each input gathers the outputs it is part
 //! of, in order · **Cost**: a pass for the rows, then one for the columns; an axis that keeps its size costs nothing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
@@ -20,7 +22,8 @@ const RESIZE_GRAD: Shader = shader!("resize_grad");
 const LARGEST: usize = (1 << 15) - 1;
 
 /// How positions between the given ones are filled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Upsampling {
     /// The position at or before it.
     #[default]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -78,12 +78,14 @@ impl Optimizer for Adagrad {
     }
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
-        graph.append(AdagradUpdate(*self), &values.inputs_and_clock())
+        let rules = values.rules(graph, *self, Self::weight_decay)?;
+        graph.append(AdagradUpdate(rules), &values.inputs_and_clock())
     }
 }
 
+/// By each rule in turn; they differ in range, rate and weight decay.
 #[derive(Debug)]
-struct AdagradUpdate(Adagrad);
+struct AdagradUpdate(Vec<Ruled<Adagrad>>);
 
 impl Op for AdagradUpdate {
     fn name(&self) -> &'static str {
@@ -96,29 +98,32 @@ impl Op for AdagradUpdate {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [p, g, rates, step, s, clock] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
-        let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = self.0;
-        let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
-        let rate = rate(rates, step[0]) / (1.0 + clock[0] * rate_decay);
+        keep(out, &[p, s]);
         let (new_p, new_s) = out.split_at_mut(p.len());
-        for i in 0..p.len() {
-            let d = g[i] + decay * p[i];
-            new_s[i] = s[i] + d * d;
-            new_p[i] = p[i] - rate * d / ((initial + new_s[i]).sqrt() + epsilon);
+        for ruled in &self.0 {
+            let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = ruled.rule;
+            let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step[0]) / (1.0 + clock[0] * rate_decay);
+            for i in ruled.range.clone() {
+                let d = g[i] + decay * p[i];
+                new_s[i] = s[i] + d * d;
+                new_p[i] = p[i] - rate * d / ((initial + new_s[i]).sqrt() + epsilon);
+            }
         }
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dispatch = Dispatch::new(ADAGRAD)
-            .constant("RATE_DECAY", self.0.rate_decay)
-            .constant("INITIAL", self.0.initial)
-            .constant("EPSILON", self.0.epsilon)
-            .constant("WEIGHT_DECAY", self.0.weight_decay)
-            .writes(Operand::Input(0))
-            .reads([1, 2, 3].map(Operand::Input))
-            .writes(Operand::Input(4))
-            .reads([Operand::Input(5)])
-            .invocations(io.inputs[0].shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+    fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        kernel(ADAGRAD, &self.0, |rule| {
+            Dispatch::new(ADAGRAD)
+                .constant("RATE_DECAY", rule.rate_decay)
+                .constant("INITIAL", rule.initial)
+                .constant("EPSILON", rule.epsilon)
+                .constant("WEIGHT_DECAY", rule.weight_decay)
+                .writes(Operand::Input(0))
+                .reads([1, 2, 3].map(Operand::Input))
+                .writes(Operand::Input(4))
+                .reads([Operand::Input(5)])
+        })
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -80,16 +80,18 @@ impl<const DECOUPLED: bool> Optimizer for AdamRule<DECOUPLED> {
     }
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
-        graph.append(AdamUpdate(*self), &values.inputs_and_clock())
+        let rules = values.rules(graph, *self, Self::weight_decay)?;
+        graph.append(AdamUpdate(rules), &values.inputs_and_clock())
     }
 }
 
+/// By each rule in turn; they differ in range, rate and weight decay.
 #[derive(Debug)]
-struct AdamUpdate<const DECOUPLED: bool>(AdamRule<DECOUPLED>);
+struct AdamUpdate<const DECOUPLED: bool>(Vec<Ruled<AdamRule<DECOUPLED>>>);
 
 impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
     fn name(&self) -> &'static str {
-        self.0.name()
+        if DECOUPLED { "adamw" } else { "adam" }
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -98,44 +100,46 @@ impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [p, g, rates, step, m, v, clock] = [0, 1, 2, 3, 4, 5, 6].map(|i| inputs[i].f64());
-        let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = self.0;
-        let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
-        let rate = rate(rates, step[0]);
-        let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock[0] + 1.0));
-        let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
+        keep(out, &[p, m, v]);
         let (new_p, rest) = out.split_at_mut(p.len());
         let (new_m, new_v) = rest.split_at_mut(p.len());
-        for i in 0..p.len() {
-            let d = g[i] + in_gradient * p[i];
-            new_m[i] = beta1 * m[i] + (1.0 - beta1) * d;
-            new_v[i] = beta2 * v[i] + (1.0 - beta2) * d * d;
-            let root = new_v[i].sqrt() / share2.sqrt() + epsilon;
-            new_p[i] = p[i] - shrink * p[i] - rate / share1 * new_m[i] / root;
+        for ruled in &self.0 {
+            let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = ruled.rule;
+            let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step[0]);
+            let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock[0] + 1.0));
+            let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
+            for i in ruled.range.clone() {
+                let d = g[i] + in_gradient * p[i];
+                new_m[i] = beta1 * m[i] + (1.0 - beta1) * d;
+                new_v[i] = beta2 * v[i] + (1.0 - beta2) * d * d;
+                let root = new_v[i].sqrt() / share2.sqrt() + epsilon;
+                new_p[i] = p[i] - shrink * p[i] - rate / share1 * new_m[i] / root;
+            }
         }
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = self.0;
+    fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         // In f64, rounded once: 1 − β and ln β lose most of their digits in f32.
         let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
         let ln = |beta: f32| f64::from(beta).ln().max(-1e3) as f32;
-        let dispatch = Dispatch::new(ADAM)
-            .constant("BETA1", beta1)
-            .constant("BETA2", beta2)
-            .constant("REST1", rest(beta1))
-            .constant("REST2", rest(beta2))
-            .constant("LN_BETA1", ln(beta1))
-            .constant("LN_BETA2", ln(beta2))
-            .constant("EPSILON", epsilon)
-            .constant("WEIGHT_DECAY", weight_decay)
-            .constant("DECOUPLED", DECOUPLED)
-            .writes(Operand::Input(0))
-            .reads([1, 2, 3].map(Operand::Input))
-            .writes(Operand::Input(4))
-            .writes(Operand::Input(5))
-            .reads([Operand::Input(6)])
-            .invocations(io.inputs[0].shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        kernel(ADAM, &self.0, |rule| {
+            Dispatch::new(ADAM)
+                .constant("BETA1", rule.beta1)
+                .constant("BETA2", rule.beta2)
+                .constant("REST1", rest(rule.beta1))
+                .constant("REST2", rest(rule.beta2))
+                .constant("LN_BETA1", ln(rule.beta1))
+                .constant("LN_BETA2", ln(rule.beta2))
+                .constant("EPSILON", rule.epsilon)
+                .constant("WEIGHT_DECAY", rule.weight_decay)
+                .constant("DECOUPLED", DECOUPLED)
+                .writes(Operand::Input(0))
+                .reads([1, 2, 3].map(Operand::Input))
+                .writes(Operand::Input(4))
+                .writes(Operand::Input(5))
+                .reads([Operand::Input(6)])
+        })
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

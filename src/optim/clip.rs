@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer};
+use super::{Flat, Group, Optimizer};
 use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
 
@@ -106,6 +106,10 @@ impl Optimizer for Clipped {
     fn check(&self) -> Result<()> {
         self.clip.check()?;
         self.optimizer.check()
+    }
+
+    fn groups(&self) -> &[Group] {
+        self.optimizer.groups()
     }
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {

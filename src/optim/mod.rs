@@ -1,23 +1,27 @@
-//! Optimizers: each one operation over the flat parameter and gradient buffers, so that an update is one dispatch
-//! whatever the number of layers.
+//! Optimizers: each one operation over the flat parameter and gradient buffers, so that an update is one dispatch for
+//! each group of parameters, whatever the number of layers.
 
 mod adagrad;
 mod adam;
 mod clip;
+mod group;
 mod rmsprop;
 mod sgd;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamRule, AdamW};
 pub use clip::{Clip, Clipped};
+pub use group::{Group, Grouped};
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeId};
+use crate::kernel::{Dispatch, Kernel, Shader};
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Error, Result};
@@ -35,6 +39,11 @@ pub trait Optimizer: Debug + Send + Sync {
 
     /// Refuses settings outside their range.
     fn check(&self) -> Result<()>;
+
+    /// Groups of parameters with settings of their own.
+    fn groups(&self) -> &[Group] {
+        &[]
+    }
 
     /// Appends the update. `states` are variables of the parameters' shape, `rates` holds the learning rate of each
     /// step, `step` the number of this one.
@@ -78,7 +87,9 @@ pub struct Flat<'a> {
     /// Their gradients, `f32[T]`.
     pub gradients: NodeId,
     /// Where each parameter lies in them.
-    pub ranges: &'a [std::ops::Range<usize>],
+    pub ranges: &'a [Range<usize>],
+    /// What differs from the rule where; none: nothing, anywhere.
+    pub shares: &'a [Share],
     /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
     pub states: &'a [NodeId],
     /// The learning rate of each step, `f32[L]`.
@@ -89,7 +100,64 @@ pub struct Flat<'a> {
     pub clock: NodeId,
 }
 
+/// A range of the flat parameters, with what differs for it from the optimizer's settings.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Share {
+    /// Which parameters.
+    pub range: Range<usize>,
+    /// What the learning rate is multiplied by.
+    pub rate_factor: f32,
+    /// The weight decay, if it is another.
+    pub weight_decay: Option<f32>,
+}
+
+/// A rule for a range of the flat parameters.
+#[derive(Clone, Debug)]
+struct Ruled<R> {
+    range: Range<usize>,
+    rate_factor: f32,
+    rule: R,
+}
+
+impl<R> Ruled<R> {
+    /// The rate of a step.
+    fn rate(&self, rates: &[f64], step: f64) -> f64 {
+        f64::from(self.rate_factor) * rate(rates, step)
+    }
+
+    /// `dispatch` over this range.
+    fn dispatch(&self, dispatch: Dispatch) -> Dispatch {
+        dispatch
+            .constants([("FIRST", self.range.start), ("COUNT", self.range.len())])
+            .constant("RATE_FACTOR", self.rate_factor)
+            .invocations(self.range.len(), 64)
+    }
+}
+
+/// The update by each rule in turn.
+fn kernel<R>(shader: Shader, rules: &[Ruled<R>], dispatch: impl Fn(&R) -> Dispatch) -> Vec<Kernel> {
+    let dispatches = rules.iter().map(|ruled| ruled.dispatch(dispatch(&ruled.rule))).collect();
+    vec![Kernel { name: shader.name, dispatches, scratch: vec![] }]
+}
+
 impl Flat<'_> {
+    /// `rule` for each share, `decayed` where that has a weight decay of its own.
+    fn rules<R: Copy>(&self, graph: &Graph, rule: R, decayed: impl Fn(R, f32) -> R) -> Result<Vec<Ruled<R>>> {
+        let length = graph.shape(self.parameters).elements();
+        if let Some(share) = self.shares.iter().find(|share| share.range.end > length || share.range.is_empty()) {
+            return Err(Error::option("share", format!("a range inside 0..{length}"), format!("{:?}", share.range)));
+        }
+        let ruled = |share: &Share| Ruled {
+            range: share.range.clone(),
+            rate_factor: share.rate_factor,
+            rule: share.weight_decay.map_or(rule, |decay| decayed(rule, decay)),
+        };
+        Ok(match self.shares {
+            [] => vec![Ruled { range: 0..length, rate_factor: 1.0, rule }],
+            shares => shares.iter().map(ruled).collect(),
+        })
+    }
+
     /// In the order that [`updated`] checks.
     fn inputs(&self) -> Vec<NodeId> {
         let mut inputs = vec![self.parameters, self.gradients, self.rates, self.step];
@@ -128,12 +196,17 @@ fn updated(inputs: &[&TensorType], states: usize, clocked: bool) -> Result<Tenso
     Ok(TensorType::f32([parameters.shape[0] * (1 + states)]))
 }
 
+/// Fills the output of an update with the values from before it, for what no rule reaches.
+fn keep(out: &mut [f64], values: &[&[f64]]) {
+    out.chunks_mut(values[0].len()).zip(values).for_each(|(new, old)| new.copy_from_slice(old));
+}
+
 /// The rate of a step: the last one goes on past the end.
 fn rate(rates: &[f64], step: f64) -> f64 {
     rates[(step as usize).min(rates.len() - 1)]
 }
 
-fn in_range(option: &str, value: f32, range: std::ops::Range<f32>) -> Result<()> {
+fn in_range(option: &str, value: f32, range: Range<f32>) -> Result<()> {
     match range.contains(&value) {
         true => Ok(()),
         false => Err(Error::option(option, format!("at least {} and below {}", range.start, range.end), value)),

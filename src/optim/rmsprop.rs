@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -105,12 +105,14 @@ impl Optimizer for RmsProp {
     }
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
-        graph.append(RmsPropUpdate(*self), &values.inputs())
+        let rules = values.rules(graph, *self, Self::weight_decay)?;
+        graph.append(RmsPropUpdate(rules, *self), &values.inputs())
     }
 }
 
+/// By each rule in turn; they differ from the second field in range, rate and weight decay.
 #[derive(Debug)]
-struct RmsPropUpdate(RmsProp);
+struct RmsPropUpdate(Vec<Ruled<RmsProp>>, RmsProp);
 
 impl Op for RmsPropUpdate {
     fn name(&self) -> &'static str {
@@ -118,51 +120,59 @@ impl Op for RmsPropUpdate {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        updated(inputs, self.0.states().len(), false)
+        updated(inputs, self.1.states().len(), false)
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [p, g, rates, step, s, v] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
-        let RmsProp { alpha, epsilon, momentum, weight_decay, .. } = self.0;
-        let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
-        let rate = rate(rates, step[0]);
+        keep(out, &[p, s, v]);
+        if let Some(m) = inputs.get(6) {
+            out[3 * p.len()..].copy_from_slice(m.f64());
+        }
         let (new_p, rest) = out.split_at_mut(p.len());
         let (new_s, rest) = rest.split_at_mut(p.len());
         let (new_v, new_m) = rest.split_at_mut(p.len());
-        let (inside, outside) = if self.0.epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
-        for i in 0..p.len() {
-            let d = g[i] + decay * p[i];
-            new_s[i] = alpha * s[i] + (1.0 - alpha) * d * d;
-            let mut square = new_s[i];
-            if self.0.centered {
-                new_m[i] = alpha * inputs[6].f64()[i] + (1.0 - alpha) * d;
-                let variance = square - new_m[i] * new_m[i];
-                square = if variance < 0.0 { 0.0 } else { variance };
+        for ruled in &self.0 {
+            let RmsProp { alpha, epsilon, momentum, weight_decay, centered, epsilon_inside, .. } = ruled.rule;
+            let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step[0]);
+            let (inside, outside) = if epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
+            for i in ruled.range.clone() {
+                let d = g[i] + decay * p[i];
+                new_s[i] = alpha * s[i] + (1.0 - alpha) * d * d;
+                let mut square = new_s[i];
+                if centered {
+                    new_m[i] = alpha * inputs[6].f64()[i] + (1.0 - alpha) * d;
+                    let variance = square - new_m[i] * new_m[i];
+                    square = if variance < 0.0 { 0.0 } else { variance };
+                }
+                new_v[i] = momentum * v[i] + d / ((square + inside).sqrt() + outside);
+                new_p[i] = p[i] - rate * new_v[i];
             }
-            new_v[i] = momentum * v[i] + d / ((square + inside).sqrt() + outside);
-            new_p[i] = p[i] - rate * new_v[i];
         }
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let centered = self.0.centered;
-        let mut dispatch = Dispatch::new(if centered { CENTERED } else { RMSPROP })
-            .constant("ALPHA", self.0.alpha)
-            .constant("EPSILON", self.0.epsilon)
-            .constant("MOMENTUM", self.0.momentum)
-            .constant("WEIGHT_DECAY", self.0.weight_decay)
-            .writes(Operand::Input(0))
-            .reads([1, 2, 3].map(Operand::Input))
-            .writes(Operand::Input(4))
-            .writes(Operand::Input(5))
-            .invocations(io.inputs[0].shape.elements(), 64);
-        if centered {
-            dispatch = dispatch.writes(Operand::Input(6));
-        }
-        if self.0.epsilon_inside {
-            dispatch = dispatch.function("denominator", "sqrt(variance + EPSILON)");
-        }
-        vec![Kernel::single(dispatch)]
+    fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let RmsProp { centered, epsilon_inside, .. } = self.1;
+        let shader = if centered { CENTERED } else { RMSPROP };
+        kernel(shader, &self.0, |rule| {
+            let mut dispatch = Dispatch::new(shader)
+                .constant("ALPHA", rule.alpha)
+                .constant("EPSILON", rule.epsilon)
+                .constant("MOMENTUM", rule.momentum)
+                .constant("WEIGHT_DECAY", rule.weight_decay)
+                .writes(Operand::Input(0))
+                .reads([1, 2, 3].map(Operand::Input))
+                .writes(Operand::Input(4))
+                .writes(Operand::Input(5));
+            if centered {
+                dispatch = dispatch.writes(Operand::Input(6));
+            }
+            if epsilon_inside {
+                dispatch = dispatch.function("denominator", "sqrt(variance + EPSILON)");
+            }
+            dispatch
+        })
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
@@ -170,7 +180,7 @@ impl Op for RmsPropUpdate {
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        let updates: &[usize] = if self.0.centered { &[0, 4, 5, 6] } else { &[0, 4, 5] };
+        let updates: &[usize] = if self.1.centered { &[0, 4, 5, 6] } else { &[0, 4, 5] };
         Traits { updates, ..Traits::default() }
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, check_rate, in_range, magnitude, rate, updated};
+use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -88,12 +88,20 @@ impl Optimizer for Sgd {
 
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
         let inputs = if self.dampening == 0.0 { values.inputs() } else { values.inputs_and_clock() };
-        graph.append(SgdUpdate(*self), &inputs)
+        let rules = values.rules(graph, *self, Self::weight_decay)?;
+        graph.append(SgdUpdate(rules), &inputs)
     }
 }
 
+/// By each rule in turn; they differ in range, rate and weight decay.
 #[derive(Debug)]
-struct SgdUpdate(Sgd);
+struct SgdUpdate(Vec<Ruled<Sgd>>);
+
+impl SgdUpdate {
+    fn dampened(&self) -> bool {
+        self.0.iter().any(|ruled| ruled.rule.dampening != 0.0)
+    }
+}
 
 impl Op for SgdUpdate {
     fn name(&self) -> &'static str {
@@ -101,37 +109,43 @@ impl Op for SgdUpdate {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        updated(inputs, 1, self.0.dampening != 0.0)
+        updated(inputs, 1, self.dampened())
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [p, g, rates, step, v] = [0, 1, 2, 3, 4].map(|i| inputs[i].f64());
-        let [momentum, dampening, decay] = [self.0.momentum, self.0.dampening, self.0.weight_decay].map(f64::from);
         let first = inputs.get(5).is_some_and(|clock| clock.f64()[0] == 0.0);
-        let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
-        let rate = rate(rates, step[0]);
+        keep(out, &[p, v]);
         let (new_p, new_v) = out.split_at_mut(p.len());
-        for i in 0..p.len() {
-            let d = g[i] + decay * p[i];
-            new_v[i] = kept * v[i] + entering * d;
-            let direction = if self.0.nesterov { d + momentum * new_v[i] } else { new_v[i] };
-            new_p[i] = p[i] - rate * direction;
+        for ruled in &self.0 {
+            let Sgd { momentum, dampening, weight_decay, nesterov, .. } = ruled.rule;
+            let [momentum, dampening, decay] = [momentum, dampening, weight_decay].map(f64::from);
+            let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
+            let rate = ruled.rate(rates, step[0]);
+            for i in ruled.range.clone() {
+                let d = g[i] + decay * p[i];
+                new_v[i] = kept * v[i] + entering * d;
+                let direction = if nesterov { d + momentum * new_v[i] } else { new_v[i] };
+                new_p[i] = p[i] - rate * direction;
+            }
         }
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dampened = self.0.dampening != 0.0;
-        let dispatch = Dispatch::new(if dampened { DAMPENING } else { SGD })
-            .constant("MOMENTUM", self.0.momentum)
-            .constant("WEIGHT_DECAY", self.0.weight_decay)
-            .writes(Operand::Input(0))
-            .reads([1, 2, 3].map(Operand::Input))
-            .writes(Operand::Input(4))
-            .invocations(io.inputs[0].shape.elements(), 64);
-        vec![Kernel::single(match dampened {
-            true => dispatch.constant("REST", 1.0 - self.0.dampening).reads([Operand::Input(5)]),
-            false => dispatch.constant("NESTEROV", self.0.nesterov),
-        })]
+    fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let dampened = self.dampened();
+        let shader = if dampened { DAMPENING } else { SGD };
+        kernel(shader, &self.0, |rule| {
+            let dispatch = Dispatch::new(shader)
+                .constant("MOMENTUM", rule.momentum)
+                .constant("WEIGHT_DECAY", rule.weight_decay)
+                .writes(Operand::Input(0))
+                .reads([1, 2, 3].map(Operand::Input))
+                .writes(Operand::Input(4));
+            match dampened {
+                true => dispatch.constant("REST", 1.0 - rule.dampening).reads([Operand::Input(5)]),
+                false => dispatch.constant("NESTEROV", rule.nesterov),
+            }
+        })
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

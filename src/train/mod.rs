@@ -1,13 +1,16 @@
 //! Training: the loop around a step that runs wholly on the device.
 
+mod epoch;
 mod evaluator;
 mod order;
+mod plateau;
 mod run;
 mod schedule;
 mod step;
 mod trainer;
 
 pub use evaluator::{Evaluation, Evaluator};
+pub use plateau::{Monitor, Plateau};
 pub use run::{Config, LogLine, RunFolder};
 pub use schedule::Schedule;
 pub use step::{EvaluationStep, HISTORY_COLUMNS, TrainingStep};

@@ -37,6 +37,12 @@ pub(super) fn whole_batches(mut order: Vec<u32>, batch: usize) -> Vec<u32> {
     order
 }
 
+/// `order` with the first pictures again in the rows at its end that count for nothing.
+pub(super) fn shown(order: &[u32]) -> Vec<u32> {
+    let pictures = order.iter().take_while(|&&picture| picture != IGNORE).copied();
+    pictures.clone().chain(pictures.cycle()).take(order.len()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +58,12 @@ mod tests {
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert_ne!(order, epoch(&pictures, 32, 7, 1));
         assert_eq!(order, epoch(&pictures, 32, 7, 0));
+    }
+
+    #[test]
+    fn rows_that_count_for_nothing_show_the_first_pictures() {
+        assert_eq!(shown(&[4, 1, 9, IGNORE, IGNORE]), [4, 1, 9, 4, 1]);
+        assert_eq!(shown(&[4, IGNORE, IGNORE]), [4, 4, 4]);
+        assert_eq!(shown(&[3, 2]), [3, 2]);
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Plateau;
 use crate::{Error, Result};
 
 /// How the learning rate changes from the first step to the last. Steps are counted from 0.
@@ -45,6 +46,8 @@ pub enum Schedule {
     /// From a 25th of the rate up to it over the first three tenths of the run and down to a 250,000th at its end, each
     /// along half a cosine (Smith & Topin 2019, arXiv:1708.07120, with PyTorch's numbers).
     OneCycle,
+    /// It is multiplied by a factor after epochs in which validation gets no better.
+    Plateau(Plateau),
 }
 
 /// From `a` at 0 to `b` at 1 along half a cosine.
@@ -53,12 +56,12 @@ fn anneal(a: f64, b: f64, course: f64) -> f64 {
 }
 
 impl Schedule {
-    /// The rate of step `t` of `total`, counted from 0.
+    /// The rate of step `t` of `total`, counted from 0. On a plateau `initial` is what has come of it so far.
     pub fn rate(&self, initial: f32, t: u64, total: u64) -> f32 {
         let rate = f64::from(initial);
         let power = |factor: f32, n: u64| rate * f64::from(factor).powf(n as f64);
         let rate = match self {
-            Schedule::Constant => rate,
+            Schedule::Constant | Schedule::Plateau(_) => rate,
             Schedule::Step { every, factor } => power(*factor, t / (*every).max(1)),
             Schedule::MultiStep { at, factor } => power(*factor, at.iter().filter(|at| **at <= t).count() as u64),
             Schedule::Exponential { factor } => power(*factor, t),
@@ -91,6 +94,7 @@ impl Schedule {
             Schedule::Step { factor, .. } | Schedule::MultiStep { factor, .. } | Schedule::Exponential { factor } => {
                 *factor
             }
+            Schedule::Plateau(plateau) => return plateau.check(),
             _ => return Ok(()),
         };
         match factor > 0.0 && factor.is_finite() {
@@ -103,12 +107,12 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `constant`, `step:EVERY:FACTOR`, `multi-step:AT,AT:FACTOR`, `exponential:FACTOR`, `cosine`, `cosine:WARM_UP` or
-    /// `one-cycle`.
+    /// `constant`, `step:EVERY:FACTOR`, `multi-step:AT,AT:FACTOR`, `exponential:FACTOR`, `cosine`, `cosine:WARM_UP`,
+    /// `one-cycle`, `plateau` or `plateau:FACTOR:PATIENCE`.
     fn from_str(text: &str) -> Result<Self> {
         let refuse = || {
             let forms = "constant, step:EVERY:FACTOR, multi-step:AT,AT:FACTOR, exponential:FACTOR, cosine, \
-                         cosine:WARM_UP or one-cycle";
+                         cosine:WARM_UP, one-cycle, plateau or plateau:FACTOR:PATIENCE";
             Error::option("schedule", forms, text)
         };
         let steps = |text: &str| text.parse::<u64>().map_err(|_| refuse());
@@ -124,6 +128,11 @@ impl FromStr for Schedule {
             ["cosine"] => Schedule::Cosine,
             ["cosine", warm_up] => Schedule::WarmUpCosine { warm_up: steps(warm_up)? },
             ["one-cycle"] => Schedule::OneCycle,
+            ["plateau"] => Schedule::Plateau(Plateau::default()),
+            ["plateau", by, epochs] => {
+                let patience = epochs.parse().map_err(|_| refuse())?;
+                Schedule::Plateau(Plateau { factor: factor(by)?, patience, ..Plateau::default() })
+            }
             _ => return Err(refuse()),
         };
         schedule.check().map(|()| schedule)
@@ -166,7 +175,17 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for text in ["", "cosine:x", "step:0:0.5", "step:5", "exponential:0", "multi-step::0.5", "linear"] {
+        for text in [
+            "",
+            "cosine:x",
+            "step:0:0.5",
+            "step:5",
+            "exponential:0",
+            "multi-step::0.5",
+            "linear",
+            "plateau:1:2",
+            "plateau:0.5",
+        ] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
     }

@@ -1,10 +1,13 @@
 //! One step as a graph: forward, backward and optimizer together.
 
+use std::ops::Range;
+
 use crate::compile::gradients;
 use crate::data::Spec;
+use crate::device::Session;
 use crate::graph::{Graph, NodeId};
-use crate::nn::{Layout, Model};
-use crate::optim::{Flat, Optimizer};
+use crate::nn::{Layout, Model, ParameterSpec, Part};
+use crate::optim::{Flat, Group, Optimizer, Share};
 use crate::shape::TensorType;
 use crate::{Error, Result};
 
@@ -20,6 +23,8 @@ pub struct Batches {
     pub labels: NodeId,
     /// Which picture each row of each step takes, `u32[steps·batch]`.
     pub order: NodeId,
+    /// The same with pictures in the rows that count for nothing, for networks whose running averages see every row.
+    pub shown: Option<NodeId>,
     /// The number of the step, `u32[1]`; the step advances it.
     pub step: NodeId,
     /// Loss, correct and counted of each step, `f32[steps,3]`.
@@ -29,45 +34,61 @@ pub struct Batches {
 /// The loss and what it is computed from.
 struct Forward {
     batches: Batches,
-    parameters: NodeId,
     logits: NodeId,
     loss: NodeId,
 }
 
-fn forward(
-    graph: &mut Graph,
-    model: &dyn Model,
-    layout: &Layout,
+/// What a step reads besides the parameters.
+struct Source {
     data: Spec,
     batch: usize,
     steps: usize,
-) -> Result<Forward> {
-    if *model.input() != data.shape {
-        let expected = format!("pictures of {} for {}", model.input(), model.name());
-        return Err(Error::option("data set", expected, format!("pictures of {:?}", data.shape)));
+}
+
+impl Source {
+    /// The leaves of the data set; with `shown`, rows that count for nothing show pictures.
+    fn batches(&self, graph: &mut Graph, model: &dyn Model, shown: bool) -> Result<Batches> {
+        let Self { data, batch, steps } = *self;
+        if *model.input() != data.shape {
+            let expected = format!("pictures of {} for {}", model.input(), model.name());
+            return Err(Error::option("data set", expected, format!("pictures of {:?}", data.shape)));
+        }
+        let [c, h, w] = data.shape;
+        let order = TensorType::u32([steps * batch]);
+        Ok(Batches {
+            pictures: graph.input("pictures", TensorType::u8([data.len, c, h, w]))?,
+            labels: graph.input("labels", TensorType::u8([data.len]))?,
+            order: graph.input("order", order.clone())?,
+            shown: shown.then(|| graph.input("shown", order)).transpose()?,
+            step: graph.variable("step", TensorType::u32([1]))?,
+            history: graph.variable("history", TensorType::f32([steps, HISTORY_COLUMNS]))?,
+        })
     }
-    let [c, h, w] = data.shape;
-    let batches = Batches {
-        pictures: graph.input("pictures", TensorType::u8([data.len, c, h, w]))?,
-        labels: graph.input("labels", TensorType::u8([data.len]))?,
-        order: graph.input("order", TensorType::u32([steps * batch]))?,
-        step: graph.variable("step", TensorType::u32([1]))?,
-        history: graph.variable("history", TensorType::f32([steps, HISTORY_COLUMNS]))?,
-    };
-    let parameters = graph.variable("parameters", layout.ty())?;
-    graph.set_scope("batch");
-    let x = graph.gather_images(batches.pictures, batches.order, batches.step, batch)?;
-    let labels = graph.gather_labels(batches.labels, batches.order, batches.step, batch)?;
-    let logits = layout.forward(model, graph, parameters, x)?;
-    if graph.shape(logits)[..] != [batch, data.classes] {
-        let expected = format!("[{batch}, {}] for {} classes", data.classes, data.classes);
-        return Err(Error::option(format!("output of {}", model.name()), expected, graph.shape(logits)));
+
+    /// Loss and counts of the step's batch, whose logits `forward` computes, and their record.
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        model: &dyn Model,
+        batches: Batches,
+        forward: impl FnOnce(&mut Graph, NodeId) -> Result<NodeId>,
+    ) -> Result<Forward> {
+        let Self { data, batch, .. } = *self;
+        graph.set_scope("batch");
+        let order = batches.shown.unwrap_or(batches.order);
+        let x = graph.gather_images(batches.pictures, order, batches.step, batch)?;
+        let labels = graph.gather_labels(batches.labels, batches.order, batches.step, batch)?;
+        let logits = forward(graph, x)?;
+        if graph.shape(logits)[..] != [batch, data.classes] {
+            let expected = format!("[{batch}, {}] for {} classes", data.classes, data.classes);
+            return Err(Error::option(format!("output of {}", model.name()), expected, graph.shape(logits)));
+        }
+        graph.set_scope("loss");
+        let loss = graph.softmax_cross_entropy(logits, labels)?;
+        let counts = graph.count_correct(logits, labels)?;
+        graph.record(batches.history, batches.step, loss, counts)?;
+        Ok(Forward { batches, logits, loss })
     }
-    graph.set_scope("loss");
-    let loss = graph.softmax_cross_entropy(logits, labels)?;
-    let counts = graph.count_correct(logits, labels)?;
-    graph.record(batches.history, batches.step, loss, counts)?;
-    Ok(Forward { batches, parameters, logits, loss })
 }
 
 /// A training step.
@@ -77,8 +98,12 @@ pub struct TrainingStep {
     pub graph: Graph,
     /// The data set.
     pub batches: Batches,
-    /// All parameters, flat.
+    /// The parameters that are trained, flat.
     pub parameters: NodeId,
+    /// The parameters that are frozen, flat, if any are.
+    pub frozen: Option<NodeId>,
+    /// Running averages, with their ranges of the layout.
+    pub statistics: Vec<Part>,
     /// What the optimizer keeps, each flat.
     pub states: Vec<NodeId>,
     /// The learning rate of each step of the epoch.
@@ -88,9 +113,10 @@ pub struct TrainingStep {
 }
 
 impl TrainingStep {
-    /// The step of `model` over `data` with batches of `batch`, for epochs of up to `steps` steps.
+    /// The step of `model` over `data` with batches of `batch`, for epochs of up to `steps` steps; what it draws at
+    /// random is drawn under seed 1. `layout` is [arranged](Self::arrange) for the optimizer if that has groups.
     ///
-    /// Errors: those of the model's layers; pictures or classes that do not fit the model.
+    /// Errors: those of the model's layers; pictures or classes that do not fit the model; nothing to train.
     pub fn new(
         model: &dyn Model,
         layout: &Layout,
@@ -99,24 +125,102 @@ impl TrainingStep {
         batch: usize,
         steps: usize,
     ) -> Result<Self> {
+        Self::with_seed(model, layout, optimizer, data, [batch, steps], 1)
+    }
+
+    /// As [`TrainingStep::new`], with `[batch, steps]` and a seed.
+    pub fn with_seed(
+        model: &dyn Model,
+        layout: &Layout,
+        optimizer: &dyn Optimizer,
+        data: Spec,
+        [batch, steps]: [usize; 2],
+        seed: u64,
+    ) -> Result<Self> {
+        if layout.trainable() == 0 {
+            let option = format!("parameters of {} to train", model.name());
+            return Err(Error::option(option, "at least one that is not frozen", "none"));
+        }
         let mut graph = Graph::new();
-        let Forward { batches, parameters, loss, .. } = forward(&mut graph, model, layout, data, batch, steps)?;
-        let views = layout.views(&graph, parameters);
-        let parts = gradients(&mut graph, loss, &views)?;
-        graph.set_scope("optimizer");
-        let packed = graph.pack(&parts, layout.offsets(), layout.total())?;
-        let rates = graph.input("rates", TensorType::f32([steps]))?;
-        let state = |name: &&str| graph.variable(name, layout.ty());
-        let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
-        graph.set_scope("optimizer");
+        let source = Source { data, batch, steps };
+        let batches = source.batches(&mut graph, model, layout.has_statistics())?;
         let begun = graph.input("begun", TensorType::u32([1]))?;
         let clock = graph.clock(begun, batches.step)?;
-        let ranges: Vec<_> = layout.parameters().map(|(_, range)| range).collect();
-        let (ranges, states_of, step) = (ranges.as_slice(), states.as_slice(), batches.step);
-        let flat = Flat { parameters, gradients: packed, ranges, states: states_of, rates, step, clock };
-        optimizer.update(&mut graph, flat)?;
+        let leaves = layout.leaves(&mut graph, clock, seed)?;
+        let (mut trained, mut statistics) = (vec![], vec![]);
+        let Forward { loss, .. } = source.forward(&mut graph, model, batches, |graph, x| {
+            let forward = layout.forward_training(model, graph, leaves, x)?;
+            (trained, statistics) = (forward.trained, forward.statistics);
+            Ok(forward.y)
+        })?;
+        let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
+        let parts = gradients(&mut graph, loss, &views)?;
+        graph.set_scope("optimizer");
+        let offsets: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+        let gradients = graph.pack(&parts, &offsets, layout.trained())?;
+        let rates = graph.input("rates", TensorType::f32([steps]))?;
+        let state = |name: &&str| graph.variable(name, TensorType::f32([layout.trained()]));
+        let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
+        graph.set_scope("optimizer");
+        let parameters = leaves.parameters;
+        let (shares, step) = (shares(optimizer, layout), batches.step);
+        let (ranges, shares, kept) = (ranges.as_slice(), shares.as_slice(), states.as_slice());
+        optimizer
+            .update(&mut graph, Flat { parameters, gradients, ranges, shares, states: kept, rates, step, clock })?;
         let begun = (!graph.readers()[clock.index()].is_empty()).then_some(begun);
-        Ok(Self { graph, batches, parameters, states, rates, begun })
+        Ok(Self { graph, batches, parameters, frozen: leaves.frozen, statistics, states, rates, begun })
+    }
+
+    /// The layout in which the optimizer's groups have their parameters side by side.
+    ///
+    /// Errors: a group that has no parameter.
+    pub fn arrange(layout: &Layout, optimizer: &dyn Optimizer) -> Result<Layout> {
+        let groups = optimizer.groups();
+        let first = |name: &str| groups.iter().position(|group| group.matches(name));
+        let names = || layout.specs().iter().map(|spec| spec.name.as_str());
+        if let Some((_, group)) = groups.iter().enumerate().find(|(i, _)| names().all(|name| first(name) != Some(*i))) {
+            let expected = "a pattern that matches a parameter which no earlier group has; there are ".to_string();
+            let found = format!("\"{}\"", group.pattern());
+            return Err(Error::option("group", expected + &names().collect::<Vec<_>>().join(", "), found));
+        }
+        let number = |spec: &ParameterSpec| match first(&spec.name) {
+            Some(i) if groups[i].is_frozen() => None,
+            found => Some(found.map_or(0, |i| i + 1)),
+        };
+        Ok(layout.arranged(groups.len() + 1, number))
+    }
+
+    /// Puts the network on the device: all parameters, flat, and what the optimizer keeps.
+    pub fn write(&self, session: &mut Session, layout: &Layout, flat: &[f32], states: &[Vec<f32>]) -> Result<()> {
+        session.write(self.parameters, &flat[..layout.trained()])?;
+        if let Some(frozen) = self.frozen {
+            session.write(frozen, &flat[layout.frozen()])?;
+        }
+        self.statistics.iter().try_for_each(|(node, range)| session.write(*node, &flat[range.clone()]))?;
+        self.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
+    }
+
+    /// All parameters as they are on the device, flat; `flat` is what was written.
+    pub fn read(&self, session: &Session, layout: &Layout, mut flat: Vec<f32>) -> Result<Vec<f32>> {
+        flat[..layout.trained()].copy_from_slice(&session.read(self.parameters)?);
+        for (node, range) in &self.statistics {
+            flat[range.clone()].copy_from_slice(&session.read(*node)?);
+        }
+        Ok(flat)
+    }
+}
+
+/// What differs where, if the optimizer has groups.
+fn shares(optimizer: &dyn Optimizer, layout: &Layout) -> Vec<Share> {
+    let groups = optimizer.groups();
+    let own = groups.iter().map(Group::settings);
+    let settings = std::iter::once((1.0, None)).chain(own);
+    let share = |(range, (rate_factor, weight_decay)): (&Range<usize>, _)| {
+        (!range.is_empty()).then(|| Share { range: range.clone(), rate_factor, weight_decay })
+    };
+    match groups {
+        [] => vec![],
+        _ => layout.groups().iter().zip(settings).filter_map(share).collect(),
     }
 }
 
@@ -141,8 +245,12 @@ impl EvaluationStep {
         let mut graph = Graph::new();
         let steps = data.len.div_ceil(batch);
         let classes = graph.variable("classes", TensorType::f32([steps * batch]))?;
-        let forward = forward(&mut graph, model, layout, data, batch, steps)?;
+        let source = Source { data, batch, steps };
+        let batches = source.batches(&mut graph, model, false)?;
+        let parameters = graph.variable("parameters", layout.ty())?;
+        let forward =
+            source.forward(&mut graph, model, batches, |graph, x| layout.forward(model, graph, parameters, x))?;
         graph.classify(classes, forward.logits, forward.batches.step)?;
-        Ok(Self { graph, batches: forward.batches, parameters: forward.parameters, classes })
+        Ok(Self { graph, batches, parameters, classes })
     }
 }

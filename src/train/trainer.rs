@@ -1,24 +1,18 @@
-//! The training loop: submits many steps at a time, reads their history back while the device goes on.
+//! The training loop, epoch by epoch.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Evaluator};
-use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::plateau::Watch;
+use super::step::TrainingStep;
 use super::{Schedule, order};
 use crate::data::Dataset;
-use crate::device::{Device, Session};
+use crate::device::Device;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
 use crate::{Error, Result};
-
-/// The device time of one submission: long enough to hide its cost, short enough for a smooth progress bar and far
-/// below the two seconds after which desktops reset a GPU.
-const SUBMISSION: Duration = Duration::from_millis(50);
-
-/// Submissions under way at once: one runs while the next waits.
-const IN_FLIGHT: usize = 2;
 
 /// A network being trained: its parameters, its optimizer, where and how.
 ///
@@ -44,6 +38,8 @@ pub struct Trainer<'m> {
     layout: Layout,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
+    /// What the rate is multiplied by on a plateau.
+    watch: Watch,
     batch_size: usize,
     seed: u64,
     parameters: Option<Vec<f32>>,
@@ -149,14 +145,15 @@ impl<'m> Trainer<'m> {
     /// As [`Trainer::new`], for an optimizer chosen at run time.
     pub fn boxed(device: impl Into<Device>, model: &'m dyn Model, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         optimizer.check()?;
-        let layout = Layout::of(model)?;
-        let states = vec![vec![0.0; layout.total()]; optimizer.states().len()];
+        let layout = TrainingStep::arrange(&Layout::of(model)?, optimizer.as_ref())?;
+        let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
         Ok(Self {
             device: device.into(),
             model,
             layout,
             optimizer,
             schedule: Schedule::Constant,
+            watch: Watch::default(),
             batch_size: 64,
             seed: 1,
             parameters: None,
@@ -175,10 +172,11 @@ impl<'m> Trainer<'m> {
     /// Sets the learning rate's course.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
+        self.watch = Watch::default();
         self
     }
 
-    /// Sets the seed of initial values, shuffling and the validation split.
+    /// Sets the seed of initial values, shuffling, dropout and the validation split.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -231,9 +229,9 @@ impl<'m> Trainer<'m> {
 
         let optimizer = self.optimizer.as_ref();
         let step = self.step(data, steps_per_epoch)?;
-        let mut epoch = Epoch { session: Session::new(&self.device, &step.graph)?, step, steps_a_submission: 1 };
+        let mut epoch = Epoch::new(&self.device, step)?;
         epoch.prepare(data)?;
-        epoch.restore(&self.parameters(), &self.states)?;
+        epoch.step.write(&mut epoch.session, &self.layout, &self.parameters(), &self.states)?;
         let validation = data.subset(&held_out);
         let mut evaluator = match &validation {
             Some(set) => Some(Evaluator::new(&self.device, self.model, &self.layout, set, self.batch_size)?),
@@ -247,8 +245,8 @@ impl<'m> Trainer<'m> {
         while self.steps < first_step + total_steps && !report.stopped {
             let begun = self.steps;
             let steps = steps_per_epoch.min((first_step + total_steps - begun) as usize);
-            let rate =
-                |i: usize| self.schedule.rate(optimizer.learning_rate(), begun - first_step + i as u64, total_steps);
+            let initial = self.watch.rate(optimizer.learning_rate());
+            let rate = |i: usize| self.schedule.rate(initial, begun - first_step + i as u64, total_steps);
             let rates: Vec<f32> = (0..steps_per_epoch).map(rate).collect();
             let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
             let (number, mut sums) = (self.epochs + 1, Sums::default());
@@ -270,7 +268,7 @@ impl<'m> Trainer<'m> {
                 Ok(observe(Event::Step(report)))
             })?;
             let seconds = start.elapsed().as_secs_f64();
-            let parameters = epoch.session.read(epoch.step.parameters)?;
+            let parameters = epoch.step.read(&epoch.session, &self.layout, self.parameters())?;
             if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
                 return Err(Error::NotFinite { value, step: begun + done as u64, epoch: number });
             }
@@ -278,13 +276,16 @@ impl<'m> Trainer<'m> {
                 *kept = epoch.session.read(*node)?;
             }
             // What is kept is what goes on: the CPU's session holds more digits.
-            epoch.restore(&parameters, &self.states)?;
+            epoch.step.write(&mut epoch.session, &self.layout, &parameters, &self.states)?;
             self.steps += done as u64;
             self.epochs += 1;
             report.seconds += seconds;
             images += sums.counted;
             report.stopped = stopped;
             let validation = evaluator.as_mut().map(|e| e.run(&parameters)).transpose()?;
+            if let (Schedule::Plateau(plateau), Some(validation)) = (&self.schedule, &validation) {
+                self.watch.see(plateau, validation, optimizer.learning_rate());
+            }
             let finished = EpochReport {
                 epoch: number,
                 loss: sums.loss / sums.counted,
@@ -309,10 +310,16 @@ impl<'m> Trainer<'m> {
     }
 
     fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
-        TrainingStep::new(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), self.batch_size, steps)
+        let size = [self.batch_size, steps];
+        TrainingStep::with_seed(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), size, self.seed)
     }
 
     fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
+        self.schedule.check()?;
+        if fit.validation == 0 && matches!(self.schedule, Schedule::Plateau(_)) {
+            let expected = "at least 1 picture held out: a plateau is one of the validation's loss or accuracy";
+            return Err(Error::option("validation", expected, 0));
+        }
         if fit.validation >= data.len() {
             let expected = format!("below the {} pictures of the training set", data.len());
             return Err(Error::option("validation", expected, fit.validation));
@@ -341,74 +348,5 @@ impl Sums {
         self.loss += f64::from(step.loss) * f64::from(step.counted);
         self.correct += f64::from(step.correct);
         self.counted += f64::from(step.counted);
-    }
-}
-
-/// The compiled step and how many of it to submit at once.
-struct Epoch {
-    session: Session,
-    step: TrainingStep,
-    steps_a_submission: usize,
-}
-
-impl Epoch {
-    /// Puts the data set on the device.
-    fn prepare(&mut self, data: &Dataset) -> Result<()> {
-        let Self { session, step, .. } = self;
-        session.write(step.batches.pictures, data.images.as_slice())?;
-        session.write(step.batches.labels, data.labels.as_slice())
-    }
-
-    /// Puts the parameters and the optimizer's state on the device.
-    fn restore(&mut self, parameters: &[f32], states: &[Vec<f32>]) -> Result<()> {
-        let Self { session, step, .. } = self;
-        session.write(step.parameters, parameters)?;
-        step.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
-    }
-
-    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a
-    /// second, and may stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was
-    /// stopped.
-    fn run(
-        &mut self,
-        order: &[u32],
-        rates: &[f32],
-        begun: u64,
-        steps: usize,
-        mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
-    ) -> Result<(usize, bool)> {
-        let batches = self.step.batches;
-        self.session.write(batches.order, order)?;
-        self.session.write(self.step.rates, rates)?;
-        self.session.write(batches.step, [0u32].as_slice())?;
-        if let Some(node) = self.step.begun {
-            self.session.write(node, [begun as u32].as_slice())?;
-        }
-        let batch = order.len() / rates.len();
-        let (mut submitted, mut reported, mut stopped) = (0, 0, false);
-        let mut in_flight = VecDeque::new();
-        let mut last = Instant::now();
-        while reported < steps {
-            while submitted < steps && in_flight.len() < IN_FLIGHT && !stopped {
-                let count = self.steps_a_submission.min(steps - submitted);
-                self.session.run(count);
-                submitted += count;
-                in_flight.push_back((submitted, self.session.start_reading(batches.history)?));
-            }
-            let Some((end, reading)) = in_flight.pop_front() else { break };
-            let history = self.session.finish_reading(reading)?;
-            let per_step = last.elapsed() / (end - reported) as u32;
-            last = Instant::now();
-            let images_per_s = batch as f64 / per_step.as_secs_f64().max(1e-9);
-            // Grows by doubling: the first steps include what drivers compile late.
-            let fitting = (SUBMISSION.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
-            self.steps_a_submission = fitting.clamp(1, 2 * self.steps_a_submission);
-            for index in reported..end {
-                let row = &history[index * HISTORY_COLUMNS..][..HISTORY_COLUMNS];
-                stopped |= report(index, row, images_per_s)?.is_break();
-            }
-            reported = end;
-        }
-        Ok((reported, stopped))
     }
 }

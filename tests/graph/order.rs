@@ -24,8 +24,16 @@ impl Common {
         let states = [graph.variable("velocity", graph.ty(parameters).clone())?];
         let ranges = vec![0..graph.shape(parameters).elements(); 1];
         let clock = self.step;
-        let flat =
-            Flat { parameters, gradients, ranges: &ranges, states: &states, rates: self.rates, step: self.step, clock };
+        let flat = Flat {
+            parameters,
+            gradients,
+            ranges: &ranges,
+            shares: &[],
+            states: &states,
+            rates: self.rates,
+            step: self.step,
+            clock,
+        };
         Sgd::new(0.1).update(graph, flat)
     }
 }

@@ -196,8 +196,13 @@ impl Memory<'_> {
         }
         let inputs = self.graph.node(step.node).inputs();
         let updates = self.graph.traits(step.node).updates;
+        let again = number > 0 && self.plan.steps[number - 1].node == step.node;
         for (binding, wanted) in step.dispatch.bindings.iter().enumerate() {
             let pieces = match wanted.operand {
+                // The next range of a variable whose earlier ones another dispatch of this update has replaced.
+                Operand::Input(n) if again && wanted.writes => {
+                    vec![Piece { value: Value::Updated(step.node, n), ..self.whole(inputs[n]) }]
+                }
                 Operand::Input(n) => self.pieces(inputs[n]),
                 // Written, and read only after another dispatch of the kernel has written it.
                 Operand::Scratch(_) if wanted.writes => continue,

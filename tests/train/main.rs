@@ -6,7 +6,9 @@ mod common;
 mod counting;
 mod ends;
 mod fixture;
+mod groups;
 mod kept;
+mod layers;
 mod learning;
 #[path = "../common/pictures.rs"]
 mod pictures;

@@ -1,6 +1,6 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
-use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd};
+use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd, Share};
 use crate::{Graph, NodeId, TensorType};
 
 use super::{Build, Case, Fill, Input, case};
@@ -73,7 +73,14 @@ fn updates() -> Vec<Case> {
         ("adagrad decay", || Box::new(Adagrad::new(0.01).rate_decay(0.1).initial(0.5).weight_decay(0.01))),
     ];
     for (name, make) in optimizers {
-        for (length, number) in [(64, 0), (1000, 1), (64 * 5, 77)] {
+        let halves = |length: usize| {
+            let share = |range, rate_factor, weight_decay| Share { range, rate_factor, weight_decay };
+            vec![share(0..length / 3, 0.25, Some(0.3)), share(length / 2..length, 3.0, None)]
+        };
+        for (length, number, shares) in
+            [(64, 0, vec![]), (1000, 1, vec![]), (64 * 5, 77, vec![]), (901, 3, halves(901))]
+        {
+            let what = if shares.is_empty() { "" } else { ", two groups and a gap" };
             // Squares' means and velocities are positive here: a mean of squares never is otherwise. A centre is 0, so
             // that no variance nearly cancels.
             let states = make().states();
@@ -91,12 +98,13 @@ fn updates() -> Vec<Case> {
                     rates: *rates,
                     step: *step,
                     ranges: &[],
+                    shares: &shares,
                     states,
                     clock: *clock,
                 };
                 make().update(g, flat)
             };
-            cases.push(update(&format!("{name} {length} step {number}"), inputs, Box::new(build)));
+            cases.push(update(&format!("{name} {length} step {number}{what}"), inputs, Box::new(build)));
         }
     }
     for number in [0, 4, 5, 9] {

@@ -1,0 +1,190 @@
+//! Groups of parameters, by patterns of their names, with settings of their own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flat, Optimizer, in_range};
+use crate::graph::{Graph, NodeId};
+use crate::{Error, Result};
+
+/// The parameters whose names match a pattern, and what is different for them.
+///
+/// Names are those in weight files, `conv1.weight`. In a pattern `*` stands for any text and `?` for any one character:
+/// `*.bias`, `conv?.*`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Group {
+    pattern: String,
+    rate_factor: f32,
+    weight_decay: Option<f32>,
+    frozen: bool,
+}
+
+impl Group {
+    /// A group without settings of its own.
+    pub fn new(pattern: impl Into<String>) -> Self {
+        Self { pattern: pattern.into(), rate_factor: 1.0, weight_decay: None, frozen: false }
+    }
+
+    /// Multiplies the learning rate, above 0.
+    pub fn rate_factor(mut self, factor: f32) -> Self {
+        self.rate_factor = factor;
+        self
+    }
+
+    /// Replaces the optimizer's weight decay.
+    pub fn weight_decay(mut self, decay: f32) -> Self {
+        self.weight_decay = Some(decay);
+        self
+    }
+
+    /// Leaves the parameters as they are: no gradient is computed and no state kept for them.
+    pub fn frozen(mut self) -> Self {
+        self.frozen = true;
+        self
+    }
+
+    /// The pattern.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether the parameters stay as they are.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// What the learning rate is multiplied by, and the weight decay, if it is another.
+    pub fn settings(&self) -> (f32, Option<f32>) {
+        (self.rate_factor, self.weight_decay)
+    }
+
+    /// Whether the parameter of this name belongs to it.
+    pub fn matches(&self, name: &str) -> bool {
+        let (pattern, name): (Vec<char>, Vec<char>) = (self.pattern.chars().collect(), name.chars().collect());
+        let (mut p, mut n) = (0, 0);
+        // The last star, and how far the text it stands for reaches.
+        let mut star: Option<(usize, usize)> = None;
+        while n < name.len() {
+            match (pattern.get(p), star) {
+                (Some('*'), _) => {
+                    star = Some((p, n));
+                    p += 1;
+                }
+                (Some(&c), _) if c == '?' || c == name[n] => (p, n) = (p + 1, n + 1),
+                (_, Some((at, reached))) => {
+                    star = Some((at, reached + 1));
+                    (p, n) = (at + 1, reached + 1);
+                }
+                (_, None) => return false,
+            }
+        }
+        pattern[p..].iter().all(|&c| c == '*')
+    }
+
+    fn check(&self) -> Result<()> {
+        let of = |what: &str| format!("{what} of group \"{}\"", self.pattern);
+        in_range(&of("rate factor"), self.rate_factor, f32::MIN_POSITIVE..f32::MAX)?;
+        self.weight_decay.map_or(Ok(()), |decay| in_range(&of("weight decay"), decay, 0.0..f32::MAX))?;
+        match self.frozen && (self.rate_factor != 1.0 || self.weight_decay.is_some()) {
+            true => Err(Error::option(of("settings"), "none, as it is frozen", "a rate factor or a weight decay")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// An optimizer with groups of parameters that have settings of their own. A parameter belongs to the first group whose
+/// pattern its name matches; to those that match none the optimizer's own settings apply.
+///
+/// ```
+/// use lenslet::optim::{AdamW, Group, Grouped};
+///
+/// let rule = Grouped::new(
+///     AdamW::new(0.001).weight_decay(0.05),
+///     [Group::new("conv1.*").frozen(), Group::new("*.bias").weight_decay(0.0), Group::new("fc?.*").rate_factor(10.0)],
+/// );
+/// ```
+#[derive(Debug)]
+pub struct Grouped {
+    optimizer: Box<dyn Optimizer>,
+    groups: Vec<Group>,
+}
+
+impl Grouped {
+    /// `optimizer` with `groups`, the first of them first.
+    pub fn new(optimizer: impl Optimizer + 'static, groups: impl Into<Vec<Group>>) -> Self {
+        Self::boxed(Box::new(optimizer), groups)
+    }
+
+    /// As [`Grouped::new`], for an optimizer chosen at run time.
+    pub fn boxed(optimizer: Box<dyn Optimizer>, groups: impl Into<Vec<Group>>) -> Self {
+        let mut groups = groups.into();
+        groups.extend_from_slice(optimizer.groups());
+        Self { optimizer, groups }
+    }
+}
+
+impl Optimizer for Grouped {
+    fn name(&self) -> &'static str {
+        self.optimizer.name()
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.optimizer.learning_rate()
+    }
+
+    fn states(&self) -> &'static [&'static str] {
+        self.optimizer.states()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.groups.iter().try_for_each(Group::check)?;
+        self.optimizer.check()
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId> {
+        self.optimizer.update(graph, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::Sgd;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, expected) in [
+            ("*.bias", "conv1.bias", true),
+            ("*.bias", "conv1.bias2", false),
+            ("conv?.*", "conv1.weight", true),
+            ("conv?.*", "conv12.weight", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("conv1", "conv1.weight", false),
+            ("*n*1*ias", "bn1.bn1.bias", true),
+            ("a*b*c", "aXbXbXc", true),
+            ("a*b*c", "aXcXb", false),
+            ("**?", "ä", true),
+            ("?", "", false),
+        ] {
+            assert_eq!(Group::new(pattern).matches(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_told_with_the_group() {
+        for (group, part) in [
+            (Group::new("*.bias").rate_factor(0.0), "rate factor of group \"*.bias\""),
+            (Group::new("*.bias").weight_decay(-1.0), "weight decay of group \"*.bias\""),
+            (Group::new("fc*").rate_factor(2.0).frozen(), "none, as it is frozen"),
+        ] {
+            let error = Grouped::new(Sgd::new(0.1), [group]).check().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(Grouped::new(Sgd::new(0.0), []).check().unwrap_err().to_string().contains("learning rate"));
+    }
+}

@@ -1,0 +1,90 @@
+//! The steps of an epoch on a device: many in one submission, read back while the next ones run.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::order;
+use super::step::{HISTORY_COLUMNS, TrainingStep};
+use crate::Result;
+use crate::data::Dataset;
+use crate::device::{Device, Session};
+
+/// The device time of one submission: long enough to hide its cost, short enough for a smooth progress bar and far
+/// below the two seconds after which desktops reset a GPU.
+const SUBMISSION: Duration = Duration::from_millis(50);
+
+/// Submissions under way at once: one runs while the next waits.
+const IN_FLIGHT: usize = 2;
+
+/// The compiled step and how many of it to submit at once.
+pub(super) struct Epoch {
+    pub session: Session,
+    pub step: TrainingStep,
+    steps_a_submission: usize,
+}
+
+impl Epoch {
+    /// Compiles a step.
+    ///
+    /// Errors: the device is too small for it.
+    pub fn new(device: &Device, step: TrainingStep) -> Result<Self> {
+        Ok(Self { session: Session::new(device, &step.graph)?, step, steps_a_submission: 1 })
+    }
+
+    /// Puts the data set on the device.
+    pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
+        let Self { session, step, .. } = self;
+        session.write(step.batches.pictures, data.images.as_slice())?;
+        session.write(step.batches.labels, data.labels.as_slice())
+    }
+
+    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a
+    /// second, and may stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was
+    /// stopped.
+    pub fn run(
+        &mut self,
+        order: &[u32],
+        rates: &[f32],
+        begun: u64,
+        steps: usize,
+        mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
+    ) -> Result<(usize, bool)> {
+        let batches = self.step.batches;
+        self.session.write(batches.order, order)?;
+        if let Some(node) = batches.shown {
+            self.session.write(node, order::shown(order).as_slice())?;
+        }
+        self.session.write(self.step.rates, rates)?;
+        self.session.write(batches.step, [0u32].as_slice())?;
+        if let Some(node) = self.step.begun {
+            self.session.write(node, [begun as u32].as_slice())?;
+        }
+        let batch = order.len() / rates.len();
+        let (mut submitted, mut reported, mut stopped) = (0, 0, false);
+        let mut in_flight = VecDeque::new();
+        let mut last = Instant::now();
+        while reported < steps {
+            while submitted < steps && in_flight.len() < IN_FLIGHT && !stopped {
+                let count = self.steps_a_submission.min(steps - submitted);
+                self.session.run(count);
+                submitted += count;
+                in_flight.push_back((submitted, self.session.start_reading(batches.history)?));
+            }
+            let Some((end, reading)) = in_flight.pop_front() else { break };
+            let history = self.session.finish_reading(reading)?;
+            let per_step = last.elapsed() / (end - reported) as u32;
+            last = Instant::now();
+            let images_per_s = batch as f64 / per_step.as_secs_f64().max(1e-9);
+            // Grows by doubling: the first steps include what drivers compile late.
+            let fitting = (SUBMISSION.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
+            self.steps_a_submission = fitting.clamp(1, 2 * self.steps_a_submission);
+            for index in reported..end {
+                let row = &history[index * HISTORY_COLUMNS..][..HISTORY_COLUMNS];
+                stopped |= report(index, row, images_per_s)?.is_break();
+            }
+            reported = end;
+        }
+        Ok((reported, stopped))
+    }
+}
