@@ -33,6 +33,10 @@ macro_rules! shader {
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 
+/// Ranges of a buffer begin at multiples of this many elements of 32 bits: the 256 bytes that WebGPU asks for on every
+/// device.
+pub(crate) const ALIGNMENT: usize = 64;
+
 /// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

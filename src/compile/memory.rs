@@ -10,12 +10,12 @@
 use std::collections::HashSet;
 
 use crate::graph::{Graph, NodeId, Placement, Source};
-use crate::kernel::{Dispatch, Kernel, Operand};
+use crate::kernel::{self, Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
 
-/// WebGPU binds ranges that begin at multiples of this, whatever the device.
-const ALIGNMENT: u64 = 256;
+/// In bytes.
+const ALIGNMENT: u64 = 4 * kernel::ALIGNMENT as u64;
 
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels.
 pub fn memory(graph: &Graph, order: &[NodeId], kernels: Vec<Option<Kernel>>) -> Plan {

@@ -7,11 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Build, Init, Model};
 use crate::graph::{Graph, NodeId};
+use crate::kernel::ALIGNMENT;
 use crate::shape::{Shape, TensorType};
 use crate::{Error, Result};
-
-/// Parameters begin at multiples of this many floats: 256 bytes, WebGPU's alignment of buffer ranges.
-const ALIGNMENT: usize = 64;
 
 /// First generator stream of initial values; those below are for shuffling and augmentation under the same seed.
 const FIRST_STREAM: u64 = 1 << 32;

@@ -4,7 +4,7 @@
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Placement, Traits};
-use crate::kernel::{Io, Kernel, Limits};
+use crate::kernel::{ALIGNMENT, Io, Kernel, Limits};
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
@@ -36,7 +36,8 @@ impl Graph {
     /// The range of the flat `x` `[T]` that begins at element `offset`, with this shape. Its gradient is collected by
     /// whoever cuts `x` into ranges.
     ///
-    /// Errors: an `x` that is not flat f32; a range that ends behind it.
+    /// Errors: an `x` that is not flat f32; a range that ends behind it; an offset that is no multiple of 64, where a device
+    /// cannot begin a range ([`Graph::slice`] copies from anywhere).
     pub fn slice_flat(&mut self, x: NodeId, offset: usize, shape: impl Into<Shape>) -> Result<NodeId> {
         self.append(SliceFlat { offset, shape: shape.into() }, &[x])
     }
@@ -45,7 +46,8 @@ impl Graph {
     /// Parts that nothing else reads are computed in place. Has no gradient.
     ///
     /// Errors: no part; a number of offsets other than of parts; ranges that overlap or end behind `total`; parts that
-    /// are not f32.
+    /// are not f32; an offset that is no multiple of 64, where a device cannot begin a range ([`Graph::concat`] puts
+    /// values end to end).
     pub fn pack(&mut self, parts: &[NodeId], offsets: &[usize], total: usize) -> Result<NodeId> {
         self.append(Pack { offsets: offsets.to_vec(), total }, parts)
     }
@@ -54,6 +56,16 @@ impl Graph {
 /// The product of the extents, if it can be counted.
 fn elements(shape: &Shape) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))
+}
+
+/// Refuses a range that a device cannot bind.
+fn aligned(offset: usize, instead: &str) -> Result<(), String> {
+    match offset.is_multiple_of(ALIGNMENT) {
+        true => Ok(()),
+        false => {
+            Err(format!("ranges must begin at multiples of {ALIGNMENT} elements, found element {offset}; {instead}"))
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -116,6 +128,7 @@ impl Op for SliceFlat {
         if end.is_none_or(|end| end > t) {
             return Err(format!("{} from element {} on ends behind x [{t}]", self.shape, self.offset));
         }
+        aligned(self.offset, "slice copies from anywhere")?;
         Ok(TensorType::f32(self.shape.clone()))
     }
 
@@ -153,6 +166,7 @@ impl Op for Pack {
             if ty.dtype != DType::F32 {
                 return Err(format!("part {part} must be f32, is {ty}"));
             }
+            aligned(start, "concat puts values end to end").map_err(|reason| format!("part {part}: {reason}"))?;
             match start.checked_add(ty.shape.elements()) {
                 Some(end) if end <= self.total => ranges.push((start, end, part)),
                 _ => {
@@ -209,11 +223,13 @@ mod tests {
 
     #[test]
     fn slices_lie_inside() {
-        let (mut graph, x) = graph(&[10]);
-        let y = graph.slice_flat(x, 4, [2, 3]).unwrap();
-        assert_eq!(graph.traits(y).placement, Placement::ViewOf(4));
-        let error = graph.slice_flat(x, 5, [2, 3]).unwrap_err().to_string();
-        assert!(error.contains("[2, 3] from element 5 on ends behind x [10]"), "{error}");
+        let (mut graph, x) = graph(&[70]);
+        let y = graph.slice_flat(x, 64, [2, 3]).unwrap();
+        assert_eq!(graph.traits(y).placement, Placement::ViewOf(64));
+        let error = graph.slice_flat(x, 65, [2, 3]).unwrap_err().to_string();
+        assert!(error.contains("[2, 3] from element 65 on ends behind x [70]"), "{error}");
+        let error = graph.slice_flat(x, 4, [2, 3]).unwrap_err().to_string();
+        assert!(error.contains("multiples of 64 elements, found element 4; slice copies"), "{error}");
         assert!(graph.slice_flat(x, usize::MAX, [2]).is_err());
         assert!(graph.slice_flat(y, 0, [2]).unwrap_err().to_string().contains("takes one flat f32 tensor"));
     }
@@ -221,14 +237,16 @@ mod tests {
     #[test]
     fn parts_lie_inside_and_apart() {
         let (mut graph, x) = graph(&[2, 3]);
-        let y = graph.pack(&[x, x], &[8, 0], 14).unwrap();
-        assert_eq!(**graph.shape(y), [14]);
-        assert_eq!(graph.traits(y).placement, Placement::Holds(vec![8, 0]));
-        let error = graph.pack(&[x, x], &[0, 5], 14).unwrap_err().to_string();
-        assert!(error.contains("part 0 ends at element 6, behind element 5 where part 1 begins"), "{error}");
-        let error = graph.pack(&[x, x], &[0, 9], 14).unwrap_err().to_string();
-        assert!(error.contains("part 1 [2, 3] from element 9 on ends behind 14"), "{error}");
-        assert!(graph.pack(&[x], &[0, 9], 14).unwrap_err().to_string().contains("found 1 and 2"));
-        assert!(graph.pack(&[], &[], 14).is_err());
+        let y = graph.pack(&[x, x], &[64, 0], 70).unwrap();
+        assert_eq!(**graph.shape(y), [70]);
+        assert_eq!(graph.traits(y).placement, Placement::Holds(vec![64, 0]));
+        let error = graph.pack(&[x, x], &[64, 64], 70).unwrap_err().to_string();
+        assert!(error.contains("part 0 ends at element 70, behind element 64 where part 1 begins"), "{error}");
+        let error = graph.pack(&[x, x], &[0, 64], 69).unwrap_err().to_string();
+        assert!(error.contains("part 1 [2, 3] from element 64 on ends behind 69"), "{error}");
+        let error = graph.pack(&[x, x], &[0, 8], 70).unwrap_err().to_string();
+        assert!(error.contains("part 1: ranges must begin at multiples of 64 elements, found element 8"), "{error}");
+        assert!(graph.pack(&[x], &[0, 64], 70).unwrap_err().to_string().contains("found 1 and 2"));
+        assert!(graph.pack(&[], &[], 70).is_err());
     }
 }
