@@ -19,6 +19,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// A graph that no device can run alike: see [`crate::Graph::verify`].
+    #[error("graph: {0}")]
+    Graph(String),
+
     /// An option or argument outside what is allowed.
     #[error("{option}: expected {expected}, found {found}")]
     Option {
