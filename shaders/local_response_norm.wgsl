@@ -29,5 +29,5 @@ fn local_response_norm(
         squares += v * v;
     }
     let s = K + SHARE * squares;
-    y[i] = x[i] * pow(s, -BETA);
+    y[i] = x[i] * power(s, -BETA);
 }

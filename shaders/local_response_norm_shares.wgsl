@@ -31,7 +31,7 @@ fn local_response_norm_shares(
         squares += v * v;
     }
     let s = K + SHARE * squares;
-    let share = dy[i] * pow(s, -BETA);
+    let share = dy[i] * power(s, -BETA);
     direct[i] = share;
     through[i] = share * x[i] / s;
 }

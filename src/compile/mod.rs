@@ -31,7 +31,7 @@ pub fn compile(graph: &Graph, limits: &Limits) -> Result<Plan> {
 pub fn compile_with(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Result<Plan> {
     let graph = fuse(graph);
     trace("fuse", &graph);
-    // A tenth of a millisecond's compilation of LeNet's training step goes into this: cheap enough for every build.
+    // A tenth of the time that compiling LeNet's training step takes: cheap enough for every build.
     graph.verify().map_err(Error::Graph)?;
     let order = schedule(&graph)?;
     let kernels = select(&graph, &order, limits, choice)?;

@@ -3,7 +3,9 @@
 //! **What**: `y[c] = x[c] / s[c]^β` with `s[c] = k + α/size · Σ x[c']²` over the `size` channels from `c − ⌊size/2⌋` on,
 //! those that exist · **Shapes**: x `[N, C, ..]`, kept · **Gradient**: `dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ
 //! dy[c']·x[c']·s[c']^(−β−1)` over the channels c' whose windows hold c · **Source**: Krizhevsky et al. 2012, section
-//! 3.3, in PyTorch's form (α over the size) · **Errors**: a size of 0; k not above 0 · **Cost**: size loads an element,
+//! 3.3, in PyTorch's form (α over the size) · **Units and ranges**: a NaN or an infinity makes
+//! what sees it NaN (beside an infinity finite values become 0); squares past the largest float are infinite, so y = 0 ·
+//! **Errors**: a size of 0; k not above 0 · **Cost**: size loads an element,
 //! thrice as many backward.
 
 use rayon::prelude::*;
