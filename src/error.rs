@@ -109,6 +109,17 @@ impl Error {
         Self::Option { option: option.into(), expected: expected.into(), found: found.to_string() }
     }
 
+    /// The error of a layer's computation, with the layer's path if it does not name it yet.
+    pub(crate) fn in_layer(self, layer: &str) -> Self {
+        match self {
+            Self::Shape { op, node, reason } if node.is_empty() => Self::Shape { op, node: layer.into(), reason },
+            Self::Option { option, expected, found } if !option.contains(layer) => {
+                Self::Option { option: format!("layer \"{layer}\": {option}"), expected, found }
+            }
+            other => other,
+        }
+    }
+
     /// A file whose content is wrong.
     pub fn data(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Data { path: path.as_ref().to_path_buf(), reason: reason.into() }
