@@ -24,7 +24,7 @@ fn local_response_norm(
     }
     let c = i / INNER % C;
     var squares = 0.0;
-    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) {
+    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) { // rounds: BEFORE + AFTER + 1u
         let v = x[i - c * INNER + d * INNER];
         squares += v * v;
     }
