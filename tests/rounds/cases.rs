@@ -74,6 +74,18 @@ pub fn long() -> Vec<Case> {
             Ok(g.max_pool2d_with_positions(x, window)?[1])
         })
         .forward(),
+        case("adaptive_max_pool2d, few of many", &[&[2, 1, 2, 150_000]], true, |g, i| {
+            g.adaptive_max_pool2d(i[0], [2, 2])
+        }),
+        case("adaptive_avg_pool2d, few of many", &[&[1, 2, 150_000, 2]], true, |g, i| {
+            g.adaptive_avg_pool2d(i[0], [2, 2])
+        }),
+        case("adaptive_max_pool2d, many of few", &[&[1, 1, 2, 2]], true, |g, i| {
+            g.adaptive_max_pool2d(i[0], [150_001, 2])
+        }),
+        case("adaptive_avg_pool2d, many of few", &[&[1, 1, 2, 2]], true, |g, i| {
+            g.adaptive_avg_pool2d(i[0], [2, 150_001])
+        }),
         case("global pooling", &[&[1, 2, 400, 300]], true, |g, i| g.global_avg_pool2d(i[0])),
         case("softmax, a long axis", &[&[2, 100_000]], true, |g, i| g.softmax(i[0], 1)),
         case("layer_norm, a long axis", &[&[2, 100_000]], true, |g, i| g.layer_norm(i[0], 1, Default::default(), 1e-5)),

@@ -111,6 +111,14 @@ fn product(tokens: &[&str], at: &mut usize, constants: &Constants) -> Option<u64
 fn atom(tokens: &[&str], at: &mut usize, constants: &Constants) -> Option<u64> {
     let token = *tokens.get(*at)?;
     *at += 1;
+    if token == "min" {
+        *at += 1;
+        let a = sum(tokens, at, constants)?;
+        *at += 1;
+        let b = sum(tokens, at, constants)?;
+        *at += 1;
+        return Some(a.min(b));
+    }
     if token == "(" {
         let value = sum(tokens, at, constants)?;
         let closed = tokens.get(*at) == Some(&")");
