@@ -22,6 +22,13 @@ fn pool(name: &str, x: [usize; 4], window: Window, build: fn(&mut Graph, NodeId,
     case(name, &[&x], true, move |g, i| build(g, i[0], window))
 }
 
+/// Logits of many classes and labels.
+fn labelled(name: &str, build: fn(&mut Graph, &[NodeId]) -> Result<NodeId>) -> Case {
+    let mut case = case(name, &[&[3, 100_000]], false, build);
+    case.inputs.push(Input { ty: TensorType::u32([3]), fill: Fill::Below(100_000) });
+    case
+}
+
 const MAX: fn(&mut Graph, NodeId, Window) -> Result<NodeId> = |g, x, window| g.max_pool2d(x, window);
 const AVERAGE: fn(&mut Graph, NodeId, Window) -> Result<NodeId> = |g, x, window| g.avg_pool2d(x, window, false);
 
@@ -86,6 +93,8 @@ pub fn long() -> Vec<Case> {
         case("adaptive_avg_pool2d, many of few", &[&[1, 1, 2, 2]], true, |g, i| {
             g.adaptive_avg_pool2d(i[0], [2, 150_001])
         }),
+        labelled("count_correct, many classes", |g, i| g.count_correct(i[0], i[1])),
+        labelled("softmax_cross_entropy, many classes", |g, i| g.softmax_cross_entropy(i[0], i[1])),
         case("global pooling", &[&[1, 2, 400, 300]], true, |g, i| g.global_avg_pool2d(i[0])),
         case("softmax, a long axis", &[&[2, 100_000]], true, |g, i| g.softmax(i[0], 1)),
         case("layer_norm, a long axis", &[&[2, 100_000]], true, |g, i| g.layer_norm(i[0], 1, Default::default(), 1e-5)),
@@ -98,7 +107,12 @@ pub fn long() -> Vec<Case> {
 
 /// Too large for a test, but not for the count.
 pub fn longer() -> Vec<Case> {
-    vec![]
+    vec![
+        conv("conv2d, a picture of one row", [1, 1, 1, 400_000], [1, 1, 1, 32_767], Window::new([1, 32_767])),
+        pool("max_pool2d, the largest column", [1, 1, 40_000, 2], Window::new([32_767, 1]), MAX),
+        pool("avg_pool2d, the largest row", [1, 1, 2, 40_000], Window::new([1, 32_767]).padding(16_000), AVERAGE),
+        pool("avg_pool2d, windows of a thousand", [1, 1, 1500, 1500], Window::new(1000), AVERAGE),
+    ]
 }
 
 trait Forward {
