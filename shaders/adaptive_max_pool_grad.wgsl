@@ -1,11 +1,13 @@
 // What: dx[l] = Σ dy[i] over the outputs i of its line whose first maximum is at l. One invocation per element of dx.
-// Shapes: positions, dy [.., M, INNER], dx [.., L, INNER].
+// Shapes: positions, dy [.., M, INNER], dx [.., L, PARTS, INNER], the parts to be summed afterwards.
 // Cost: about M/L + 1 pairs of loads per element.
 
 // Positions of a line of x, of y, and elements from one to the next.
 const L: u32 = 4u;
 const M: u32 = 2u;
 const INNER: u32 = 1u;
+// Invocations that share an output; their results lie side by side.
+const PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> positions: array<u32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -21,6 +23,11 @@ fn end(i: u32, count: u32, to: u32) -> u32 {
     return ((i + 1u) * count + to - 1u) / to;
 }
 
+// Where part number `part` begins, of PARTS of so many positions.
+fn part_begin(part: u32, count: u32) -> u32 {
+    return count / PARTS * part + min(part, count % PARTS);
+}
+
 @compute @workgroup_size(64)
 fn adaptive_max_pool_grad(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -31,11 +38,13 @@ fn adaptive_max_pool_grad(
     if at >= arrayLength(&dx) {
         return;
     }
-    let l = at / INNER % L;
-    let line = at / (INNER * L) * (INNER * M) + at % INNER;
-    let behind = end(l, M, L);
+    let part = at / INNER % PARTS;
+    let l = at / (INNER * PARTS) % L;
+    let line = at / (INNER * PARTS * L) * (INNER * M) + at % INNER;
+    let count = end(l, M, L) - begin(l, M, L);
+    let behind = begin(l, M, L) + part_begin(part + 1u, count);
     var sum = 0.0;
-    for (var i = begin(l, M, L); i < behind; i++) {
+    for (var i = begin(l, M, L) + part_begin(part, count); i < behind; i++) { // rounds: M / L / PARTS + 3u
         let o = line + i * INNER;
         sum += select(0.0, dy[o], positions[o] == l);
     }

@@ -1,12 +1,14 @@
 // What: y[i] = the mean or maximum of x over positions floor(i·L/M) to ceil((i+1)·L/M) of its line. One invocation per
-//       output. `combine` and `finish` say which: the values in order, then the result and how many there were.
-// Shapes: x [.., L, INNER], y [.., M, INNER].
+//       part of an output. `combine` and `finish` say which: the values in order, then the result and how many there were.
+// Shapes: x [.., L, INNER], y [.., M, PARTS, INNER], the parts to be combined afterwards.
 // Cost: about L/M loads per output.
 
 // Positions of a line of x, of y, and elements from one to the next.
 const L: u32 = 4u;
 const M: u32 = 2u;
 const INNER: u32 = 1u;
+// Invocations that share an output; their results lie side by side.
+const PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -24,6 +26,11 @@ fn end(i: u32, count: u32, to: u32) -> u32 {
     return ((i + 1u) * count + to - 1u) / to;
 }
 
+// Where part number `part` begins, of PARTS of so many positions.
+fn part_begin(part: u32, count: u32) -> u32 {
+    return count / PARTS * part + min(part, count % PARTS);
+}
+
 @compute @workgroup_size(64)
 fn adaptive_pool(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -34,13 +41,15 @@ fn adaptive_pool(
     if at >= arrayLength(&y) {
         return;
     }
-    let i = at / INNER % M;
-    let line = at / (INNER * M) * (INNER * L) + at % INNER;
-    let first = begin(i, L, M);
-    let behind = end(i, L, M);
+    let part = at / INNER % PARTS;
+    let i = at / (INNER * PARTS) % M;
+    let line = at / (INNER * PARTS * M) * (INNER * L) + at % INNER;
+    let count = end(i, L, M) - begin(i, L, M);
+    let first = begin(i, L, M) + part_begin(part, count);
+    let behind = begin(i, L, M) + part_begin(part + 1u, count);
     var value = x[line + first * INNER];
-    for (var l = first + 1u; l < behind; l++) {
+    for (var l = first + 1u; l < behind; l++) { // rounds: L / M / PARTS + 3u
         value = combine(value, x[line + l * INNER]);
     }
-    y[at] = finish(value, f32(behind - first));
+    y[at] = finish(value, f32(count));
 }

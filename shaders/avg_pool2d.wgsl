@@ -15,8 +15,11 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// 1 if a window may reach into padding.
-const PADDED: u32 = 0u;
+// 1 if taps may lie in padding and each is tested.
+const TESTED: u32 = 0u;
+// 1 if such taps are left out of the loops instead: worth it for large windows.
+const CLIPPED_H: u32 = 0u;
+const CLIPPED_W: u32 = 0u;
 // 1 if the divisor of a window is the number of its taps on rows COUNT_TOP..COUNT_BOTTOM and such columns, counted from
 // the first of the padding; else it is R·S.
 const DIVISORS_DIFFER: u32 = 0u;
@@ -30,9 +33,8 @@ const COUNT_RIGHT: u32 = 4u;
 
 // How many of the taps at start, start + dilation, .. lie in begin..end.
 fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
-    let before = (max(begin, start) - start + dilation - 1u) / dilation;
-    let until = min((max(end, start) - start + dilation - 1u) / dilation, taps);
-    return max(until, before) - before;
+    let inside = taps_on(start, taps, dilation, begin, end - begin);
+    return inside.y - inside.x;
 }
 
 @compute @workgroup_size(64)
@@ -50,12 +52,20 @@ fn avg_pool2d(
     let plane = i / (P * Q) * (H * W);
 
     var sum = 0.0;
-    for (var r = 0u; r < R; r++) {
-        for (var s = 0u; s < S; s++) {
+    var rows = vec2(0u, R);
+    if CLIPPED_H == 1u {
+        rows = taps_on(top, R, DILATION_H, PAD_TOP, H);
+    }
+    var columns = vec2(0u, S);
+    if CLIPPED_W == 1u {
+        columns = taps_on(left, S, DILATION_W, PAD_LEFT, W);
+    }
+    for (var r = rows.x; r < rows.y; r++) { // rounds: R
+        for (var s = columns.x; s < columns.y; s++) { // rounds: S
             // A position above or left of the input wraps to a large number.
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
-            if PADDED == 0u || (h < H && w < W) {
+            if TESTED == 0u || (h < H && w < W) {
                 sum += x[plane + h * W + w];
             }
         }

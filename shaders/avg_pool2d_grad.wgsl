@@ -48,9 +48,8 @@ fn is_tap(offset: u32, taps: u32, dilation: u32) -> bool {
 
 // How many of the taps at start, start + dilation, .. lie in begin..end.
 fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
-    let before = (max(begin, start) - start + dilation - 1u) / dilation;
-    let until = min((max(end, start) - start + dilation - 1u) / dilation, taps);
-    return max(until, before) - before;
+    let inside = taps_on(start, taps, dilation, begin, end - begin);
+    return inside.y - inside.x;
 }
 
 @compute @workgroup_size(64)

@@ -24,6 +24,10 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 2u;
 const PAD_LEFT: u32 = 2u;
 const GROUPS: u32 = 1u;
+// The channels of a group to go over, and 1 if others were before, whose sums are in y.
+const C_BEGIN: u32 = 0u;
+const C_END: u32 = 1u;
+const CONTINUES: u32 = 0u;
 const TILE_K: u32 = 6u; // 1 to 8
 const TILE_Q: u32 = 7u; // 1 to 14
 
@@ -56,9 +60,13 @@ fn conv2d_direct(
     for (var k = 0u; k < TILE_K; k++) {
         for (var q = 0u; q < TILE_Q; q++) {
             sums[k][q] = 0.0;
+            if CONTINUES == 1u {
+                let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
+                sums[k][q] = y[((n * K + own) * P + p) * Q + min(q0 + q, Q - 1u)];
+            }
         }
     }
-    for (var c = 0u; c < GROUP_C; c++) {
+    for (var c = C_BEGIN; c < C_END; c++) {
         for (var r = 0u; r < R; r++) {
             // Positions count from the padding's first row and column, so that they never go below 0.
             let row = p * STRIDE_H + r * DILATION_H;

@@ -24,6 +24,10 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u;
+// The filters of a group to go over, and 1 if others were before, whose sums are in dx.
+const K_BEGIN: u32 = 0u;
+const K_END: u32 = 16u;
+const CONTINUES: u32 = 0u;
 const TILE_C: u32 = 6u; // 1 to 8
 const TILE_W: u32 = 7u; // 1 to 14
 
@@ -57,9 +61,14 @@ fn conv2d_grad_input_direct(
     for (var c = 0u; c < TILE_C; c++) {
         for (var v = 0u; v < TILE_W; v++) {
             sums[c][v] = 0.0;
+            if CONTINUES == 1u {
+                let channel = group * GROUP_C + min(c0 + c, GROUP_C - 1u);
+                sums[c][v] = dx[((n * C + channel) * H + h) * W + min(v0 + v, W - 1u)];
+            }
         }
     }
-    for (var k = group * GROUP_K; k < (group + 1u) * GROUP_K; k++) {
+    for (var of_group = K_BEGIN; of_group < K_END; of_group++) {
+        let k = group * GROUP_K + of_group;
         for (var r = 0u; r < R; r++) {
             // The window row that has its tap r on row h; below 0 wraps to a large number.
             let p = h + PAD_TOP - r * DILATION_H;

@@ -24,13 +24,17 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u;
+// The taps and the filters of a group to go over, and 1 if others were before, whose sums are in dx.
+const TAP_BEGIN: u32 = 0u;
+const TAP_END: u32 = 25u;
+const K_BEGIN: u32 = 0u;
+const K_END: u32 = 16u;
+const CONTINUES: u32 = 0u;
 const TILE_C: u32 = 6u; // 1 to 8
-const TILE_W: u32 = 1u; // 1
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
 const BLOCKS_C = (GROUP_C + TILE_C - 1u) / TILE_C;
-const BLOCKS_W = W / TILE_W;
 
 fn epilogue(v: f32) -> f32 { return v; }
 fn bias(c: u32) -> f32 { return b[c]; }
@@ -42,35 +46,36 @@ fn conv2d_grad_input_gather(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= N * GROUPS * BLOCKS_C * H * BLOCKS_W {
+    if i >= N * GROUPS * BLOCKS_C * H * W {
         return;
     }
-    let v = i % BLOCKS_W;
-    let h = i / BLOCKS_W % H;
-    let c0 = i / (BLOCKS_W * H) % BLOCKS_C * TILE_C;
-    let group = i / (BLOCKS_W * H * BLOCKS_C) % GROUPS;
-    let n = i / (BLOCKS_W * H * BLOCKS_C * GROUPS);
+    let v = i % W;
+    let h = i / W % H;
+    let c0 = i / (W * H) % BLOCKS_C * TILE_C;
+    let group = i / (W * H * BLOCKS_C) % GROUPS;
+    let n = i / (W * H * BLOCKS_C * GROUPS);
 
     var sums: array<f32, TILE_C>;
     for (var c = 0u; c < TILE_C; c++) {
         sums[c] = 0.0;
+        if CONTINUES == 1u {
+            sums[c] = dx[((n * C + group * GROUP_C + min(c0 + c, GROUP_C - 1u)) * H + h) * W + v];
+        }
     }
-    for (var r = 0u; r < R; r++) {
-        // Where the window that has its tap r on row h begins; below 0 wraps to a large number.
+    for (var tap = TAP_BEGIN; tap < TAP_END; tap++) {
+        let r = tap / S;
+        let s = tap % S;
+        // Where the window begins that has its tap r, s on h, v; below 0 wraps to a large number.
         let top = h + PAD_TOP - r * DILATION_H;
-        if top % STRIDE_H != 0u || top / STRIDE_H >= P {
+        let left = v + PAD_LEFT - s * DILATION_W;
+        if top % STRIDE_H != 0u || top / STRIDE_H >= P || left % STRIDE_W != 0u || left / STRIDE_W >= Q {
             continue;
         }
-        for (var s = 0u; s < S; s++) {
-            let left = v + PAD_LEFT - s * DILATION_W;
-            if left % STRIDE_W != 0u || left / STRIDE_W >= Q {
-                continue;
-            }
-            for (var k = group * GROUP_K; k < (group + 1u) * GROUP_K; k++) {
-                let upstream = dy[((n * K + k) * P + top / STRIDE_H) * Q + left / STRIDE_W];
-                for (var c = 0u; c < TILE_C; c++) {
-                    sums[c] += upstream * w[((k * GROUP_C + min(c0 + c, GROUP_C - 1u)) * R + r) * S + s];
-                }
+        for (var of_group = K_BEGIN; of_group < K_END; of_group++) {
+            let k = group * GROUP_K + of_group;
+            let upstream = dy[((n * K + k) * P + top / STRIDE_H) * Q + left / STRIDE_W];
+            for (var c = 0u; c < TILE_C; c++) {
+                sums[c] += upstream * w[((k * GROUP_C + min(c0 + c, GROUP_C - 1u)) * R + r) * S + s];
             }
         }
     }

@@ -27,11 +27,16 @@ const TILE_K: u32 = 8u; // 1 to 8
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
+// The rows of a part and the blocks of columns to go over, and 1 if others were before, whose sums are in dw.
+const ROW_BEGIN: u32 = 0u;
+const ROW_END: u32 = 10u;
+const BLOCK_BEGIN: u32 = 0u;
+const BLOCK_END: u32 = 2u;
+const CONTINUES: u32 = 0u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
-const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
 @compute @workgroup_size(64)
@@ -54,9 +59,17 @@ fn conv2d_grad_weight_rows(
     for (var k = 0u; k < TILE_K; k++) {
         for (var s = 0u; s < S; s++) {
             sums[k][s] = 0.0;
+            if CONTINUES == 1u {
+                let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
+                sums[k][s] = dw[(((part * K + own) * GROUP_C + c) * R + r) * S + s];
+            }
         }
     }
-    for (var m = part * ROWS; m < min((part + 1u) * ROWS, N * P); m++) {
+    for (var row_of_part = ROW_BEGIN; row_of_part < ROW_END; row_of_part++) {
+        let m = part * ROWS + row_of_part;
+        if m >= N * P {
+            break;
+        }
         let n = m / P;
         let p = m % P;
         // Positions count from the padding's first row and column, so that they never go below 0.
@@ -65,7 +78,7 @@ fn conv2d_grad_weight_rows(
             continue;
         }
         let start = ((n * C + group * GROUP_C + c) * H + row - PAD_TOP) * W;
-        for (var block = 0u; block < BLOCKS_Q; block++) {
+        for (var block = BLOCK_BEGIN; block < BLOCK_END; block++) {
             let q0 = block * TILE_Q;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) {
@@ -75,11 +88,16 @@ fn conv2d_grad_weight_rows(
             }
             for (var k = 0u; k < TILE_K; k++) {
                 let upstream_row = ((n * K + group * GROUP_K + min(k0 + k, GROUP_K - 1u)) * P + p) * Q;
+                var upstream: array<f32, TILE_Q>;
                 for (var q = 0u; q < TILE_Q; q++) {
-                    let upstream = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
-                    for (var s = 0u; s < S; s++) {
-                        sums[k][s] += upstream * strip[q * STRIDE_W + s * DILATION_W];
+                    upstream[q] = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
+                }
+                for (var s = 0u; s < S; s++) {
+                    var sum = sums[k][s];
+                    for (var q = 0u; q < TILE_Q; q++) {
+                        sum += upstream[q] * strip[q * STRIDE_W + s * DILATION_W];
                     }
+                    sums[k][s] = sum;
                 }
             }
         }

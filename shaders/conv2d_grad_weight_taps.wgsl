@@ -28,11 +28,16 @@ const TILE_K: u32 = 4u; // 1 to 8, TILE_K * R * S at most 128
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
+// The rows of a part and the blocks of columns to go over, and 1 if others were before, whose sums are in dw.
+const ROW_BEGIN: u32 = 0u;
+const ROW_END: u32 = 10u;
+const BLOCK_BEGIN: u32 = 0u;
+const BLOCK_END: u32 = 2u;
+const CONTINUES: u32 = 0u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
-const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const TAPS = R * S;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
@@ -55,12 +60,20 @@ fn conv2d_grad_weight_taps(
     for (var k = 0u; k < TILE_K; k++) {
         for (var tap = 0u; tap < TAPS; tap++) {
             sums[k][tap] = 0.0;
+            if CONTINUES == 1u {
+                let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
+                sums[k][tap] = dw[((part * K + own) * GROUP_C + c) * TAPS + tap];
+            }
         }
     }
-    for (var m = part * ROWS; m < min((part + 1u) * ROWS, N * P); m++) {
+    for (var row_of_part = ROW_BEGIN; row_of_part < ROW_END; row_of_part++) {
+        let m = part * ROWS + row_of_part;
+        if m >= N * P {
+            break;
+        }
         let n = m / P;
         let p = m % P;
-        for (var block = 0u; block < BLOCKS_Q; block++) {
+        for (var block = BLOCK_BEGIN; block < BLOCK_END; block++) {
             let q0 = block * TILE_Q;
             var strips: array<array<f32, STRIP>, R>;
             for (var r = 0u; r < R; r++) {

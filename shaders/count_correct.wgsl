@@ -4,10 +4,15 @@
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> each: array<f32>;
+@group(0) @binding(3) var<storage, read> candidates: array<u32>;
 
 const N: u32 = 64u;
 const C: u32 = 10u;
+// Classes to look at: all, or the candidates that largest_class found.
+const COUNT: u32 = 10u;
 const IGNORE: u32 = 4294967295u;
+
+fn class_of(row: u32, k: u32) -> u32 { return candidates[row * COUNT + k]; }
 
 @compute @workgroup_size(64)
 fn count_correct(
@@ -21,7 +26,8 @@ fn count_correct(
     }
     var largest = logits[n * C];
     var best = 0u;
-    for (var c = 1u; c < C; c++) {
+    for (var k = 0u; k < COUNT; k++) {
+        let c = class_of(n, k);
         let v = logits[n * C + c];
         if v > largest {
             largest = v;

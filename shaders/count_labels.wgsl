@@ -19,7 +19,7 @@ fn count_labels(
         return;
     }
     var count = 0.0;
-    for (var n = part; n < N; n += PARTS) {
+    for (var n = part; n < N; n += PARTS) { // rounds: (N + PARTS - 1u) / PARTS
         count += select(1.0, 0.0, labels[n] == IGNORE);
     }
     counts[part] = count;

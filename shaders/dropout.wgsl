@@ -50,7 +50,7 @@ fn dropout(
     let first = four * 4u;
     var drawn = 0xffffffffu;
     var words = vec4<u32>();
-    for (var k = 0u; k < min(4u, arrayLength(&y) - first); k++) {
+    for (var k = 0u; k < min(4u, arrayLength(&y) - first); k++) { // rounds: 4u
         let unit = (first + k) / PLANE;
         if unit / 4u != drawn {
             drawn = unit / 4u;

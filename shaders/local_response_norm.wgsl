@@ -24,10 +24,10 @@ fn local_response_norm(
     }
     let c = i / INNER % C;
     var squares = 0.0;
-    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) {
+    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) { // rounds: BEFORE + AFTER + 1u
         let v = x[i - c * INNER + d * INNER];
         squares += v * v;
     }
     let s = K + SHARE * squares;
-    y[i] = x[i] * pow(s, -BETA);
+    y[i] = x[i] * power(s, -BETA);
 }

@@ -24,7 +24,7 @@ fn local_response_norm_grad(
     }
     let c = i / INNER % C;
     var sum = 0.0;
-    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) {
+    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) { // rounds: BEFORE + AFTER + 1u
         sum += through[i - c * INNER + d * INNER];
     }
     dx[i] = direct[i] - FACTOR * x[i] * sum;

@@ -26,12 +26,12 @@ fn local_response_norm_shares(
     }
     let c = i / INNER % C;
     var squares = 0.0;
-    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) {
+    for (var d = c - min(BEFORE, c); d < min(c + AFTER + 1u, C); d++) { // rounds: BEFORE + AFTER + 1u
         let v = x[i - c * INNER + d * INNER];
         squares += v * v;
     }
     let s = K + SHARE * squares;
-    let share = dy[i] * pow(s, -BETA);
+    let share = dy[i] * power(s, -BETA);
     direct[i] = share;
     through[i] = share * x[i] / s;
 }

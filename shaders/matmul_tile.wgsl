@@ -62,7 +62,7 @@ fn matmul_tile(
             sums[m][n] = 0.0;
         }
     }
-    for (var k = part * K_PART; k < min((part + 1u) * K_PART, K); k++) {
+    for (var k = part * K_PART; k < min((part + 1u) * K_PART, K); k++) { // rounds: K_PART
         var row: array<f32, TILE_N>;
         for (var n = 0u; n < TILE_N; n++) {
             row[n] = b[b0 + k * B_K + min(n0 + n, N - 1u) * B_N];

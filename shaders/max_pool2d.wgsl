@@ -15,8 +15,11 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// 1 if a window may reach into padding.
-const PADDED: u32 = 0u;
+// 1 if taps may lie in padding and each is tested.
+const TESTED: u32 = 0u;
+// 1 if such taps are left out of the loops instead: worth it for large windows.
+const CLIPPED_H: u32 = 0u;
+const CLIPPED_W: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -37,12 +40,20 @@ fn max_pool2d(
 
     var best = 0.0;
     var found = false;
-    for (var r = 0u; r < R; r++) {
-        for (var s = 0u; s < S; s++) {
+    var rows = vec2(0u, R);
+    if CLIPPED_H == 1u {
+        rows = taps_on(top, R, DILATION_H, PAD_TOP, H);
+    }
+    var columns = vec2(0u, S);
+    if CLIPPED_W == 1u {
+        columns = taps_on(left, S, DILATION_W, PAD_LEFT, W);
+    }
+    for (var r = rows.x; r < rows.y; r++) { // rounds: R
+        for (var s = columns.x; s < columns.y; s++) { // rounds: S
             // A position above or left of the input wraps to a large number.
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
-            if PADDED == 0u || (h < H && w < W) {
+            if TESTED == 0u || (h < H && w < W) {
                 let v = x[plane + h * W + w];
                 if !found | (!is_nan(best) & ((v > best) | is_nan(v))) {
                     best = v;

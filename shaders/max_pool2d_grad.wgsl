@@ -26,6 +26,10 @@ const RAGGED: u32 = 0u;
 // Cells to a stride.
 const PARTS_H: u32 = STRIDE_H / CELL_H;
 const PARTS_W: u32 = STRIDE_W / CELL_W;
+// Rows of the windows over an element to go over, and 1 if others were before, whose sums are in dx.
+const A_BEGIN: u32 = 0u;
+const A_END: u32 = 1u;
+const CONTINUES: u32 = 0u;
 // Windows that reach over one element.
 const OVER_H: u32 = ((R - 1u) * DILATION_H + STRIDE_H) / STRIDE_H;
 const OVER_W: u32 = ((S - 1u) * DILATION_W + STRIDE_W) / STRIDE_W;
@@ -64,7 +68,10 @@ fn max_pool2d_grad(
             if RAGGED == 0u || (h < H && w < W) {
                 let i = h * W + w;
                 var sum = 0.0;
-                for (var a = 0u; a < OVER_H; a++) {
+                if CONTINUES == 1u {
+                    sum = dx[plane + i];
+                }
+                for (var a = A_BEGIN; a < A_END; a++) {
                     for (var b = 0u; b < OVER_W; b++) {
                         let p = row / PARTS_H + a - (OVER_H - 1u);
                         let q = column / PARTS_W + b - (OVER_W - 1u);

@@ -26,7 +26,7 @@ fn moments_squares(
     let first = k % PARTS * 64u;
     let mean = select(0.0, sums[row % GROUPS] / f32(N), CENTRED == 1u);
     var sum = 0.0;
-    for (var i = first; i < min(first + 64u, INNER); i++) {
+    for (var i = first; i < min(first + 64u, INNER); i++) { // rounds: 64u
         let d = x[row * INNER + i] - mean;
         sum += d * d;
     }

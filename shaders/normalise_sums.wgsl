@@ -31,7 +31,7 @@ fn normalise_sums(
     }
     let first = k % PARTS * 64u;
     var sum = 0.0;
-    for (var r = first; r < min(first + 64u, INNER); r++) {
+    for (var r = first; r < min(first + 64u, INNER); r++) { // rounds: 64u
         let i = k / PARTS * INNER + r;
         let g = i / GROUP_INNER % GROUPS;
         let c = i / CHANNEL_INNER % CHANNELS;

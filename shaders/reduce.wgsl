@@ -25,7 +25,7 @@ fn reduce(
     let part = i / INNER % PARTS;
     let start = i / (INNER * PARTS) * (R * INNER) + i % INNER;
     var result = x[start + part * INNER];
-    for (var r = part + PARTS; r < R; r += PARTS) {
+    for (var r = part + PARTS; r < R; r += PARTS) { // rounds: (R - 1u) / PARTS
         result = combine(result, x[start + r * INNER]);
     }
     y[i] = finish(result);

@@ -26,14 +26,14 @@ fn resize_grad(
     if LINEAR == 0u {
         // floor(p FROM / TO) = h
         let end = ((h + 1u) * TO + FROM - 1u) / FROM;
-        for (var p = (h * TO + FROM - 1u) / FROM; p < end; p++) {
+        for (var p = (h * TO + FROM - 1u) / FROM; p < end; p++) { // rounds: (1u - LINEAR) * (TO / FROM + 1u)
             sum += dy[start + p * INNER];
         }
     } else {
         // Outputs between h - 1 and h + 1, and one more on each side.
         let begin = (2u * max(h, 1u) - 1u) * TO / (2u * FROM);
         let end = min((2u * h + 3u) * TO / (2u * FROM) + 2u, TO);
-        for (var p = select(max(begin, 1u) - 1u, 0u, h == 0u); p < end; p++) {
+        for (var p = select(max(begin, 1u) - 1u, 0u, h == 0u); p < end; p++) { // rounds: LINEAR * min(2u * TO / FROM + 4u, TO)
             let at = max((2u * p + 1u) * FROM, TO) - TO;
             let first = at / (2u * TO);
             let share = f32(at % (2u * TO)) / f32(2u * TO);

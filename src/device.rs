@@ -40,7 +40,7 @@ impl Device {
     pub fn check(&self, graph: &Graph) -> Result<()> {
         match self {
             Device::Gpu(gpu) => GpuSession::compile(gpu, graph).map(|_| ()),
-            Device::Cpu => Ok(()),
+            Device::Cpu => graph.verify().map_err(Error::Graph),
         }
     }
 
@@ -136,11 +136,11 @@ impl Session {
     pub fn start_reading(&self, node: NodeId) -> Result<Pending> {
         Ok(match self {
             Session::Gpu(session) => Pending::Gpu(session.start_reading(node)?),
-            Session::Cpu(interpreter) => Pending::Cpu(interpreter.read_f64(node)?.to_vec()),
+            Session::Cpu(interpreter) => Pending::Cpu(interpreter.read(node)?),
         })
     }
 
-    /// The floats of a reading, waiting until they are there.
+    /// The numbers of a reading as floats, waiting until they are there.
     pub fn finish_reading(&self, pending: Pending) -> Result<Vec<f32>> {
         match (self, pending) {
             (Session::Gpu(session), Pending::Gpu(reading)) => session.finish_reading(reading),
@@ -149,9 +149,22 @@ impl Session {
         }
     }
 
-    /// A value, waiting until the steps so far are done.
+    /// A value as floats, waiting until the steps so far are done. Integers (positions, labels, counters) are read as
+    /// the numbers they are, rounded above 2²⁴; [`Session::read_f64`] is exact.
+    ///
+    /// Errors: neither a leaf nor an output of the graph.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
         self.finish_reading(self.start_reading(node)?)
+    }
+
+    /// A value of any type, exactly, waiting until the steps so far are done.
+    ///
+    /// Errors: as [`Session::read`].
+    pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
+        match self {
+            Session::Gpu(session) => session.read_f64(node),
+            Session::Cpu(interpreter) => interpreter.read(node),
+        }
     }
 }
 

@@ -19,6 +19,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// A graph that no device can run alike: see [`crate::Graph::verify`].
+    #[error("graph: {0}")]
+    Graph(String),
+
     /// An option or argument outside what is allowed.
     #[error("{option}: expected {expected}, found {found}")]
     Option {
@@ -103,6 +107,17 @@ impl Error {
     /// An option outside what is allowed.
     pub fn option(option: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Option { option: option.into(), expected: expected.into(), found: found.to_string() }
+    }
+
+    /// The error of a layer's computation, with the layer's path if it does not name it yet.
+    pub(crate) fn in_layer(self, layer: &str) -> Self {
+        match self {
+            Self::Shape { op, node, reason } if node.is_empty() => Self::Shape { op, node: layer.into(), reason },
+            Self::Option { option, expected, found } if !option.contains(layer) => {
+                Self::Option { option: format!("layer \"{layer}\": {option}"), expected, found }
+            }
+            other => other,
+        }
     }
 
     /// A file whose content is wrong.

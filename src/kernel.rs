@@ -36,6 +36,27 @@ pub const ALIGNMENT: usize = 256;
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 
+/// Most rounds that all loops of one invocation make together, as operations plan them.
+///
+/// Software drivers end the loops of an invocation after 65,535 rounds in all, and say nothing (Mesa's llvmpipe:
+/// `LP_MAX_TGSI_LOOP_ITERATIONS`); long invocations hold up a desktop. So longer work is divided among invocations whose
+/// results are combined, or among dispatches that each continue what the one before left in the output; a sum's order
+/// stays fixed. Register tiles, loops over nothing but `TILE_` constants, are unrolled by every compiler and do not
+/// count. `tests/rounds.rs` counts the rounds of every dispatch from its text.
+pub const MOST_ROUNDS: usize = 12_000;
+
+/// Most floats of an array that one invocation keeps: WGSL asks for no more than 8192 bytes of all devices.
+pub(crate) const MOST_KEPT: usize = 512;
+
+/// The numbers below `count` in runs of at most `most`, as even as can be: where each begins and ends.
+pub(crate) fn stages(
+    count: usize,
+    most: usize,
+) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator + Clone {
+    let runs = count.div_ceil(most.max(1));
+    (0..runs).map(move |run| [run * count / runs, (run + 1) * count / runs])
+}
+
 /// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -322,6 +343,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// A kernel of dispatches in turn.
+    pub fn of(shader: Shader, dispatches: Vec<Dispatch>) -> Self {
+        Self { name: shader.name, dispatches, scratch: vec![] }
+    }
+
     /// A kernel of one dispatch.
     pub fn single(dispatch: Dispatch) -> Self {
         Self { name: dispatch.shader.name, dispatches: vec![dispatch], scratch: vec![] }

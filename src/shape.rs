@@ -233,7 +233,7 @@ pub struct Window {
 }
 
 /// The largest size, stride, dilation or explicit padding of a window.
-const LARGEST: usize = (1 << 15) - 1;
+pub(crate) const LARGEST: usize = (1 << 15) - 1;
 
 /// A [`Window`] placed over an input of known size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -8,3 +8,11 @@ fn workgroup_index(id: vec3<u32>, grid: vec3<u32>) -> u32 {
 fn is_nan(v: f32) -> bool {
     return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
+
+// Of the taps at start, start + dilation, .., the number of the first on an input of `size` positions behind `pad` others,
+// and that of the one behind the last.
+fn taps_on(start: u32, taps: u32, dilation: u32, pad: u32, size: u32) -> vec2<u32> {
+    let first = (max(pad, start) - start + dilation - 1u) / dilation;
+    let behind = (max(pad + size, start) - start + dilation - 1u) / dilation;
+    return vec2(min(first, taps), min(max(behind, first), taps));
+}

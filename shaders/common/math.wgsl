@@ -29,6 +29,11 @@ fn root(v: f32) -> f32 {
     return select(sqrt(v), bitcast<f32>(edge), v < 0.0);
 }
 
+// The power of a positive v; NaN stays NaN, of which the built-in one may make anything.
+fn power(v: f32, exponent: f32) -> f32 {
+    return select(pow(v, exponent), v, is_nan(v));
+}
+
 // 1 / (1 + exp(-v)).
 fn logistic(v: f32) -> f32 {
     return 1.0 / (1.0 + exp(-v));
@@ -65,7 +70,10 @@ fn gelu_tanh(v: f32) -> f32 {
 fn gelu_tanh_slope(v: f32) -> f32 {
     let square = v * v;
     let u = 1.595769122 * v * (1.0 + 0.044715 * square);
-    return logistic(u) + logistic(u) * logistic(-u) * (1.595769122 * v * (1.0 + 0.134145 * square));
+    let bend = logistic(u) * logistic(-u);
+    // Where the bend is 0 its factor may be past the largest float: only beside an infinite v is the product NaN.
+    let factor = select(1.595769122 * v * (1.0 + 0.134145 * square), v, bend == 0.0);
+    return logistic(u) + bend * factor;
 }
 
 fn silu_slope(v: f32) -> f32 {

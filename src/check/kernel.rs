@@ -11,7 +11,7 @@ use crate::gpu::{Distrusted, Gpu, GpuSession};
 use crate::graph::{Graph, NodeId, Op, Placement};
 use crate::kernel::{Io, Kernel};
 use crate::plan::BufferRole;
-use crate::shape::{DType, TensorType};
+use crate::shape::TensorType;
 use crate::tensor::View;
 
 /// An operation with values for its inputs, ready to be tried.
@@ -175,10 +175,7 @@ impl Trial<'_> {
         };
         let mut got = vec![];
         for result in results {
-            let values = session.read(result)?;
-            let number =
-                |v: &f32| if graph.dtype(result) == DType::F32 { f64::from(*v) } else { f64::from(v.to_bits()) };
-            got.extend(values.iter().map(number));
+            got.extend(session.read_f64(result)?);
         }
         let (worst, passed) = self.compare(&io, &got);
         Ok(Some(Verdict {

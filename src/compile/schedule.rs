@@ -1,6 +1,6 @@
 //! The order of a step: what is needed, in an order that respects data and updates.
 
-use crate::graph::{Graph, NodeId, Placement};
+use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
 
 /// The nodes that outputs and updates need, operations and leaves, in order. Updates come last, so that whatever reads
@@ -22,17 +22,11 @@ pub fn schedule(graph: &Graph) -> Result<Vec<NodeId>> {
     }
     let mut order: Vec<NodeId> = graph.ids().filter(|id| needed[id.index()] && !updates.contains(id)).collect();
 
-    // What a value is, or is a range of.
-    let whole = |mut id: NodeId| {
-        while let Placement::ViewOf(_) = graph.traits(id).placement {
-            id = graph.node(id).inputs()[0];
-        }
-        id
-    };
     // `a` before `b` if it reads what `b` replaces.
     let before = |a: NodeId, b: NodeId| {
         let replaced = graph.traits(b).updates.iter().map(|&i| graph.node(b).inputs()[i]);
-        a != b && replaced.into_iter().any(|variable| graph.node(a).inputs().iter().any(|&i| whole(i) == variable))
+        a != b
+            && replaced.into_iter().any(|variable| graph.node(a).inputs().iter().any(|&i| graph.viewed(i) == variable))
     };
     while !updates.is_empty() {
         let free = updates.iter().position(|&u| !updates.iter().any(|&other| before(other, u)));

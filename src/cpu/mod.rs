@@ -9,7 +9,7 @@ pub use budget::budget;
 use crate::graph::{Graph, NodeId, Source};
 use crate::shape::DType;
 use crate::tensor::{HostData, View, ViewData};
-use crate::{Result, compile};
+use crate::{Error, Result, compile};
 
 /// A value of the step. Integers are held as f64, bytes as bytes.
 #[derive(Clone, Debug)]
@@ -29,7 +29,10 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// Prepares a graph; leaves hold zeros until written.
+    ///
+    /// Errors: the graph is not [sound](Graph::verify).
     pub fn new(graph: &Graph) -> Result<Self> {
+        graph.verify().map_err(Error::Graph)?;
         let order = compile::schedule(graph)?;
         let mut last_use = vec![0; graph.len()];
         for (position, id) in order.iter().enumerate() {
@@ -79,7 +82,18 @@ impl Interpreter {
     pub fn read_f64(&self, node: NodeId) -> Result<&[f64]> {
         match &self.values[node.index()] {
             Some(Value::F64(values)) => Ok(values),
-            _ => Err(crate::Error::option("node", "a leaf or an output that is not bytes", node.index())),
+            _ => Err(Error::option("node", "a leaf or an output that is not bytes", node.index())),
+        }
+    }
+
+    /// The numbers of a value of any type: a leaf, or an output after a step.
+    ///
+    /// Errors: the value is not kept.
+    pub fn read(&self, node: NodeId) -> Result<Vec<f64>> {
+        match &self.values[node.index()] {
+            Some(Value::F64(values)) => Ok(values.clone()),
+            Some(Value::U8(bytes)) => Ok(bytes.iter().map(|&byte| f64::from(byte)).collect()),
+            None => Err(Error::option("node", "a leaf or an output", node.index())),
         }
     }
 

@@ -7,6 +7,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use super::{Gpu, Replay};
 use crate::graph::{Graph, NodeId};
 use crate::plan::{Place, Plan};
+use crate::shape::DType;
 use crate::tensor::HostData;
 use crate::{Error, Result, compile};
 
@@ -107,7 +108,8 @@ impl GpuSession {
             // The receiver may be gone: nobody waits for this reading any more.
             let _ = sender.send(result);
         });
-        Ok(Reading { staging, bytes: place.bytes, elements, submission, receiver })
+        let dtype = self.graph.dtype(node);
+        Ok(Reading { staging, bytes: place.bytes, dtype, elements, submission, receiver })
     }
 
     fn staging_buffer(&self, place: Place) -> wgpu::Buffer {
@@ -123,8 +125,13 @@ impl GpuSession {
         })
     }
 
-    /// The floats of a reading; someone must poll the device meanwhile (browsers do it themselves).
+    /// The numbers of a reading as floats; someone must poll the device meanwhile (browsers do it themselves).
     pub async fn finish_reading_async(&self, reading: Reading) -> Result<Vec<f32>> {
+        Ok(self.numbers(reading).await?.into_iter().map(|v| v as f32).collect())
+    }
+
+    /// The numbers of a reading, exactly, whatever their type on the device.
+    async fn numbers(&self, reading: Reading) -> Result<Vec<f64>> {
         let failed = |reason: String| Error::Gpu { what: "reading a buffer back".into(), reason };
         match reading.receiver.receive().await {
             Some(Ok(())) => {}
@@ -132,7 +139,12 @@ impl GpuSession {
             None => return Err(Error::DeviceLost(self.gpu.name().to_string())),
         }
         let mapped = reading.staging.get_mapped_range(0..reading.bytes).map_err(|e| failed(e.to_string()))?;
-        let mut values = bytemuck::pod_collect_to_vec::<u8, f32>(&mapped);
+        let words = mapped.chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).expect("words have four bytes"));
+        let mut values: Vec<f64> = match reading.dtype {
+            DType::F32 => words.map(|word| f64::from(f32::from_ne_bytes(word))).collect(),
+            DType::U32 => words.map(|word| f64::from(u32::from_ne_bytes(word))).collect(),
+            DType::U8 => mapped.iter().map(|&byte| f64::from(byte)).collect(),
+        };
         drop(mapped);
         reading.staging.unmap();
         self.staging.borrow_mut().push(reading.staging);
@@ -140,15 +152,22 @@ impl GpuSession {
         Ok(values)
     }
 
-    /// The floats of a reading, waiting for the steps submitted before it and for no others.
+    /// The numbers of a reading as floats, waiting for the steps submitted before it and for no others.
     pub fn finish_reading(&self, reading: Reading) -> Result<Vec<f32>> {
         self.gpu.wait_for(Some(reading.submission.clone()))?;
         pollster::block_on(self.finish_reading_async(reading))
     }
 
-    /// A value, waiting for the device.
+    /// A value as floats, waiting for the device. Integers above 2²⁴ are rounded; [`GpuSession::read_f64`] is exact.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
         self.finish_reading(self.start_reading(node)?)
+    }
+
+    /// A value of any type, exactly, waiting for the device.
+    pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
+        let reading = self.start_reading(node)?;
+        self.gpu.wait_for(Some(reading.submission.clone()))?;
+        pollster::block_on(self.numbers(reading))
     }
 }
 
@@ -156,6 +175,7 @@ impl GpuSession {
 pub struct Reading {
     staging: wgpu::Buffer,
     bytes: u64,
+    dtype: DType,
     elements: usize,
     submission: wgpu::SubmissionIndex,
     receiver: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,

@@ -223,8 +223,17 @@ impl Graph {
         self.nodes[id.index()].source = Source::Op { op, inputs };
     }
 
-    /// Checks what construction promises: inputs come earlier, types are what the operations infer, updated inputs
-    /// are variables that nothing else updates, and nothing reads an update.
+    /// The node whose memory a value is in, if views are all that lies between them.
+    pub(crate) fn viewed(&self, mut id: NodeId) -> NodeId {
+        while let Placement::ViewOf(_) = self.traits(id).placement {
+            id = self.node(id).inputs()[0];
+        }
+        id
+    }
+
+    /// Checks what every device relies on: inputs come earlier, types are what the operations infer, updated inputs
+    /// are variables that nothing else updates, nothing reads an update, and no output is a view of a variable that the
+    /// step replaces.
     pub fn verify(&self) -> Result<(), String> {
         let mut updated = vec![false; self.len()];
         let readers = self.readers();
@@ -250,6 +259,18 @@ impl Graph {
                 if !readers[id.index()].is_empty() {
                     return Err(format!("{} is an update and is read", at()));
                 }
+            }
+        }
+        // On a GPU it would be read after the update, by an interpreter before it.
+        for &output in &self.outputs {
+            let whole = self.viewed(output);
+            if output != whole && updated[whole.index()] {
+                let (number, name) = (whole.index(), &self.node(whole).name);
+                return Err(format!(
+                    "output {} is a view of the variable {number} (\"{name}\"), which the step replaces; read the variable \
+                     for its value after the step, or a copy of the view for that before it",
+                    output.index()
+                ));
             }
         }
         Ok(())

@@ -210,7 +210,7 @@ impl<'a> Build<'a> {
         let y = f(self);
         self.layer.clear();
         self.graph.set_scope("");
-        y
+        y.map_err(|error| error.in_layer(name))
     }
 
     /// The value of a parameter of the layer under construction, whose name is put before the parameter's.

@@ -10,8 +10,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::reduce::{max_stages, sum_stages};
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::{DType, Pair, Shape, TensorType};
 use crate::tensor::View;
@@ -21,6 +22,10 @@ const ADAPTIVE_POOL: Shader = shader!("adaptive_pool");
 const ADAPTIVE_AVG_POOL_GRAD: Shader = shader!("adaptive_avg_pool_grad");
 const ADAPTIVE_MAX_POOL_GRAD: Shader = shader!("adaptive_max_pool_grad");
 const ADAPTIVE_MAX_POOL_POSITIONS: Shader = shader!("adaptive_max_pool_positions");
+const ADAPTIVE_MAX_POOL_PICK: Shader = shader!("adaptive_max_pool_pick");
+
+/// Positions that one of several invocations of an output goes over, about.
+const A_PART: usize = 4096;
 
 impl Graph {
     /// The maximum of each plane of `x` `[N, C, H, W]`, as `[N, C, 1, 1]`.
@@ -100,6 +105,28 @@ fn positions(i: usize, from: usize, to: usize) -> Range<usize> {
 /// The most positions one output pools.
 fn longest(from: usize, to: usize) -> usize {
     from.div_ceil(to) + 1
+}
+
+/// How many invocations share an element that depends on so many positions.
+fn parts(longest: usize) -> usize {
+    if longest < MOST_ROUNDS { 1 } else { longest.div_ceil(A_PART) }
+}
+
+/// What combines results that lie side by side: [`sum_stages`] or [`max_stages`].
+type Combine = fn([usize; 3], Operand, Operand, &mut Vec<TensorType>) -> Vec<Dispatch>;
+
+/// Appends a dispatch that makes each of `elements` in so many parts, `inner` of them apart, and what combines those.
+fn in_parts(dispatch: Dispatch, elements: usize, parts: usize, inner: usize, combine: Combine, kernel: &mut Kernel) {
+    let dispatch = dispatch.constant("PARTS", parts).invocations(elements * parts, 64);
+    if parts == 1 {
+        kernel.dispatches.push(dispatch.writes(Operand::Output));
+        return;
+    }
+    let partial = Operand::Scratch(kernel.scratch.len());
+    kernel.scratch.push(TensorType::f32([elements * parts]));
+    kernel.dispatches.push(dispatch.writes(partial));
+    let extents = [elements / inner, parts, inner];
+    kernel.dispatches.extend(combine(extents, partial, Operand::Output, &mut kernel.scratch));
 }
 
 /// Position of the first maximum of a line with that step; the first NaN is one.
@@ -203,18 +230,17 @@ impl Op for AdaptivePool {
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let (combine, finish) = match self.kind {
-            Kind::Max => ("select(a, b, !is_nan(a) & ((b > a) | is_nan(b)))", "v"),
-            Kind::Average => ("a + b", "v / n"),
+        let (combine, finish, stages): (_, _, Combine) = match self.kind {
+            Kind::Max => ("select(a, b, !is_nan(a) & ((b > a) | is_nan(b)))", "v", max_stages),
+            Kind::Average => ("a + b", "v / n", sum_stages),
         };
-        let dispatch = self
-            .dispatch(ADAPTIVE_POOL, &io.inputs[0].shape)
-            .function("combine", combine)
-            .function("finish", finish)
-            .reads_inputs(1)
-            .writes(Operand::Output)
-            .invocations(io.output.shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        let x = &io.inputs[0].shape;
+        let dispatch = self.dispatch(ADAPTIVE_POOL, x).function("combine", combine).function("finish", finish);
+        let parts = parts(longest(x[self.axis], self.out));
+        let mut kernel = Kernel::of(ADAPTIVE_POOL, vec![]);
+        let elements = io.output.shape.elements();
+        in_parts(dispatch.reads_inputs(1), elements, parts, self.inner(x), stages, &mut kernel);
+        vec![kernel]
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -263,13 +289,11 @@ impl Op for AdaptiveAvgPoolGrad {
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dispatch = self
-            .pool
-            .dispatch(ADAPTIVE_AVG_POOL_GRAD, &self.x)
-            .reads_inputs(1)
-            .writes(Operand::Output)
-            .invocations(io.output.shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        let dispatch = self.pool.dispatch(ADAPTIVE_AVG_POOL_GRAD, &self.x).reads_inputs(1);
+        let parts = parts(longest(self.pool.out, self.x[self.pool.axis]));
+        let mut kernel = Kernel::of(ADAPTIVE_AVG_POOL_GRAD, vec![]);
+        in_parts(dispatch, io.output.shape.elements(), parts, self.pool.inner(&self.x), sum_stages, &mut kernel);
+        vec![kernel]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
@@ -310,20 +334,27 @@ impl Op for AdaptiveMaxPoolGrad {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let (x, y) = (&io.inputs[0].shape, &io.inputs[1].shape);
-        let find = self
-            .0
-            .dispatch(ADAPTIVE_MAX_POOL_POSITIONS, x)
-            .reads([Operand::Input(0)])
-            .writes(Operand::Scratch(0))
-            .invocations(y.elements(), 64);
-        let gather = self
-            .0
-            .dispatch(ADAPTIVE_MAX_POOL_GRAD, x)
-            .reads([Operand::Scratch(0), Operand::Input(1)])
-            .writes(Operand::Output)
-            .invocations(x.elements(), 64);
-        let scratch = vec![TensorType::u32(y.clone())];
-        vec![Kernel { name: ADAPTIVE_MAX_POOL_GRAD.name, dispatches: vec![find, gather], scratch }]
+        let (extent, inner) = (x[self.0.axis], self.0.inner(x));
+        let [find_parts, gather_parts] =
+            [(extent, self.0.out), (self.0.out, extent)].map(|(a, b)| parts(longest(a, b)));
+        let positions = Operand::Scratch(0);
+        let gather = self.0.dispatch(ADAPTIVE_MAX_POOL_GRAD, x).reads([positions, Operand::Input(1)]);
+        let mut kernel = Kernel::of(ADAPTIVE_MAX_POOL_GRAD, vec![]);
+        kernel.scratch.push(TensorType::u32(y.clone()));
+        let mut found = positions;
+        if find_parts > 1 {
+            found = Operand::Scratch(1);
+            kernel.scratch.push(TensorType::u32([y.elements() * find_parts]));
+        }
+        let constants = |shader| self.0.dispatch(shader, x).constant("PARTS", find_parts);
+        let find = constants(ADAPTIVE_MAX_POOL_POSITIONS).reads([Operand::Input(0)]).writes(found);
+        kernel.dispatches.push(find.invocations(y.elements() * find_parts, 64));
+        if find_parts > 1 {
+            let pick = constants(ADAPTIVE_MAX_POOL_PICK).reads([Operand::Input(0), found]).writes(positions);
+            kernel.dispatches.push(pick.invocations(y.elements(), 64));
+        }
+        in_parts(gather, x.elements(), gather_parts, inner, sum_stages, &mut kernel);
+        vec![kernel]
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

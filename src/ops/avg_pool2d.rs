@@ -95,13 +95,7 @@ impl Op for AvgPool2d {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.window, &io.inputs[0].shape);
-        let dispatch = self
-            .divide(&pool, pool.dispatch(AVG_POOL2D))
-            .constant("PADDED", pool.padded())
-            .reads_inputs(1)
-            .writes(Operand::Output)
-            .invocations(io.output.shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        vec![pool.forward_kernel(AVG_POOL2D, &io.inputs[0].shape, |pool, dispatch| self.divide(pool, dispatch))]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
@@ -148,12 +142,19 @@ impl Op for AvgPool2dGrad {
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.pool.window, &self.x);
-        let dispatch = self
-            .pool
-            .divide(&pool, pool.dispatch_gather(AVG_POOL2D_GRAD, self.x[0] * self.x[1]))
-            .reads_inputs(1)
-            .writes(Operand::Output);
-        vec![Kernel::single(dispatch)]
+        let planes = self.x[0] * self.x[1];
+        let dispatch = |pool: &Pool, from, to| {
+            let dispatch = pool.dispatch_gather(AVG_POOL2D_GRAD, planes);
+            self.pool.divide(pool, dispatch).reads([from]).writes(to)
+        };
+        let (dy, dx) = (Operand::Input(0), Operand::Output);
+        let Some([across, down]) = pool.gather_axis_by_axis() else {
+            return vec![Kernel::single(dispatch(&pool, dy, dx))];
+        };
+        let rows = Operand::Scratch(0);
+        let scratch = vec![TensorType::f32([planes * down.input_plane()])];
+        let dispatches = vec![dispatch(&down, dy, rows), dispatch(&across, rows, dx)];
+        vec![Kernel { name: AVG_POOL2D_GRAD.name, dispatches, scratch }]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {

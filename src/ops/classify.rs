@@ -5,18 +5,38 @@
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 
 const CLASSIFY: Shader = shader!("classify");
+const LARGEST_CLASS: Shader = shader!("largest_class");
+
+/// Classes that one invocation looks at where several share a row.
+const A_PART: usize = 4096;
 
 impl Graph {
     /// Writes the class with the largest logit of each row to `classes`. See [`crate::ops::classify`].
     pub fn classify(&mut self, classes: NodeId, logits: NodeId, step: NodeId) -> Result<NodeId> {
         self.append(Classify, &[classes, logits, step])
     }
+}
+
+/// Appends a dispatch that looks for the largest class of each row of `logits` `[n, c]`: among all, or, where those are
+/// too many for one invocation, among candidates that are found before.
+pub(super) fn over_classes([n, c]: [usize; 2], logits: Operand, dispatch: Dispatch, kernel: &mut Kernel) {
+    let dispatch = dispatch.constant("C", c);
+    if c <= MOST_ROUNDS {
+        kernel.dispatches.push(dispatch.constant("COUNT", c).function("class_of", "k"));
+        return;
+    }
+    let parts = c.div_ceil(A_PART);
+    let candidates = Operand::Scratch(kernel.scratch.len());
+    kernel.scratch.push(TensorType::u32([n, parts]));
+    let find = Dispatch::new(LARGEST_CLASS).constants([("C", c), ("PARTS", parts)]).reads([logits]).writes(candidates);
+    let among = dispatch.constant("COUNT", parts).reads([candidates]);
+    kernel.dispatches.extend([find.invocations(n * parts, 64), among]);
 }
 
 #[derive(Debug)]
@@ -55,12 +75,15 @@ impl Op for Classify {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let (length, logits) = (io.inputs[0].shape[0], &io.inputs[1].shape);
+        let [n, c] = [logits[0], logits[1]];
         let dispatch = Dispatch::new(CLASSIFY)
-            .constants([("L", length), ("N", logits[0]), ("C", logits[1])])
+            .constants([("L", length), ("N", n)])
             .writes(Operand::Input(0))
             .reads([Operand::Input(1), Operand::Input(2)])
-            .invocations(logits[0], 64);
-        vec![Kernel::single(dispatch)]
+            .invocations(n, 64);
+        let mut kernel = Kernel::of(CLASSIFY, vec![]);
+        over_classes([n, c], Operand::Input(1), dispatch, &mut kernel);
+        vec![kernel]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {

@@ -6,23 +6,23 @@
 //! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
 //! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
-use super::convolution::{Convolution, Extents, TILE_COLUMNS, TILE_DEPTH, bias_of, tile};
+use super::convolution::{Convolution, Extents, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, tile};
 use super::reduce::sum_stages;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{TensorType, Window};
 use crate::tensor::View;
 
 const DIRECT: Shader = shader!("conv2d_direct");
+const GATHER: Shader = shader!("conv2d_gather");
 const GRAD_WEIGHT_TAPS: Shader = shader!("conv2d_grad_weight_taps");
 const GRAD_WEIGHT_ROWS: Shader = shader!("conv2d_grad_weight_rows");
+const GRAD_WEIGHT_GATHER: Shader = shader!("conv2d_grad_weight_gather");
 
 /// Most sums of a register tile of the gradient to the weights.
 const TILE_SUMS: usize = 128;
-/// Most rounds of loops in one invocation of it: software drivers end loops after 65,535.
-const LONGEST_LOOPS: usize = 12_000;
 /// Most partial sums of it, in floats.
 const MOST_PARTIAL: usize = 1 << 24;
 
@@ -88,15 +88,17 @@ impl Op for Conv2d {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
         let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), tile(e.placed.out[1], TILE_COLUMNS));
         let blocks = e.groups * e.group_k.div_ceil(tile_k);
-        let dispatch = e
-            .dispatch(DIRECT)
-            .constants([("TILE_K", tile_k), ("TILE_Q", tile_q)])
-            .function("bias", if io.inputs.len() == 3 { "b[k]" } else { "0.0" })
-            .reads_inputs(2)
-            .writes(Operand::Output)
-            .reads((io.inputs.len() == 3).then_some(Operand::Input(2)))
-            .invocations(e.n * blocks * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q), 64);
-        vec![Kernel::single(dispatch)]
+        let bias = (io.inputs.len() == 3).then_some((Operand::Input(2), "b[k]"));
+        let dispatch = |shader, tile_q: usize| {
+            let dispatch = e.dispatch(shader).constant("TILE_K", tile_k).reads_inputs(2).writes(Operand::Output);
+            dispatch.invocations(e.n * blocks * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q), 64)
+        };
+        let planes = ["C_BEGIN", "C_END"];
+        let kernel = match e.direct_stages(e.group_c, planes, e.strip(tile_q), tile_k) {
+            Some(stages) => in_turn(DIRECT, dispatch(DIRECT, tile_q).constant("TILE_Q", tile_q), stages),
+            None => in_turn(GATHER, dispatch(GATHER, 1), e.gather_stages(e.group_c, planes)),
+        };
+        vec![add_bias(kernel, bias)]
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -162,19 +164,29 @@ impl Conv2dGradWeight {
         Extents::of(x, &self.w.shape, self.convolution)
     }
 
-    /// Partial sums over parts of the rows of windows, then the sum of the parts. Each invocation keeps `sums` sums
-    /// for each filter of its tile, and `tasks` invocations share a filter and a part.
-    fn kernel(&self, e: &Extents, shader: Shader, sums: usize, tasks: usize) -> Kernel {
-        let tile_k = tile(e.group_k, (TILE_SUMS / sums).clamp(1, TILE_DEPTH));
+    /// Partial sums over parts of the rows of windows, then the sum of the parts. Each invocation keeps the sums of
+    /// `window_rows` rows of taps for each filter of its tile, and `tasks` invocations share a filter and a part. `None`
+    /// if that is more than one can keep.
+    fn tiled(&self, e: &Extents, shader: Shader, window_rows: usize, tasks: usize) -> Option<Kernel> {
         let tile_q = tile(e.placed.out[1], TILE_DEPTH);
+        let (sums, strip) = (window_rows * e.window.size[1], e.strip(tile_q));
+        let most_sums = if window_rows > 1 { TILE_SUMS } else { MOST_KEPT };
+        if sums > most_sums || window_rows * strip > MOST_KEPT {
+            return None;
+        }
+        let tile_k = tile(e.group_k, (TILE_SUMS / sums).clamp(1, TILE_DEPTH));
+        // What an invocation has time for: so many rounds go to a block of columns, the rest to the sums themselves.
+        let a_block = 1 + window_rows * (1 + strip) + tile_k * (1 + window_rows + sums);
+        let most = MOST_ROUNDS - 2 * tile_k * (1 + sums);
+        let blocks = e.placed.out[1].div_ceil(tile_q);
+        let most_blocks = blocks.min((most - 1) / a_block);
+        let most_rows = most / (1 + most_blocks * a_block);
         // Enough parts to fill a GPU and to keep loops short, few enough that summing them costs little.
         let rows = e.n * e.placed.out[0];
         let a_part = e.groups * e.group_k.div_ceil(tile_k) * tasks;
         let weights = self.w.shape.elements();
-        let longest = LONGEST_LOOPS / (e.placed.out[1].div_ceil(tile_q) * (e.window.size[0] + tile_k * sums));
         let shortest = rows.div_ceil((MOST_PARTIAL / weights).max(1));
-        let rows_a_part =
-            rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(longest.max(1)).max(shortest).min(rows);
+        let rows_a_part = rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(most_rows).max(shortest).min(rows);
         let parts = rows.div_ceil(rows_a_part);
         let partial = e
             .dispatch(shader)
@@ -182,13 +194,30 @@ impl Conv2dGradWeight {
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
             .invocations(a_part * parts, 64);
-        if parts == 1 {
-            return Kernel::single(partial);
+        let turn = |[begin, end]: [usize; 2]| {
+            let rows = [("ROW_BEGIN", begin), ("ROW_END", end)];
+            let turn = move |[begin, end]: [usize; 2]| {
+                rows.into_iter().chain([("BLOCK_BEGIN", begin), ("BLOCK_END", end)]).collect()
+            };
+            stages(blocks, most_blocks).map(turn)
+        };
+        let mut kernel = in_turn(shader, partial, stages(rows_a_part, most_rows).flat_map(turn).collect());
+        if parts > 1 {
+            kernel.scratch.push(TensorType::f32([parts, weights]));
+            let extents = [1, parts, weights];
+            let sum = sum_stages(extents, Operand::Scratch(0), Operand::Output, &mut kernel.scratch);
+            kernel.dispatches.extend(sum);
         }
-        let mut scratch = vec![TensorType::f32([parts, weights])];
-        let mut dispatches = vec![partial];
-        dispatches.extend(sum_stages([1, parts, weights], Operand::Scratch(0), Operand::Output, &mut scratch));
-        Kernel { name: shader.name, dispatches, scratch }
+        Some(kernel)
+    }
+
+    /// One invocation a weight, over all positions of windows.
+    fn gather(&self, e: &Extents) -> Kernel {
+        let dispatch = e.dispatch(GRAD_WEIGHT_GATHER).reads_inputs(2).writes(Operand::Output);
+        let positions = stages(e.n * e.placed.out[0] * e.placed.out[1], MOST_ROUNDS);
+        let turn = |[begin, end]: [usize; 2]| vec![("BEGIN", begin), ("END", end)];
+        let dispatch = dispatch.invocations(self.w.shape.elements(), 64);
+        in_turn(GRAD_WEIGHT_GATHER, dispatch, positions.map(turn).collect())
     }
 }
 
@@ -209,12 +238,11 @@ impl Op for Conv2dGradWeight {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let e = self.extents(&io.inputs[0].shape);
-        let [r, s] = e.window.size;
-        let rows = self.kernel(&e, GRAD_WEIGHT_ROWS, s, e.group_c * r);
-        match r * s <= TILE_SUMS {
-            true => vec![self.kernel(&e, GRAD_WEIGHT_TAPS, r * s, e.group_c), rows],
-            false => vec![rows],
-        }
+        let r = e.window.size[0];
+        let taps = self.tiled(&e, GRAD_WEIGHT_TAPS, r, e.group_c);
+        let rows = self.tiled(&e, GRAD_WEIGHT_ROWS, 1, e.group_c * r);
+        let tiled: Vec<Kernel> = taps.into_iter().chain(rows).collect();
+        if tiled.is_empty() { vec![self.gather(&e)] } else { tiled }
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

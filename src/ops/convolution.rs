@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::reference::{axpy, dot, span};
-use crate::kernel::{Dispatch, Kernel, Operand, Shader};
+use crate::kernel::{Dispatch, Kernel, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{DType, Placed, TensorType, Window};
 
@@ -71,6 +71,11 @@ impl Extents {
         Self::new(&TensorType::f32(x), &TensorType::f32(w), convolution).expect("inferred when built")
     }
 
+    /// Columns of x under so many neighbouring windows.
+    pub fn strip(&self, windows: usize) -> usize {
+        (windows - 1) * self.window.stride[1] + (self.window.size[1] - 1) * self.window.dilation[1] + 1
+    }
+
     /// Products behind one y.
     pub fn taps(&self) -> usize {
         self.group_c * self.window.size[0] * self.window.size[1]
@@ -100,23 +105,51 @@ impl Extents {
     /// The candidates for the gradient to x, or for a transposed convolution, which adds a bias to it.
     pub fn grad_input_kernels(&self, w: Operand, dy: Operand, bias: Option<Operand>) -> Vec<Kernel> {
         let tile_c = tile(self.group_c, TILE_DEPTH);
-        let kernel = |shader, tile_w: usize| {
-            let blocks = self.groups * self.group_c.div_ceil(tile_c);
-            let dispatch = self
-                .dispatch(shader)
-                .constants([("TILE_C", tile_c), ("TILE_W", tile_w)])
-                .function("bias", if bias.is_some() { "b[c]" } else { "0.0" })
-                .reads([w, dy])
-                .writes(Operand::Output)
-                .reads(bias)
-                .invocations(self.n * blocks * self.h * self.w.div_ceil(tile_w), 64);
-            Kernel::single(dispatch)
+        let blocks = self.groups * self.group_c.div_ceil(tile_c);
+        let dispatch = |shader, tile_w: usize| {
+            let dispatch = self.dispatch(shader).constant("TILE_C", tile_c).reads([w, dy]).writes(Operand::Output);
+            dispatch.invocations(self.n * blocks * self.h * self.w.div_ceil(tile_w), 64)
         };
-        let gather = kernel(GRAD_INPUT_GATHER, 1);
-        match self.window.stride {
-            [1, 1] => vec![kernel(GRAD_INPUT_DIRECT, tile(self.w, TILE_COLUMNS)), gather],
-            _ => vec![gather],
+        let biased = |kernel| add_bias(kernel, bias.map(|bias| (bias, "b[c]")));
+        let names = ["K_BEGIN", "K_END"];
+        let gather = dispatch(GRAD_INPUT_GATHER, 1);
+        let gather = biased(in_turn(GRAD_INPUT_GATHER, gather, self.gather_stages(self.group_k, names)));
+        if self.window.stride != [1, 1] {
+            return vec![gather];
         }
+        let tile_w = tile(self.w, TILE_COLUMNS);
+        let stages = self.direct_stages(self.group_k, names, self.strip(tile_w), tile_c);
+        let direct = dispatch(GRAD_INPUT_DIRECT, tile_w).constant("TILE_W", tile_w);
+        let direct = stages.map(|stages| biased(in_turn(GRAD_INPUT_DIRECT, direct, stages)));
+        direct.into_iter().chain([gather]).collect()
+    }
+
+    /// How a kernel that keeps a strip of a row for a tile of some depth goes over `planes`, if it can: the constants
+    /// of each dispatch.
+    pub fn direct_stages(
+        &self,
+        planes: usize,
+        names: [&'static str; 2],
+        strip: usize,
+        depth: usize,
+    ) -> Option<Vec<Vec<(&'static str, usize)>>> {
+        let [r, s] = self.window.size;
+        let a_plane = 1 + r * (1 + strip + depth * (1 + s));
+        let fits = strip <= MOST_KEPT && a_plane <= MOST_ROUNDS;
+        let stage = |ends: [usize; 2]| names.into_iter().zip(ends).collect();
+        fits.then(|| stages(planes, MOST_ROUNDS / a_plane).map(stage).collect())
+    }
+
+    /// The same for a kernel that goes over taps, and over `planes` for each.
+    pub fn gather_stages(&self, planes: usize, names: [&'static str; 2]) -> Vec<Vec<(&'static str, usize)>> {
+        let planes = stages(planes, MOST_ROUNDS - 1);
+        let longest = planes.clone().map(|[begin, end]| end - begin).max().unwrap_or(0);
+        let taps = stages(self.window.size[0] * self.window.size[1], MOST_ROUNDS / (1 + longest));
+        let stage = |[begin, end]: [usize; 2]| {
+            let taps = [("TAP_BEGIN", begin), ("TAP_END", end)];
+            planes.clone().map(move |ends| taps.into_iter().chain(names.into_iter().zip(ends)).collect())
+        };
+        taps.flat_map(stage).collect()
     }
 
     /// The reference: y.
@@ -226,6 +259,28 @@ fn fill(image: &mut [f64], bias: Option<&[f64]>) {
         let channel = image.len() / bias.len();
         image.chunks_mut(channel).zip(bias).for_each(|(y, b)| y.fill(*b));
     }
+}
+
+/// A kernel of one dispatch for each of `stages`, the constants that it adds: each continues the sums that the one before
+/// left in the output.
+pub(super) fn in_turn(shader: Shader, dispatch: Dispatch, stages: Vec<Vec<(&'static str, usize)>>) -> Kernel {
+    let turn = |(number, stage): (usize, Vec<(&'static str, usize)>)| {
+        let mut dispatch = dispatch.clone().constant("CONTINUES", number > 0);
+        dispatch.constants.extend(stage.into_iter().map(|(name, value)| (name, value.into())));
+        dispatch
+    };
+    Kernel::of(shader, stages.into_iter().enumerate().map(turn).collect())
+}
+
+/// The last dispatch adds the bias, if there is one: an operand, and how the shader reads it.
+pub(super) fn add_bias(mut kernel: Kernel, bias: Option<(Operand, &str)>) -> Kernel {
+    let last = kernel.dispatches.len() - 1;
+    let bias_of = |(number, dispatch): (usize, Dispatch)| match bias.filter(|_| number == last) {
+        Some((operand, read)) => dispatch.function("bias", read).reads([operand]),
+        None => dispatch.function("bias", "0.0"),
+    };
+    kernel.dispatches = kernel.dispatches.into_iter().enumerate().map(bias_of).collect();
+    kernel
 }
 
 /// How many of `count` fall into each group.

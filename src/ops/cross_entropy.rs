@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use super::classify::over_classes;
 use super::reduce::{MOST, sum_stages, sum_to_few};
 use super::softmax::{Way, line_stages};
 use crate::Result;
@@ -62,9 +63,14 @@ fn extents(io: &Io<'_>) -> [usize; 2] {
     rows(io.inputs[0], io.inputs[1]).expect("inferred when built")
 }
 
+/// A dispatch over rows, of any number of classes.
+fn rows_dispatch(shader: Shader, n: usize) -> Dispatch {
+    Dispatch::new(shader).constant("N", n).constant("IGNORE", IGNORE).reads_inputs(2).invocations(n, 64)
+}
+
 /// A dispatch over rows.
 fn dispatch(shader: Shader, [n, c]: [usize; 2]) -> Dispatch {
-    Dispatch::new(shader).constants([("N", n), ("C", c)]).constant("IGNORE", IGNORE).reads_inputs(2).invocations(n, 64)
+    rows_dispatch(shader, n).constant("C", c)
 }
 
 fn is_ignored(label: f64) -> bool {
@@ -241,10 +247,12 @@ impl Op for CountCorrect {
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let [n, c] = extents(io);
         let each = Operand::Scratch(0);
-        let mut scratch = vec![TensorType::f32([n, 2])];
-        let mut dispatches = vec![dispatch(COUNT_CORRECT, [n, c]).writes(each)];
-        dispatches.extend(sum_stages([1, n, 2], each, Operand::Output, &mut scratch));
-        vec![Kernel { name: COUNT_CORRECT.name, dispatches, scratch }]
+        let mut kernel = Kernel::of(COUNT_CORRECT, vec![]);
+        kernel.scratch.push(TensorType::f32([n, 2]));
+        let correct = rows_dispatch(COUNT_CORRECT, n).writes(each);
+        over_classes([n, c], Operand::Input(0), correct, &mut kernel);
+        kernel.dispatches.extend(sum_stages([1, n, 2], each, Operand::Output, &mut kernel.scratch));
+        vec![kernel]
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

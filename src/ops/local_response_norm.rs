@@ -3,7 +3,9 @@
 //! **What**: `y[c] = x[c] / s[c]^β` with `s[c] = k + α/size · Σ x[c']²` over the `size` channels from `c − ⌊size/2⌋` on,
 //! those that exist · **Shapes**: x `[N, C, ..]`, kept · **Gradient**: `dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ
 //! dy[c']·x[c']·s[c']^(−β−1)` over the channels c' whose windows hold c · **Source**: Krizhevsky et al. 2012, section
-//! 3.3, in PyTorch's form (α over the size) · **Errors**: a size of 0; k not above 0 · **Cost**: size loads an element,
+//! 3.3, in PyTorch's form (α over the size) · **Units and ranges**: a NaN or an infinity makes
+//! what sees it NaN (beside an infinity finite values become 0); squares past the largest float are infinite, so y = 0 ·
+//! **Errors**: a size of 0 or above 32,767; k not above 0 · **Cost**: size loads an element,
 //! thrice as many backward.
 
 use rayon::prelude::*;
@@ -13,6 +15,7 @@ use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::shader;
+use crate::shape::LARGEST;
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
@@ -50,7 +53,7 @@ impl LocalResponse {
         let Self { size, alpha, beta, k } = *self;
         let finite = alpha.is_finite() && beta.is_finite() && k.is_finite();
         match x {
-            _ if size == 0 => Err("size must be at least 1, is 0".into()),
+            _ if !(1..=LARGEST).contains(&size) => Err(format!("size must be from 1 to {LARGEST} channels, is {size}")),
             _ if !(finite && k > 0.0 && alpha >= 0.0 && beta >= 0.0) => {
                 Err(format!("k must be above 0, alpha and beta at least 0, all finite, are {k}, {alpha}, {beta}"))
             }

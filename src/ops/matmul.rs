@@ -13,7 +13,7 @@ use super::reference::axpy;
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
@@ -23,8 +23,8 @@ const SUM_PARTS: Shader = shader!("matmul_sum_parts");
 
 /// Shortest part of K worth an invocation of its own.
 const SHORTEST_PART: usize = 256;
-/// Longest run of K in one invocation: software drivers end loops after 65,536 rounds.
-const LONGEST_PART: usize = 16_384;
+/// Longest run of K in one invocation.
+const LONGEST_PART: usize = MOST_ROUNDS;
 /// Invocations that fill a GPU: with fewer, K is split.
 const ENOUGH_INVOCATIONS: usize = 2048;
 

@@ -7,17 +7,19 @@
 
 use rayon::prelude::*;
 
+use super::convolution::in_turn;
 use super::pool::Pool;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
-use crate::shape::{TensorType, Window};
+use crate::shape::{Shape, TensorType, Window};
 use crate::tensor::View;
 
 const MAX_POOL2D: Shader = shader!("max_pool2d");
 const MAX_POOL2D_GRAD: Shader = shader!("max_pool2d_grad");
 const MAX_POOL2D_POSITIONS: Shader = shader!("max_pool2d_positions");
+const MAX_POOL2D_POSITIONS_ROWS: Shader = shader!("max_pool2d_positions_rows");
 const MAX_POOL2D_GRAD_DISJOINT: Shader = shader!("max_pool2d_grad_disjoint");
 
 impl Graph {
@@ -70,12 +72,23 @@ fn first_maximum(plane: &[f64], width: usize, rows: &[usize], columns: &[usize])
     position
 }
 
-/// A dispatch that finds the first maximum of each window over input 0, but for the binding it writes.
-fn find_positions(pool: &Pool, windows: usize) -> Dispatch {
-    pool.dispatch(MAX_POOL2D_POSITIONS)
-        .constant("PADDED", pool.padded())
-        .reads([Operand::Input(0)])
-        .invocations(windows, 64)
+/// Appends the dispatches that write to `to` the first maximum of each window over input 0, `[N, C, H, W]`.
+fn find_positions(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
+    let (planes, x) = (x[0] * x[1], Operand::Input(0));
+    let windows = planes * pool.output_plane();
+    let Some([across, down]) = pool.axis_by_axis() else {
+        kernel.dispatches.push(pool.dispatch_windows(MAX_POOL2D_POSITIONS, windows).reads([x]).writes(to));
+        return;
+    };
+    let found = Operand::Scratch(kernel.scratch.len());
+    kernel.scratch.push(TensorType::u32([planes * across.output_plane()]));
+    let first = across.dispatch_windows(MAX_POOL2D_POSITIONS, planes * across.output_plane());
+    let rows = Dispatch::new(MAX_POOL2D_POSITIONS_ROWS)
+        .constants([("H", pool.input[0]), ("W", pool.input[1]), ("P", pool.placed.out[0]), ("Q", pool.placed.out[1])])
+        .constants([("R", down.window.size[0]), ("STRIDE_H", down.window.stride[0])])
+        .constants([("DILATION_H", down.window.dilation[0]), ("PAD_TOP", down.placed.begin[0])])
+        .invocations(windows, 64);
+    kernel.dispatches.extend([first.reads([x]).writes(found), rows.reads([x, found]).writes(to)]);
 }
 
 #[derive(Debug)]
@@ -111,13 +124,7 @@ impl Op for MaxPool2d {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.0, &io.inputs[0].shape);
-        let dispatch = pool
-            .dispatch(MAX_POOL2D)
-            .constant("PADDED", pool.padded())
-            .reads_inputs(1)
-            .writes(Operand::Output)
-            .invocations(io.output.shape.elements(), 64);
-        vec![Kernel::single(dispatch)]
+        vec![pool.forward_kernel(MAX_POOL2D, &io.inputs[0].shape, |_, dispatch| dispatch)]
     }
 }
 
@@ -149,7 +156,9 @@ impl Op for MaxPool2dPositions {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.0, &io.inputs[0].shape);
-        vec![Kernel::single(find_positions(&pool, io.output.shape.elements()).writes(Operand::Output))]
+        let mut kernel = Kernel::of(MAX_POOL2D_POSITIONS, vec![]);
+        find_positions(&pool, &io.inputs[0].shape, Operand::Output, &mut kernel);
+        vec![kernel]
     }
 }
 
@@ -158,15 +167,21 @@ impl Op for MaxPool2dPositions {
 struct MaxPool2dGrad(Window);
 
 impl MaxPool2dGrad {
-    /// Two dispatches: each window finds its first maximum, then each input element asks the windows that cover it.
+    /// Each window finds its first maximum, then each input element asks the windows that cover it.
     fn gather(pool: &Pool, io: &Io<'_>) -> Kernel {
-        let positions = TensorType::u32(io.inputs[1].shape.clone());
-        let find = find_positions(pool, positions.shape.elements()).writes(Operand::Scratch(0));
+        let positions = Operand::Scratch(0);
+        let mut kernel = Kernel::of(MAX_POOL2D_GRAD, vec![]);
+        kernel.scratch.push(TensorType::u32(io.inputs[1].shape.clone()));
+        find_positions(pool, &io.output.shape, positions, &mut kernel);
         let gather = pool
             .dispatch_gather(MAX_POOL2D_GRAD, io.output.shape[0] * io.output.shape[1])
-            .reads([Operand::Scratch(0), Operand::Input(1)])
+            .reads([positions, Operand::Input(1)])
             .writes(Operand::Output);
-        Kernel { name: MAX_POOL2D_GRAD.name, dispatches: vec![find, gather], scratch: vec![positions] }
+        let [rows, columns] = pool.over();
+        let turn = |[begin, end]: [usize; 2]| vec![("A_BEGIN", begin), ("A_END", end)];
+        let turns = stages(rows, MOST_ROUNDS / (1 + columns)).map(turn).collect();
+        kernel.dispatches.extend(in_turn(MAX_POOL2D_GRAD, gather, turns).dispatches);
+        kernel
     }
 
     /// One dispatch, where windows do not overlap: each writes the elements that are its own.

@@ -3,7 +3,9 @@
 //! **What**: `μ = Σ x / n`, `σ² = Σ (x − μ)² / n` over the n elements of each group (biased; about 0 instead of μ where
 //! not centred); running averages `r ← (1 − m)·r + m·(μ, σ²·n/(n − 1))` (unbiased, as PyTorch) · **Shapes**: x as
 //! `[outer, groups, inner]`, a group is all outer and inner elements of its number; out `[2, groups]`, the means (0 where
-//! not centred), then the variances · **Gradient**: none here; see [`super::normalise`] · **Cost**: two passes over x,
+//! not centred), then the variances · **Units and ranges**:
+//! a variance past the largest float (deviations of about 1.8e19) is infinite; the sum of a group must stay below it ·
+//! **Gradient**: none here; see [`super::normalise`] · **Cost**: two passes over x,
 //! by one invocation a group or by partial sums of 64.
 
 use rayon::prelude::*;
@@ -122,6 +124,10 @@ impl Op for Moments {
             *mean = if self.centred { sum(&|&x| x) } else { 0.0 };
             let mean = *mean;
             *variance = sum(&|x| (x - mean) * (x - mean));
+            // What no float holds is what kernels make of it.
+            if *variance > f64::from(f32::MAX) {
+                *variance = f64::INFINITY;
+            }
         });
     }
 

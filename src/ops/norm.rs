@@ -3,7 +3,9 @@
 //! **What**: `y = (x − μ) / √(σ² + ε) · w + b`, with mean and biased variance over: batch, all elements of a channel;
 //! layer, all elements from one axis on; group, those of a picture and some neighbouring channels; instance, those of a
 //! picture and channel; RMS, as layer, with no mean taken off · **Shapes**: x kept; w and b have one value a channel
-//! (batch, group, instance) or the extents from the axis on (layer, RMS) · **Gradient and cost**: see
+//! (batch, group, instance) or the extents from the axis on (layer, RMS) · **Units and ranges**: a NaN or an infinity makes
+//! its whole group NaN (RMS: beside an infinity finite values become 0); where σ² passes the largest float (deviations of
+//! about 1.8e19) it is infinite, so that y = b and dx = 0 · **Gradient and cost**: see
 //! [`super::normalise`] · **Source**: Ioffe & Szegedy 2015 (arXiv:1502.03167), Ba et al. 2016 (1607.06450), Wu & He 2018
 //! (1803.08494), Ulyanov et al. 2016 (1607.08022), Zhang & Sennrich 2019 (1910.07467), in PyTorch's forms.
 

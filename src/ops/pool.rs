@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
-use crate::kernel::{Dispatch, Shader};
+use crate::kernel::{Dispatch, Kernel, MOST_ROUNDS, Operand, Shader};
 use crate::shape::{DType, Placed, Shape, TensorType, Window};
+
+/// Taps of a window from which on loops leave padding out.
+const LARGE: usize = 64;
 
 /// A window placed over planes of known size.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,51 @@ impl Pool {
     /// Whether a window may reach into padding.
     pub fn padded(&self) -> bool {
         self.placed.begin != [0, 0] || self.placed.end != [0, 0]
+    }
+
+    /// The same windows, first of one row each, over the columns, then of one column each, over the rows of what the
+    /// first make: for windows too large for one invocation. `None` if they are not.
+    pub fn axis_by_axis(&self) -> Option<[Self; 2]> {
+        let [rows, columns] = self.window.size;
+        (rows * (1 + columns) > MOST_ROUNDS).then(|| self.split())
+    }
+
+    fn split(&self) -> [Self; 2] {
+        let mut pools = [*self; 2];
+        for (axis, pool) in pools.iter_mut().enumerate() {
+            (pool.window.size[axis], pool.window.stride[axis], pool.window.dilation[axis]) = (1, 1, 1);
+            let placed = &mut pool.placed;
+            (placed.begin[axis], placed.end[axis], placed.overhang[axis]) = (0, 0, 0);
+        }
+        pools[0].placed.out[0] = self.input[0];
+        pools[1].input[1] = self.placed.out[1];
+        pools
+    }
+
+    /// A dispatch in which each invocation goes over the taps of a window. Padding is tested for at each tap of small
+    /// windows, whose loops compilers unroll, and left out of the loops over large ones.
+    pub fn dispatch_windows(&self, shader: Shader, windows: usize) -> Dispatch {
+        let padded = [0, 1].map(|axis| self.placed.begin[axis] > 0 || self.placed.end[axis] > 0);
+        let large = self.window.size[0] * self.window.size[1] > LARGE;
+        self.dispatch(shader)
+            .constants([("TESTED", usize::from(self.padded() && !large))])
+            .constants([("CLIPPED_H", usize::from(padded[0] && large)), ("CLIPPED_W", usize::from(padded[1] && large))])
+            .invocations(windows, 64)
+    }
+
+    /// The kernel that makes of x `[N, C, H, W]`, input 0, the value of each window; `with` sets what else the shader
+    /// needs for a pool.
+    pub fn forward_kernel(&self, shader: Shader, x: &Shape, with: impl Fn(&Self, Dispatch) -> Dispatch) -> Kernel {
+        let planes = x[0] * x[1];
+        let dispatch = |pool: &Self, from, to| {
+            let dispatch = pool.dispatch_windows(shader, planes * pool.output_plane());
+            with(pool, dispatch).reads([from]).writes(to)
+        };
+        let (x, y) = (Operand::Input(0), Operand::Output);
+        let Some([across, down]) = self.axis_by_axis() else { return Kernel::single(dispatch(self, x, y)) };
+        let rows = Operand::Scratch(0);
+        let scratch = vec![TensorType::f32([planes * across.output_plane()])];
+        Kernel { name: shader.name, dispatches: vec![dispatch(&across, x, rows), dispatch(&down, rows, y)], scratch }
     }
 
     /// The most windows that have a tap on one element.
@@ -135,18 +183,35 @@ impl Pool {
             .invocations(planes * down * across, 64)
     }
 
+    /// Windows that reach over one element along each axis.
+    pub fn over(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.span(axis) - 1 + self.window.stride[axis]) / self.window.stride[axis])
+    }
+
+    /// As [`Pool::axis_by_axis`], for a gradient that goes over the windows over an element.
+    pub fn gather_axis_by_axis(&self) -> Option<[Self; 2]> {
+        let [rows, columns] = self.over();
+        (rows * (1 + columns) > MOST_ROUNDS).then(|| self.split())
+    }
+
     /// A gradient in which each invocation collects what the windows over a few elements give. Up to 4 x 4 of them
-    /// share the index arithmetic; more would leave a GPU too few invocations.
+    /// share the index arithmetic; more would leave a GPU too few invocations, or an invocation too much to do.
     pub fn dispatch_gather(&self, shader: Shader, planes: usize) -> Dispatch {
-        let cell =
-            self.window.stride.map(|stride| (1..=4).rfind(|&cell| stride.is_multiple_of(cell)).expect("1 divides all"));
+        let [rows, columns] = self.over();
+        let largest = [4, 2, 1].into_iter().find(|cell| cell * (1 + cell * (1 + rows * (1 + columns))) <= MOST_ROUNDS);
+        let largest = largest.unwrap_or(1);
+        let divides = |stride: usize| (1..=largest).rfind(|&cell| stride.is_multiple_of(cell)).expect("1 divides all");
+        let cell = self.window.stride.map(divides);
         self.dispatch_cells(shader, planes, cell).constants([("CELL_H", cell[0]), ("CELL_W", cell[1])])
     }
 
-    /// A gradient in which each invocation spreads what the one window over its elements gives, if none overlap.
+    /// A gradient in which each invocation spreads what the one window over its elements gives, if none overlap and that
+    /// is not too much.
     pub fn dispatch_disjoint(&self, shader: Shader, planes: usize) -> Option<Dispatch> {
         let disjoint = (0..2).all(|axis| self.span(axis) <= self.window.stride[axis]);
-        disjoint.then(|| self.dispatch_cells(shader, planes, self.window.stride))
+        let [[rows, columns], [down, across]] = [self.window.size, self.window.stride];
+        let rounds = (rows * (1 + columns)).saturating_add(down.saturating_mul(1 + across));
+        (disjoint && rounds <= MOST_ROUNDS).then(|| self.dispatch_cells(shader, planes, self.window.stride))
     }
 }
 

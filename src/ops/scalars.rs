@@ -1,4 +1,7 @@
 //! The table of scalar functions: a row says what one means, forward and backward, in f64 and in WGSL.
+//!
+//! At the ends of the number line they are what their formulas give, as in PyTorch: gelu, gelu_tanh and silu of −∞, a
+//! product of −∞ and 0, are NaN, and so are their slopes at ±∞.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 

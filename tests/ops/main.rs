@@ -6,6 +6,7 @@
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+mod ends;
 mod fused;
 mod special;
 
@@ -49,6 +50,16 @@ fn fused_forms_match_the_plain_ones() {
 fn wild_numbers_go_through_every_operation() {
     let gpu = common::gpu(ShaderChecks::Trusted);
     selected().iter().for_each(|case| special::wild(case, gpu.as_ref()));
+}
+
+#[test]
+fn activations_end_as_those_of_pytorch() {
+    ends::activations(common::gpu(ShaderChecks::Trusted).as_ref());
+}
+
+#[test]
+fn norms_of_numbers_that_no_training_should_see() {
+    ends::norms(common::gpu(ShaderChecks::Trusted).as_ref());
 }
 
 #[test]
