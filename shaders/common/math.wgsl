@@ -1,9 +1,14 @@
 
+// exp(v); NaN of NaN, where the built-in one may be anything.
+fn exponential(v: f32) -> f32 {
+    return select(exp(v), v, is_nan(v));
+}
+
 // exp(v) - 1, to the last digits for small v as well.
 fn expm1(v: f32) -> f32 {
     let small = v * (1.0 + v / 2.0 * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 *
         (1.0 + v / 7.0 * (1.0 + v / 8.0)))))));
-    return select(exp(v) - 1.0, small, abs(v) < 0.5);
+    return select(exponential(v) - 1.0, small, abs(v) < 0.5);
 }
 
 // log(1 + u) for u from 0 to 1, as 2 atanh(u / (2 + u)): the built-in log is coarse near 1.
@@ -36,7 +41,7 @@ fn power(v: f32, exponent: f32) -> f32 {
 
 // 1 / (1 + exp(-v)).
 fn logistic(v: f32) -> f32 {
-    return 1.0 / (1.0 + exp(-v));
+    return 1.0 / (1.0 + exponential(-v));
 }
 
 // log(1 + exp(v)) without overflow.

@@ -50,7 +50,7 @@ impl Op for Record {
         if let Some(row) = rows.chunks_mut(3).nth(row) {
             row.copy_from_slice(&[loss[0], counts[0], counts[1]]);
         }
-        next[0] = step[0] + 1.0;
+        next[0] = (step[0] + 1.0) % 2f64.powi(32);
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {

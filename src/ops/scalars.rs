@@ -167,7 +167,7 @@ pub static TABLE: &[Scalar] = &[
         name: "exp",
         parameter: None,
         f: |x, _| x.exp(),
-        wgsl: "exp(v)",
+        wgsl: "exponential(v)",
         derivative: |y, _| y,
         wgsl_grad: "dy * v",
         from: From::Y,

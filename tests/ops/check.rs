@@ -1,58 +1,16 @@
 //! What is done with a case.
 
-use std::cell::RefCell;
-
-use lenslet::check::{Built, Case, Random, Value};
+use lenslet::check::{Case, Random};
 use lenslet::compile::compile_with;
-use lenslet::cpu::Interpreter;
 use lenslet::gpu::GpuSession;
 use lenslet::tensor::HostData;
 use lenslet::{Gpu, Graph, Padding, TensorType, Window};
 
-/// The gradient of a weighted sum of the result against central differences, at some elements of each input.
+use crate::differences;
+
+/// The gradients to the float inputs against central differences.
 pub fn gradients(case: &Case) {
-    let mut built = Built::of(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-    let (upstream, grads) = built.differentiate(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-    let floats = built.floats();
-    let Built { mut graph, inputs: ids, values, y } = built;
-    graph.output(y);
-    grads.iter().for_each(|grad| graph.output(*grad));
-    let session = RefCell::new(Interpreter::new(&graph).unwrap());
-    let run = |values: &[Value]| {
-        let mut session = session.borrow_mut();
-        for (id, value) in ids.iter().zip(values) {
-            let Value::Numbers(v) = value else { panic!("bytes have no gradient") };
-            session.write_f64(*id, v).unwrap();
-        }
-        session.step();
-        session.read_f64(y).unwrap().iter().zip(&upstream).map(|(y, w)| y * w).sum::<f64>()
-    };
-    run(&values);
-    let analytic: Vec<Vec<f64>> = grads.iter().map(|g| session.borrow().read_f64(*g).unwrap().to_vec()).collect();
-    let mut random = Random::of(&format!("{} elements", case.name));
-    for (&input, analytic) in floats.iter().zip(&analytic) {
-        assert_eq!(analytic.len(), graph.shape(ids[input]).elements(), "{}: shape of the gradient", case.name);
-        let tries = analytic.len().min(12);
-        for attempt in 0..tries {
-            let at = if tries < 12 { attempt } else { random.bits() as usize % analytic.len() };
-            let shifted = |h: f64| {
-                let mut values = values.clone();
-                if let Value::Numbers(v) = &mut values[input] {
-                    v[at] += h;
-                }
-                run(&values)
-            };
-            let h = 1e-5;
-            let numeric = (shifted(h) - shifted(-h)) / (2.0 * h);
-            let error = (numeric - analytic[at]).abs() / numeric.abs().max(1.0);
-            assert!(
-                error < 1e-6,
-                "OPS_CASE={:?}: input {input} element {at}: gradient {}, central difference {numeric}",
-                case.name,
-                analytic[at]
-            );
-        }
-    }
+    differences::check(case).unwrap_or_else(|e| panic!("OPS_CASE={:?}: {e}", case.name));
 }
 
 /// Every candidate of every operation of the case, forward and backward, against the reference.

@@ -6,6 +6,8 @@
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/differences.rs"]
+mod differences;
 mod ends;
 mod fused;
 mod special;

@@ -1,0 +1,55 @@
+//! Gradients against central differences.
+
+use std::cell::RefCell;
+
+use lenslet::check::{Built, Case, Random, Value};
+use lenslet::cpu::Interpreter;
+
+/// The gradient of a weighted sum of the result against central differences on the f64 reference, at some elements of
+/// each float input. The error says which differs, and by how much.
+pub fn check(case: &Case) -> Result<(), String> {
+    let mut built = Built::of(case).map_err(|e| e.to_string())?;
+    let (upstream, grads) = built.differentiate(case).map_err(|e| e.to_string())?;
+    let floats = built.floats();
+    let Built { mut graph, inputs: ids, values, y } = built;
+    graph.output(y);
+    grads.iter().for_each(|grad| graph.output(*grad));
+    let session = RefCell::new(Interpreter::new(&graph).map_err(|e| e.to_string())?);
+    let run = |values: &[Value]| {
+        let mut session = session.borrow_mut();
+        for (id, value) in ids.iter().zip(values) {
+            let Value::Numbers(v) = value else { panic!("bytes have no gradient") };
+            session.write_f64(*id, v).unwrap();
+        }
+        session.step();
+        session.read_f64(y).unwrap().iter().zip(&upstream).map(|(y, w)| y * w).sum::<f64>()
+    };
+    run(&values);
+    let analytic: Vec<Vec<f64>> = grads.iter().map(|g| session.borrow().read_f64(*g).unwrap().to_vec()).collect();
+    let mut random = Random::of(&format!("{} elements", case.name));
+    for (&input, analytic) in floats.iter().zip(&analytic) {
+        assert_eq!(analytic.len(), graph.shape(ids[input]).elements(), "{}: shape of the gradient", case.name);
+        let tries = analytic.len().min(12);
+        for attempt in 0..tries {
+            let at = if tries < 12 { attempt } else { random.bits() as usize % analytic.len() };
+            let shifted = |h: f64| {
+                let mut values = values.clone();
+                if let Value::Numbers(v) = &mut values[input] {
+                    v[at] += h;
+                }
+                run(&values)
+            };
+            let difference = |h: f64| (shifted(h) - shifted(-h)) / (2.0 * h);
+            let off = |numeric: f64| (numeric - analytic[at]).abs() / numeric.abs().max(1.0);
+            // A step may reach over an edge that the function has there; a shorter one stays on this side.
+            let numeric = [1e-5, 1e-8].map(difference).into_iter().min_by(|a, b| off(*a).total_cmp(&off(*b)));
+            let numeric = numeric.expect("two of them");
+            let wrong = off(numeric).partial_cmp(&1e-6) != Some(std::cmp::Ordering::Less);
+            if wrong {
+                let gradient = analytic[at];
+                return Err(format!("input {input} element {at}: gradient {gradient}, central difference {numeric}"));
+            }
+        }
+    }
+    Ok(())
+}

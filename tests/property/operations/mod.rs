@@ -1,0 +1,116 @@
+//! The operations, with how each is drawn and built. What is drawn is right; [`crate::changes`] sees to the rest.
+
+mod convolution;
+mod elementwise;
+mod layout;
+mod losses;
+mod matrices;
+mod normalisation;
+mod pooling;
+mod training;
+
+use lenslet::check::Case;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::line::{Fields, Line, Value, flag, pair, word};
+
+/// An operation, or a family that shares options.
+pub struct Operation {
+    pub name: &'static str,
+    /// Operands and options that fit each other.
+    pub draw: fn() -> BoxedStrategy<Fields>,
+    /// The case of a line, right or not.
+    pub build: fn(&Line) -> Case,
+}
+
+pub fn all() -> Vec<Operation> {
+    [
+        convolution::all(),
+        pooling::all(),
+        matrices::all(),
+        elementwise::all(),
+        layout::all(),
+        losses::all(),
+        normalisation::all(),
+        training::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A shape of that many axes, few elements long in all.
+fn shape(axes: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<usize>> {
+    // Extents around a workgroup and a block are rare, so that most cases stay small.
+    let extent = prop_oneof![12 => 1usize..8, 1 => select(vec![16usize, 17, 63, 64, 65])];
+    proptest::collection::vec(extent, axes).prop_map(|mut shape| {
+        while shape.iter().product::<usize>() > 5_000 {
+            let longest = shape.iter_mut().max().expect("a scalar is small");
+            *longest = longest.div_ceil(2);
+        }
+        shape
+    })
+}
+
+/// One of these words.
+fn one_of(words: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    select(words)
+}
+
+fn float_of(floats: &'static [f32]) -> impl Strategy<Value = f32> {
+    select(floats)
+}
+
+/// A window that fits the picture it comes with.
+#[derive(Clone, Debug)]
+struct Fitting {
+    /// Rows and columns of the picture.
+    picture: [usize; 2],
+    size: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: String,
+    ceil: bool,
+}
+
+impl Fitting {
+    fn fields(&self) -> Fields {
+        vec![
+            ("size", pair(self.size)),
+            ("stride", pair(self.stride)),
+            ("dilation", pair(self.dilation)),
+            ("padding", self.padding.parse().expect("a word or four numbers")),
+            ("ceil", flag(self.ceil)),
+        ]
+    }
+}
+
+fn window() -> impl Strategy<Value = Fitting> {
+    let each = |range: std::ops::Range<usize>| [range.clone(), range];
+    let padding = prop_oneof![
+        Just([0; 4]).prop_map(|sides| (sides, None)),
+        Just(([0; 4], Some("same"))),
+        Just(([0; 4], Some("same_lower"))),
+        [0usize..3, 0usize..3, 0usize..3, 0usize..3].prop_map(|sides| (sides, None)),
+    ];
+    let window = (each(1..5), each(1..4), each(1..4), padding, any::<bool>(), each(0..7));
+    window.prop_map(|(size, stride, dilation, (sides, same), ceil, spare)| {
+        let picture = [0, 1].map(|axis| {
+            let effective = (size[axis] - 1) * dilation[axis] + 1;
+            let padded = if same.is_some() { effective } else { sides[2 * axis] + sides[2 * axis + 1] };
+            effective.saturating_sub(padded).max(1) + spare[axis]
+        });
+        let padding = same.map_or_else(|| Value::Numbers(sides.into()).to_string(), str::to_string);
+        Fitting { picture, size, stride, dilation, padding, ceil }
+    })
+}
+
+/// `fields` of one strategy and the `fill=` of another.
+fn filled(fields: impl Strategy<Value = Fields> + 'static, fills: &'static [&'static str]) -> BoxedStrategy<Fields> {
+    let with = |(mut fields, fill): (Fields, &str)| {
+        fields.push(("fill", word(fill)));
+        fields
+    };
+    (fields, one_of(fills)).prop_map(with).boxed()
+}

@@ -1,0 +1,182 @@
+//! What surrounds a step: minibatches, dropout, optimizers, the history.
+
+use lenslet::check::{Case, Fill};
+use lenslet::ops::IGNORE;
+use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Flat, RmsProp, Sgd};
+use lenslet::{DType, NodeId};
+use proptest::prelude::*;
+
+use super::{Operation, filled, float_of, one_of, shape};
+use crate::line::{Fields, Line, Value, flag, integers, number, tensor, word};
+
+pub fn all() -> Vec<Operation> {
+    vec![
+        Operation { name: "gather_images", draw: pictures, build: |line| gather(line, true) },
+        Operation { name: "gather_labels", draw: labels, build: |line| gather(line, false) },
+        Operation { name: "dropout", draw: dropped, build: |line| dropout(line, false) },
+        Operation { name: "spatial_dropout", draw: dropped, build: |line| dropout(line, true) },
+        Operation { name: "clock", draw: clocks, build: clock },
+        Operation { name: "record", draw: records, build: record },
+        Operation { name: "classify", draw: classifications, build: classify },
+        Operation { name: "update", draw: updates, build: update },
+    ]
+}
+
+fn counter() -> Value {
+    integers(DType::U32, [1])
+}
+
+/// Steps at the beginning, past the end and at the end of what 32 bits count.
+fn step() -> impl Strategy<Value = Value> {
+    prop_oneof![4 => 0usize..6, 1 => Just(77), 1 => Just(u32::MAX as usize)].prop_map(number)
+}
+
+/// The counters among the operands are filled with `at=`.
+fn at(line: &Line, mut case: Case) -> Case {
+    let number = u32::try_from(line.number("at")).unwrap_or(u32::MAX);
+    let counters = case.inputs.iter_mut().filter(|input| input.ty == lenslet::TensorType::u32([1]));
+    counters.for_each(|counter| counter.fill = Fill::Only(number));
+    case
+}
+
+fn batches(set: Value, batch: usize, whole: usize, at: Value) -> Fields {
+    let order = integers(DType::U32, [batch * whole]);
+    vec![("set", set), ("order", order), ("step", counter()), ("batch", number(batch)), ("at", at)]
+}
+
+fn pictures() -> BoxedStrategy<Fields> {
+    let fields = |(shape, batch, whole, at)| batches(integers(DType::U8, shape), batch, whole, at);
+    (shape(4), 1usize..6, 1usize..5, step()).prop_map(fields).boxed()
+}
+
+fn labels() -> BoxedStrategy<Fields> {
+    let fields = |(shape, batch, whole, at)| batches(integers(DType::U8, shape), batch, whole, at);
+    (shape(1), 1usize..6, 1usize..5, step()).prop_map(fields).boxed()
+}
+
+fn gather(line: &Line, images: bool) -> Case {
+    let (batch, rows) = (line.number("batch"), line.shape("set").first().copied().unwrap_or(1));
+    let mut case = line.case(move |g, i| match images {
+        true => g.gather_images(i[0], i[1], i[2], batch),
+        false => g.gather_labels(i[0], i[1], i[2], batch),
+    });
+    (case.backward, case.differentiable) = (false, false);
+    case = at(line, case);
+    if case.inputs[1].ty.dtype == DType::U32 {
+        case.inputs[1].fill = Fill::BelowOrIgnore(u32::try_from(rows).unwrap_or(IGNORE).max(1));
+    }
+    case
+}
+
+fn dropped() -> BoxedStrategy<Fields> {
+    let fields = |(x, p, at)| vec![("x", tensor(x)), ("step", counter()), ("p", Value::Float(p)), ("at", at)];
+    filled((shape(2..5), float_of(&[0.0, 0.2, 0.5, 0.9]), step()).prop_map(fields), &["any", "special"])
+}
+
+fn dropout(line: &Line, spatial: bool) -> Case {
+    let (p, seed) = (line.float("p"), line.seed);
+    let case = line.case(move |g, i| match spatial {
+        true => g.spatial_dropout(i[0], i[1], p, seed),
+        false => g.dropout(i[0], i[1], p, seed),
+    });
+    at(line, case)
+}
+
+fn clocks() -> BoxedStrategy<Fields> {
+    step().prop_map(|at| vec![("begun", counter()), ("step", counter()), ("at", at)]).boxed()
+}
+
+fn clock(line: &Line) -> Case {
+    let mut case = at(line, line.case(|g, i| g.clock(i[0], i[1])));
+    (case.backward, case.differentiable) = (false, false);
+    case
+}
+
+/// A case whose operands are variables that it replaces.
+fn updating(line: &Line, mut case: Case) -> Case {
+    (case.differentiable, case.backward, case.updates) = (false, false, true);
+    at(line, case)
+}
+
+fn records() -> BoxedStrategy<Fields> {
+    let fields = |(steps, at)| {
+        let history = tensor([steps, 3]);
+        vec![("history", history), ("step", counter()), ("loss", tensor([])), ("counts", tensor([2])), ("at", at)]
+    };
+    (1usize..8, step()).prop_map(fields).boxed()
+}
+
+fn record(line: &Line) -> Case {
+    updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3])))
+}
+
+fn classifications() -> BoxedStrategy<Fields> {
+    let fields = |(length, [n, c], at): (usize, [usize; 2], Value)| {
+        vec![("classes", tensor([length])), ("logits", tensor([n, c])), ("step", counter()), ("at", at)]
+    };
+    filled((1usize..40, [1usize..9, 1usize..12], step()).prop_map(fields), &["any", "ties"])
+}
+
+fn classify(line: &Line) -> Case {
+    updating(line, line.case(|g, i| g.classify(i[0], i[1], i[2])))
+}
+
+fn updates() -> BoxedStrategy<Fields> {
+    let rules = one_of(&["sgd", "rmsprop", "adam", "adamw", "adagrad"]);
+    let share = || float_of(&[0.0, 0.5, 0.9]);
+    let length = prop_oneof![(1usize..9).prop_map(|n| 64 * n), 1usize..300];
+    let options = (share(), share(), float_of(&[0.0, 0.01]), [any::<bool>(), any::<bool>()]);
+    let fields = |(rule, length, at, options): (&str, usize, Value, (f32, f32, f32, [bool; 2]))| {
+        let (first, second, decay, [one, two]) = options;
+        vec![
+            ("rule", word(rule)),
+            ("length", number(length)),
+            ("first", Value::Float(first)),
+            ("second", Value::Float(second)),
+            ("decay", Value::Float(decay)),
+            ("one", flag(one)),
+            ("two", flag(two)),
+            ("at", at),
+        ]
+    };
+    (rules, length, step(), options).prop_map(fields).boxed()
+}
+
+fn optimizer(line: &Line) -> AnyOptimizer {
+    let [first, second, decay] = ["first", "second", "decay"].map(|name| line.float(name));
+    let [one, two] = ["one", "two"].map(|name| line.flag(name));
+    match line.word("rule") {
+        "sgd" => {
+            let sgd = Sgd::new(0.1).momentum(first).weight_decay(decay);
+            let nesterov = one && first > 0.0;
+            AnyOptimizer::Sgd(if nesterov { sgd.nesterov(true) } else { sgd.dampening(second) })
+        }
+        "rmsprop" => {
+            let rmsprop = RmsProp::new(0.01).alpha(first).momentum(second).weight_decay(decay);
+            AnyOptimizer::RmsProp(rmsprop.centered(one).epsilon_inside(two).epsilon(0.01))
+        }
+        "adam" => AnyOptimizer::Adam(Adam::new(0.01).betas(first, second).weight_decay(decay).epsilon(1e-3)),
+        "adamw" => AnyOptimizer::AdamW(AdamW::new(0.01).betas(first, second).weight_decay(decay).epsilon(1e-3)),
+        _ => AnyOptimizer::Adagrad(Adagrad::new(0.01).rate_decay(first).initial(second).weight_decay(decay)),
+    }
+}
+
+fn update(line: &Line) -> Case {
+    let rule = optimizer(line).boxed();
+    let kept = rule.states();
+    let operands = line.number("length");
+    let float = |shape: &[usize], fill| lenslet::check::Input { ty: lenslet::TensorType::f32(shape), fill };
+    let clock = |fill| lenslet::check::Input { ty: lenslet::TensorType::u32([1]), fill };
+    let mut case = line.case(move |g, i| {
+        rule.check()?;
+        let [parameters, gradients, rates, step, states @ .., clock] = i else { panic!("an update's operands") };
+        let [parameters, gradients, rates, step, clock]: [NodeId; 5] = [*parameters, *gradients, *rates, *step, *clock];
+        rule.update(g, Flat { parameters, gradients, rates, step, ranges: &[], states, clock })
+    });
+    let flat = |fill| float(&[operands], fill);
+    case.inputs = vec![flat(Fill::Any), flat(Fill::Any), float(&[3], Fill::Any), clock(Fill::Only(0))];
+    // Squares' means and velocities are positive; a centre is 0, so that no variance nearly cancels.
+    case.inputs.extend(kept.iter().map(|&state| flat(Fill::Only((state != "mean") as u32))));
+    case.inputs.push(clock(Fill::Only(0)));
+    updating(line, case)
+}
