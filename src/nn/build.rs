@@ -213,13 +213,14 @@ impl<'a> Build<'a> {
         y.map_err(|error| error.in_layer(name))
     }
 
-    /// The value of a parameter of the layer under construction, whose name is put before the parameter's.
+    /// The value of a parameter of the layer under construction, whose name is put before the parameter's. Running
+    /// averages are declared by [`Build::statistics`] alone.
     ///
     /// Errors: the name is taken; the initial values or the shape are impossible; the [`Layout`] that the graph is
     /// built with has another parameter in this place.
     pub fn parameter(&mut self, spec: ParameterSpec) -> Result<NodeId> {
         let shape = spec.shape.clone();
-        let number = self.declare_parameter(spec)?;
+        let number = self.declare_parameter(ParameterSpec { statistic: None, ..spec })?;
         self.value(number, shape)
     }
 

@@ -43,8 +43,8 @@ pub struct ParameterSpec {
     pub stored: Stored,
     /// Whether training may change it.
     pub trainable: bool,
-    /// Of a running average that training steps move, and no gradient: which row it is of the matrix that all those of
-    /// its layer form.
+    /// Of a running average, which training steps move, and no gradient: which row it is of the matrix that all those
+    /// of its layer form.
     pub statistic: Option<usize>,
 }
 
@@ -140,9 +140,9 @@ impl Layout {
         Ok(Self::place(specs, 1, |_| Some(0)))
     }
 
-    /// The same parameters in `groups` groups: `group` says for each that may be trained to which it belongs, and
+    /// The same parameters in `groups` groups: `group` says for each that may be trained to which of them it belongs, and
     /// `None` freezes it. Of the running averages of a layer the first decides for all whether they are frozen.
-    pub fn arranged(&self, groups: usize, group: impl Fn(&ParameterSpec) -> Option<usize>) -> Self {
+    pub(crate) fn arranged(&self, groups: usize, group: impl Fn(&ParameterSpec) -> Option<usize>) -> Self {
         Self::place(self.specs.clone(), groups, group)
     }
 

@@ -116,7 +116,8 @@ impl TrainingStep {
     /// The step of `model` over `data` with batches of `batch`, for epochs of up to `steps` steps; what it draws at
     /// random is drawn under seed 1. `layout` is [arranged](Self::arrange) for the optimizer if that has groups.
     ///
-    /// Errors: those of the model's layers; pictures or classes that do not fit the model; nothing to train.
+    /// Errors: those of the model's layers; pictures or classes that do not fit the model; nothing to train; a layout
+    /// that is not arranged.
     pub fn new(
         model: &dyn Model,
         layout: &Layout,
@@ -140,6 +141,12 @@ impl TrainingStep {
         if layout.trainable() == 0 {
             let option = format!("parameters of {} to train", model.name());
             return Err(Error::option(option, "at least one that is not frozen", "none"));
+        }
+        let groups = optimizer.groups().len() + 1;
+        if layout.groups().len() != groups {
+            let expected =
+                format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
+            return Err(Error::option("layout", expected, layout.groups().len()));
         }
         let mut graph = Graph::new();
         let source = Source { data, batch, steps };
@@ -191,7 +198,10 @@ impl TrainingStep {
     }
 
     /// Puts the network on the device: all parameters, flat, and what the optimizer keeps.
+    ///
+    /// Errors: values of another layout.
     pub fn write(&self, session: &mut Session, layout: &Layout, flat: &[f32], states: &[Vec<f32>]) -> Result<()> {
+        check_length(layout, flat)?;
         session.write(self.parameters, &flat[..layout.trained()])?;
         if let Some(frozen) = self.frozen {
             session.write(frozen, &flat[layout.frozen()])?;
@@ -201,13 +211,21 @@ impl TrainingStep {
     }
 
     /// All parameters as they are on the device, flat; `flat` is what was written.
+    ///
+    /// Errors: values of another layout; the device is lost.
     pub fn read(&self, session: &Session, layout: &Layout, mut flat: Vec<f32>) -> Result<Vec<f32>> {
+        check_length(layout, &flat)?;
         flat[..layout.trained()].copy_from_slice(&session.read(self.parameters)?);
         for (node, range) in &self.statistics {
             flat[range.clone()].copy_from_slice(&session.read(*node)?);
         }
         Ok(flat)
     }
+}
+
+fn check_length(layout: &Layout, flat: &[f32]) -> Result<()> {
+    let refuse = || Error::option("parameters", format!("{} values, as the layout has", layout.total()), flat.len());
+    if flat.len() == layout.total() { Ok(()) } else { Err(refuse()) }
 }
 
 /// What differs where, if the optimizer has groups.

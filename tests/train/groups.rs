@@ -1,9 +1,9 @@
 //! Groups of parameters have the rates and the decay they were given; a plateau lowers the rate.
 
 use approx::assert_relative_eq;
-use lenslet::nn::Sequential;
+use lenslet::nn::{Layout, Sequential};
 use lenslet::optim::{AdamW, AnyOptimizer, Clip, Clipped, Group, Grouped, Optimizer, Sgd};
-use lenslet::train::{Fit, Plateau, Schedule, Trainer};
+use lenslet::train::{Fit, Plateau, Schedule, Trainer, TrainingStep};
 
 use crate::fixture::{CLASSES, SHAPE, bits, dataset, devices, fit, network, trainer};
 
@@ -89,8 +89,11 @@ fn a_group_without_settings_changes_nothing_and_all_are_clipped_together() {
 }
 
 #[test]
-fn nothing_to_train_is_refused() {
+fn nothing_to_train_and_groups_without_a_place_are_refused() {
     let (model, data) = (network(), dataset(30));
+    let grouped = Grouped::new(Sgd::new(0.1), [Group::new("*.bias")]);
+    let step = TrainingStep::new(&model, &Layout::of(&model).unwrap(), &grouped, data.spec(), 10, 3);
+    assert!(step.unwrap_err().to_string().contains("2 groups of parameters"));
     for device in devices() {
         let all = Grouped::new(Sgd::new(0.1), [Group::new("*").frozen()]);
         let mut trainer = Trainer::new(device, &model, all).unwrap().batch_size(10);
