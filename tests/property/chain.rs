@@ -132,7 +132,8 @@ pub fn check(line: &Line, gpu: Option<&Gpu>) -> Result<Result<(), String>> {
     let mut random = Random::of(&line.to_string());
     let upstream = Tensor::from_fn(graph.shape(y).clone(), |_| random.unit() as f32);
     let dy = graph.constant("upstream", upstream)?;
-    let mut wrt = layout.views(&graph, parameters);
+    // Each parameter, in the layout's order.
+    let mut wrt: Vec<_> = graph.ids().filter(|&id| graph.node(id).inputs() == [parameters]).collect();
     wrt.push(x);
     let mut gradients = pull_back(&mut graph, y, dy, &wrt)?;
     let dx = gradients.pop().expect("one for each");
