@@ -2,6 +2,9 @@
 //! compiler of browsers: no device is needed. Constants and bindings are those the kernel sets, nothing lies idle, and
 //! WebGPU's default limits are kept. A shader that no case reaches fails the test: add a case with the shader.
 
+#[path = "rounds/cases.rs"]
+mod long;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -280,7 +283,8 @@ fn first_word(text: &str) -> Option<&str> {
 
 /// Every operation of the table with its gradients, whole steps of every network, and what only changes the text.
 fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = cases::all().iter().zip(TABLE.iter().cycle()).flat_map(of_table).collect();
+    let table: Vec<cases::Case> = cases::all().into_iter().chain(long::all()).collect();
+    let mut cases: Vec<Case> = table.iter().zip(TABLE.iter().cycle()).flat_map(of_table).collect();
     cases.extend(steps());
     for factor in [1.0, -1e-30, f32::MIN_POSITIVE / 2.0, f32::MAX] {
         cases.push(Case::new(format!("scale by {factor:e}"), |graph| {
