@@ -29,7 +29,10 @@ fn resize(
     }
     let at = max((2u * p + 1u) * FROM, TO) - TO;
     let first = at / (2u * TO);
-    let share = f32(at % (2u * TO)) / f32(2u * TO);
     let second = min(first + 1u, FROM - 1u);
-    y[k] = (1.0 - share) * x[start + first * INNER] + share * x[start + second * INNER];
+    // Both shares from whole numbers: 1 - share would lose the digits of a small one.
+    let past = at % (2u * TO);
+    let near = f32(2u * TO - past) / f32(2u * TO);
+    let far = f32(past) / f32(2u * TO);
+    y[k] = near * x[start + first * INNER] + far * x[start + second * INNER];
 }

@@ -36,10 +36,12 @@ fn resize_grad(
         for (var p = select(max(begin, 1u) - 1u, 0u, h == 0u); p < end; p++) { // rounds: LINEAR * min(2u * TO / FROM + 4u, TO)
             let at = max((2u * p + 1u) * FROM, TO) - TO;
             let first = at / (2u * TO);
-            let share = f32(at % (2u * TO)) / f32(2u * TO);
             let second = min(first + 1u, FROM - 1u);
-            // The shares of the last position, which is its own neighbour, add up.
-            let weight = select(0.0, 1.0 - share, first == h) + select(0.0, share, second == h);
+            // The shares of the last position, which is its own neighbour, add up. Whole numbers: 1 - share would lose
+            // the digits of a small one.
+            let past = at % (2u * TO);
+            let shares = select(0u, 2u * TO - past, first == h) + select(0u, past, second == h);
+            let weight = f32(shares) / f32(2u * TO);
             // Not weight * dy: an infinity beside x is none of its own.
             if weight > 0.0 {
                 sum += weight * dy[start + p * INNER];

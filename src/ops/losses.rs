@@ -46,11 +46,11 @@ static SHARE: Arithmetic = Arithmetic {
     },
 };
 
-/// `log(1 + exp(x)) − t·x`, summed so that nothing large cancels.
+/// `log(1 + exp(x)) − t·x`, as `−t·x` or `(1 − t)·x`, whichever is positive, and the rest: nothing cancels.
 static LOGISTIC: Arithmetic = Arithmetic {
     name: "binary_cross_entropy_term",
-    f: |x, t| ((1.0 - t) * x + if x < 0.0 { -x } else { 0.0 }) + (-x.abs()).exp().ln_1p(),
-    wgsl: "((1.0 - b) * a + select(0.0, -a, a < 0.0)) + log1p(exp(-abs(a)))",
+    f: |x, t| if x < 0.0 { -t * x } else { (1.0 - t) * x } + (-x.abs()).exp().ln_1p(),
+    wgsl: "select((1.0 - b) * a, -b * a, a < 0.0) + log1p(exp(-abs(a)))",
     multilinear: false,
     grad: |graph, t| {
         let p = graph.sigmoid(t.a)?;

@@ -8,7 +8,7 @@ use std::sync::Once;
 use lenslet::check::{Built, Case, Verdict};
 use lenslet::compile::compile;
 use lenslet::kernel::Limits;
-use lenslet::{Error, Gpu, Graph, NodeId, Result, ShaderChecks};
+use lenslet::{DType, Error, Gpu, Graph, NodeId, Result, ShaderChecks};
 
 use crate::line::Line;
 use crate::{chain, differences, operations};
@@ -121,7 +121,7 @@ fn operation(line: &Line, gpu: Option<&Gpu>) -> Result<Outcome, String> {
             }
         }
     }
-    if case.differentiable {
+    if case.differentiable && case.inputs.iter().all(|input| input.ty.dtype != DType::U8) {
         let built = Built::of(&case).map_err(|e| e.to_string())?;
         let ids = built.inputs.iter().chain([&built.y]);
         if ids.map(|&id| built.graph.shape(id).elements()).sum::<usize>() <= MOST_DIFFERENCES {

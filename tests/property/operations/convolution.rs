@@ -4,7 +4,7 @@ use lenslet::check::Case;
 use proptest::prelude::*;
 
 use super::{Fitting, Operation, window};
-use crate::line::{Fields, Line, number, pair, tensor};
+use crate::line::{Fields, Line, Value, number, pair, tensor};
 
 pub fn all() -> Vec<Operation> {
     vec![
@@ -47,7 +47,7 @@ fn transposes() -> BoxedStrategy<Fields> {
         let (n, [c, k], groups, bias) = channels;
         let [r, s] = window.size;
         window.ceil = false;
-        let same = window.padding.starts_with("same");
+        let same = matches!(window.padding, Value::Word(_));
         let extra = [0, 1].map(|axis| match window.stride[axis].max(window.dilation[axis]) {
             _ if same => 0,
             most => extra[axis] % most,

@@ -76,18 +76,20 @@ fn sum_to(line: &Line) -> Case {
     line.case(move |g, i| g.sum_to(i[0], to.clone()))
 }
 
-/// Start, length and step of each axis that is cut.
+/// What is cut of an axis, if anything: start, length, step. The first two are fitted to its extent.
+type Wanted = (bool, usize, usize, usize);
+
 fn slices() -> BoxedStrategy<Fields> {
-    let cuts = proptest::collection::vec((any::<bool>(), 0usize..8, 1usize..8, 1usize..4), 6);
-    let fields = |(x, cuts): (Vec<usize>, Vec<(bool, usize, usize, usize)>)| {
-        let cut = |(axis, (&extent, (cut, start, length, step))): (usize, (&usize, (bool, usize, usize, usize)))| {
+    let wanted = proptest::collection::vec((any::<bool>(), 0usize..8, 1usize..8, 1usize..4), 6);
+    let fields = |(x, wanted): (Vec<usize>, Vec<Wanted>)| {
+        let mut cuts = vec![];
+        for (axis, (&extent, (cut, start, length, step))) in x.iter().zip(wanted).enumerate() {
             let start = start % extent;
-            cut.then(|| [axis, start, (start + length).min(extent), step])
-        };
-        let cuts = x.iter().zip(cuts).enumerate().filter_map(cut).flatten().collect();
+            cuts.extend(cut.then(|| [axis, start, (start + length).min(extent), step]).into_iter().flatten());
+        }
         vec![("x", tensor(x)), ("cuts", Value::List(cuts))]
     };
-    (shape(0..6), cuts).prop_map(fields).boxed()
+    (shape(0..6), wanted).prop_map(fields).boxed()
 }
 
 fn slice(line: &Line) -> Case {

@@ -18,11 +18,7 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "softmax_cross_entropy_soft", draw: soft, build: softmax_cross_entropy_soft },
         Operation { name: "mean_squared_error", draw: errors, build: |line| error(line, Graph::mean_squared_error) },
         Operation { name: "mean_absolute_error", draw: errors, build: |line| error(line, Graph::mean_absolute_error) },
-        Operation {
-            name: "binary_cross_entropy",
-            draw: errors,
-            build: |line| error(line, Graph::binary_cross_entropy),
-        },
+        Operation { name: "binary_cross_entropy", draw: errors, build: binary_cross_entropy },
         Operation { name: "huber_loss", draw: hubers, build: huber_loss },
     ]
 }
@@ -113,6 +109,14 @@ fn errors() -> BoxedStrategy<Fields> {
 
 fn error(line: &Line, build: fn(&mut Graph, NodeId, NodeId) -> Result<NodeId>) -> Case {
     line.case(move |g, i| build(g, i[0], i[1]))
+}
+
+fn binary_cross_entropy(line: &Line) -> Case {
+    // Targets lie between 0 and 1.
+    line.case(|g, i| {
+        let target = g.sigmoid(i[1])?;
+        g.binary_cross_entropy(i[0], target)
+    })
 }
 
 fn hubers() -> BoxedStrategy<Fields> {

@@ -70,17 +70,32 @@ struct Fitting {
     size: [usize; 2],
     stride: [usize; 2],
     dilation: [usize; 2],
-    padding: String,
+    padding: Value,
     ceil: bool,
 }
 
 impl Fitting {
+    /// So that no window lies on padding alone, which has no maximum.
+    fn with_taps_inside(mut self) -> Self {
+        for axis in 0..2 {
+            self.picture[axis] = self.picture[axis].max(self.dilation[axis]);
+            if let Value::Numbers(sides) = &mut self.padding {
+                let most = (self.size[axis] - 1) * self.dilation[axis];
+                sides[2 * axis..][..2].iter_mut().for_each(|side| *side = most.min(*side));
+                // Less padding asks for more picture.
+                let padded = sides[2 * axis] + sides[2 * axis + 1];
+                self.picture[axis] = self.picture[axis].max((most + 1).saturating_sub(padded));
+            }
+        }
+        self
+    }
+
     fn fields(&self) -> Fields {
         vec![
             ("size", pair(self.size)),
             ("stride", pair(self.stride)),
             ("dilation", pair(self.dilation)),
-            ("padding", self.padding.parse().expect("a word or four numbers")),
+            ("padding", self.padding.clone()),
             ("ceil", flag(self.ceil)),
         ]
     }
@@ -101,7 +116,7 @@ fn window() -> impl Strategy<Value = Fitting> {
             let padded = if same.is_some() { effective } else { sides[2 * axis] + sides[2 * axis + 1] };
             effective.saturating_sub(padded).max(1) + spare[axis]
         });
-        let padding = same.map_or_else(|| Value::Numbers(sides.into()).to_string(), str::to_string);
+        let padding = same.map_or_else(|| Value::Numbers(sides.into()), word);
         Fitting { picture, size, stride, dilation, padding, ceil }
     })
 }

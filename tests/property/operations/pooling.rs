@@ -53,6 +53,7 @@ const FILLS: &[&str] = &["any", "any", "ties", "special"];
 
 fn windowed() -> impl Strategy<Value = Fields> {
     ([1usize..4, 1usize..5], window()).prop_map(|([n, c], window)| {
+        let window = window.with_taps_inside();
         let [h, w] = window.picture;
         let mut fields = vec![("x", tensor([n, c, h, w]))];
         fields.extend(window.fields());
@@ -97,8 +98,8 @@ fn lp() -> BoxedStrategy<Fields> {
 fn lp_pool2d(line: &Line) -> Case {
     let (window, p) = (line.window(), line.float("p"));
     let mut case = line.case(move |g, i| g.lp_pool2d(i[0], window, p));
-    // Roots of negative numbers are no numbers, and those of 0 have no slope.
-    case.differentiable = line.word("fill") == "positive";
+    // Roots of negative numbers are no numbers, and those of 0 have no slope; large powers pass the largest number.
+    case.differentiable = line.word("fill") == "positive" && p < 100.0;
     case
 }
 

@@ -121,12 +121,15 @@ fn classify(line: &Line) -> Case {
     updating(line, line.case(|g, i| g.classify(i[0], i[1], i[2])))
 }
 
+/// Two shares, a decay and two choices, which each rule uses as it can.
+type Settings = (f32, f32, f32, [bool; 2]);
+
 fn updates() -> BoxedStrategy<Fields> {
     let rules = one_of(&["sgd", "rmsprop", "adam", "adamw", "adagrad"]);
     let share = || float_of(&[0.0, 0.5, 0.9]);
     let length = prop_oneof![(1usize..9).prop_map(|n| 64 * n), 1usize..300];
     let options = (share(), share(), float_of(&[0.0, 0.01]), [any::<bool>(), any::<bool>()]);
-    let fields = |(rule, length, at, options): (&str, usize, Value, (f32, f32, f32, [bool; 2]))| {
+    let fields = |(rule, length, at, options): (&str, usize, Value, Settings)| {
         let (first, second, decay, [one, two]) = options;
         vec![
             ("rule", word(rule)),
