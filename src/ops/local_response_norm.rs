@@ -233,7 +233,7 @@ mod tests {
         let x = graph.input("x", TensorType::f32([2, 3, 4, 4])).unwrap();
         assert!(graph.local_response_norm(x, LocalResponse::new(5)).is_ok());
         let error = graph.local_response_norm(x, LocalResponse::new(0)).unwrap_err().to_string();
-        assert!(error.contains("size must be at least 1"), "{error}");
+        assert!(error.contains("size must be from 1 to 32767 channels, is 0"), "{error}");
         let by = LocalResponse { k: 0.0, ..LocalResponse::new(5) };
         assert!(graph.local_response_norm(x, by).unwrap_err().to_string().contains("k must be above 0"));
     }

@@ -64,12 +64,7 @@ impl Built {
             }
         }
         session.run(1);
-        let number = |dtype: DType, v: f32| if dtype == DType::F32 { f64::from(v) } else { f64::from(v.to_bits()) };
-        let read = |node: NodeId| {
-            let dtype = self.graph.dtype(node);
-            Ok(session.read(node)?.into_iter().map(|v| number(dtype, v)).collect())
-        };
-        self.results.iter().map(|(node, _)| read(*node)).collect()
+        self.results.iter().map(|(node, _)| session.read_f64(*node)).collect()
     }
 
     /// A step's values may err by 4·ε·√L of the largest value in it, L the longest sums of its operations end to end.
