@@ -2,7 +2,7 @@
 
 mod common;
 
-use lenslet::check::{Trial, Value, diff, doctor, replay};
+use lenslet::check::{Examination, Trial, Value, diff, doctor, replay};
 use lenslet::gpu::{Distrusted, GpuSession};
 use lenslet::graph::{Op, Traits};
 use lenslet::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -223,7 +223,7 @@ fn the_doctor_trusts_a_device_whose_kernels_are_right() {
     on_gpu(|gpu| {
         let mut kernels = std::collections::BTreeSet::new();
         // The whole table runs in tests/ops.
-        let report = doctor(gpu, "conv2d primes", |v| kernels.extend([v.kernel])).unwrap();
+        let report = doctor(gpu, Examination::Cases("conv2d primes"), |v| kernels.extend([v.kernel])).unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         for kernel in ["conv2d_direct", "conv2d_grad_input_direct", "conv2d_grad_weight_taps", "reduce"] {
             assert!(kernels.contains(kernel), "{kernel} was not tried");

@@ -122,6 +122,12 @@ impl Trial<'_> {
         Ok(self.one(gpu, chosen, false)?.expect("a verdict, as nothing is done in place"))
     }
 
+    /// The kernels there are for it on this device.
+    pub fn kernels(&self, gpu: &Gpu) -> Vec<&'static str> {
+        let kernels = self.op.kernels(&self.io(&self.output()), gpu.limits());
+        kernels.iter().map(|kernel| kernel.name).collect()
+    }
+
     fn output(&self) -> TensorType {
         let types: Vec<&TensorType> = self.inputs.iter().map(|(ty, _)| ty).collect();
         self.op.infer(&types).expect("inferred when the case was built")

@@ -11,6 +11,6 @@ mod values;
 
 pub use cases::{Case, Fill, Input};
 pub use diff::{Difference, LayerReport, diff, replay};
-pub use doctor::{Report, doctor};
+pub use doctor::{Examination, Report, doctor};
 pub use kernel::{Element, Trial, Verdict, agrees};
 pub use values::{Built, Random, Value, interpret};

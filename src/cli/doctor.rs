@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use lenslet::Device;
-use lenslet::check::{Verdict, doctor};
+use lenslet::check::{Examination, Verdict, doctor};
 use lenslet::gpu::Distrusted;
 use serde_json::json;
 
@@ -16,13 +16,16 @@ use super::{DeviceOption, JsonOption};
 #[command(after_help = "Examples:
   lenslet doctor                     every kernel of every operation on the device that training would take
   lenslet doctor --device 1 --json
-  lenslet doctor conv2d              only the cases of convolutions
+  lenslet doctor conv2d              every case of convolutions
+  lenslet doctor --all               every case: minutes where the driver compiles slowly
 Each operation runs on vectors compiled into this program and is compared with the f64 reference. A kernel that is
 wrong on this adapter and driver is remembered and never chosen there, until it passes again.")]
 pub struct Options {
-    /// Only the cases whose name contains this
-    #[arg(default_value = "")]
-    only: String,
+    /// Only the cases whose name contains this, all of them
+    only: Option<String>,
+    /// Every case, not only some of each kernel
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -49,7 +52,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut rows: BTreeMap<(&str, &str), Row> = BTreeMap::new();
     let mut broken = None;
-    let report = doctor(&gpu, &options.only, |v| {
+    let examination = match (&options.only, options.all) {
+        (Some(part), _) => Examination::Cases(part),
+        (None, true) => Examination::Cases(""),
+        (None, false) => Examination::Quick,
+    };
+    let report = doctor(&gpu, examination, |v| {
         let row = rows.entry((v.operation, v.kernel)).or_default();
         row.trials += 1;
         row.failed += usize::from(!v.passed);
@@ -62,11 +70,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         return Err(error.into());
     }
     if report.passed + report.failed.len() == 0 {
-        return Err(lenslet::Error::option("ONLY", "part of a case's name, such as conv2d", &options.only).into());
+        let found = options.only.as_deref().unwrap_or_default();
+        return Err(lenslet::Error::option("ONLY", "part of a case's name, such as conv2d", found).into());
     }
     let before = gpu.distrusted()?;
     let mut now = Distrusted { kernels: report.failed.iter().map(|v| v.kernel.to_string()).collect() };
-    if !options.only.is_empty() {
+    if options.only.is_some() {
         // What was not tried keeps its record.
         now.kernels.extend(before.kernels.iter().cloned());
     }
