@@ -37,7 +37,7 @@ const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(k: u32) -> f32 { return b[k]; }
 
 @compute @workgroup_size(64)
@@ -98,7 +98,7 @@ fn conv2d_direct(
             let start = ((n * K + own) * P + p) * Q + q0;
             for (var q = 0u; q < TILE_Q; q++) {
                 if q0 + q < Q {
-                    y[start + q] = epilogue(sums[k][q] + offset);
+                    y[start + q] = epilogue(sums[k][q] + offset, start + q);
                 }
             }
         }

@@ -36,7 +36,7 @@ const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(k: u32) -> f32 { return b[k]; }
 
 @compute @workgroup_size(64)
@@ -82,7 +82,8 @@ fn conv2d_gather(
     for (var k = 0u; k < TILE_K; k++) {
         if k0 + k < GROUP_K {
             let own = group * GROUP_K + k0 + k;
-            y[((n * K + own) * P + p) * Q + q] = epilogue(sums[k] + bias(own));
+            let place = ((n * K + own) * P + p) * Q + q;
+            y[place] = epilogue(sums[k] + bias(own), place);
         }
     }
 }

@@ -38,7 +38,7 @@ const BLOCKS_W = (W + TILE_W - 1u) / TILE_W;
 const REACH = (S - 1u) * DILATION_W;
 const STRIP = TILE_W + REACH;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(c: u32) -> f32 { return b[c]; }
 
 @compute @workgroup_size(64)
@@ -100,7 +100,7 @@ fn conv2d_grad_input_direct(
             let start = ((n * C + channel) * H + h) * W + v0;
             for (var v = 0u; v < TILE_W; v++) {
                 if v0 + v < W {
-                    dx[start + v] = epilogue(sums[c][v] + offset);
+                    dx[start + v] = epilogue(sums[c][v] + offset, start + v);
                 }
             }
         }

@@ -36,7 +36,7 @@ const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
 const BLOCKS_C = (GROUP_C + TILE_C - 1u) / TILE_C;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(c: u32) -> f32 { return b[c]; }
 
 @compute @workgroup_size(64)
@@ -82,7 +82,8 @@ fn conv2d_grad_input_gather(
     for (var c = 0u; c < TILE_C; c++) {
         if c0 + c < GROUP_C {
             let channel = group * GROUP_C + c0 + c;
-            dx[((n * C + channel) * H + h) * W + v] = epilogue(sums[c] + bias(channel));
+            let place = ((n * C + channel) * H + h) * W + v;
+            dx[place] = epilogue(sums[c] + bias(channel), place);
         }
     }
 }

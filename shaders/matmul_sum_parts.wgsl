@@ -8,7 +8,7 @@
 const N: u32 = 120u;
 const PARTS: u32 = 4u;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(n: u32) -> f32 { return bias_of[n]; }
 
 @compute @workgroup_size(64)
@@ -26,5 +26,5 @@ fn matmul_sum_parts(
     for (var part = 0u; part < PARTS; part++) {
         sum += partial[part * outputs + i];
     }
-    c[i] = epilogue(sum + bias(i % N));
+    c[i] = epilogue(sum + bias(i % N), i);
 }

@@ -28,7 +28,7 @@ const K_PART: u32 = 400u;
 const BLOCKS_M = (M + TILE_M - 1u) / TILE_M;
 const BLOCKS_N = (N + TILE_N - 1u) / TILE_N;
 
-fn epilogue(v: f32) -> f32 { return v; }
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(n: u32) -> f32 { return bias_of[n]; }
 
 @compute @workgroup_size(64)
@@ -78,7 +78,8 @@ fn matmul_tile(
         if m0 + m < M {
             for (var n = 0u; n < TILE_N; n++) {
                 if n0 + n < N {
-                    c[((part * BATCH + batch) * M + m0 + m) * N + n0 + n] = epilogue(sums[m][n] + bias(n0 + n));
+                    let i = ((part * BATCH + batch) * M + m0 + m) * N + n0 + n;
+                    c[i] = epilogue(sums[m][n] + bias(n0 + n), i);
                 }
             }
         }

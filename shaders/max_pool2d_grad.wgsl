@@ -43,6 +43,8 @@ fn is_tap(offset: u32, taps: u32, dilation: u32) -> bool {
     return offset % dilation == 0u && offset / dilation < taps;
 }
 
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
+
 @compute @workgroup_size(64)
 fn max_pool2d_grad(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -84,7 +86,7 @@ fn max_pool2d_grad(
                         }
                     }
                 }
-                dx[plane + i] = sum;
+                dx[plane + i] = epilogue(sum, plane + i);
             }
         }
     }

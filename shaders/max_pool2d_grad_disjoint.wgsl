@@ -25,6 +25,8 @@ const RAGGED: u32 = 0u;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
+
 @compute @workgroup_size(64)
 fn max_pool2d_grad_disjoint(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -69,7 +71,7 @@ fn max_pool2d_grad_disjoint(
             let w = q * STRIDE_W + s - PAD_LEFT;
             if RAGGED == 0u || (h < H && w < W) {
                 let here = plane + h * W + w;
-                dx[here] = select(0.0, g, found & (here == position));
+                dx[here] = epilogue(select(0.0, g, found & (here == position)), here);
             }
         }
     }

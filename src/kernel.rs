@@ -3,9 +3,14 @@
 //! A shader file is valid WGSL by itself. Two kinds of lines in it are meant to be rewritten when it is loaded:
 //! `const NAME: u32 = 4u;` takes another value, and a one-line function `fn name(..) -> f32 { return ..; }` another
 //! expression. Everything about a shape is such a constant, so drivers see literal bounds and addresses; kernels that
-//! work on flat arrays take their length from the binding instead and need no variant per shape.
+//! work on flat arrays take their length from the binding instead and need no variant per shape. Loops marked
+//! `// unroll` are written out.
+
+mod unroll;
 
 use std::fmt::Write as _;
+
+pub(crate) use unroll::replace_word;
 
 use crate::shape::TensorType;
 use crate::{Error, Result};
@@ -70,6 +75,8 @@ pub struct Limits {
     pub max_compute_workgroups_per_dimension: u32,
     /// Threads of one workgroup.
     pub max_compute_invocations_per_workgroup: u32,
+    /// Invocations of a subgroup, if shaders may use subgroups and all have this size. None in core WebGPU.
+    pub subgroup: Option<u32>,
 }
 
 impl Default for Limits {
@@ -80,7 +87,15 @@ impl Default for Limits {
             max_storage_buffers_per_shader_stage: 8,
             max_compute_workgroups_per_dimension: 65_535,
             max_compute_invocations_per_workgroup: 256,
+            subgroup: None,
         }
+    }
+}
+
+impl Limits {
+    /// WebGPU's defaults, and subgroups of this size.
+    pub fn with_subgroups(size: u32) -> Self {
+        Self { subgroup: Some(size), ..Self::default() }
     }
 }
 
@@ -163,6 +178,8 @@ pub enum Operand {
 /// One `@binding` of `@group(0)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Binding {
+    /// The number of the `@binding`.
+    pub number: usize,
     /// What is bound.
     pub operand: Operand,
     /// Whether the shader declares it `read_write`.
@@ -211,8 +228,12 @@ impl Dispatch {
     }
 
     /// Binds operands the shader reads.
-    pub fn reads(mut self, operands: impl IntoIterator<Item = Operand>) -> Self {
-        self.bindings.extend(operands.into_iter().map(|operand| Binding { operand, writes: false }));
+    pub fn reads(self, operands: impl IntoIterator<Item = Operand>) -> Self {
+        operands.into_iter().fold(self, |dispatch, operand| dispatch.binds(operand, false))
+    }
+
+    fn binds(mut self, operand: Operand, writes: bool) -> Self {
+        self.bindings.push(Binding { number: self.bindings.len(), operand, writes });
         self
     }
 
@@ -222,8 +243,17 @@ impl Dispatch {
     }
 
     /// Binds an operand the shader writes.
-    pub fn writes(mut self, operand: Operand) -> Self {
-        self.bindings.push(Binding { operand, writes: true });
+    pub fn writes(self, operand: Operand) -> Self {
+        self.binds(operand, true)
+    }
+
+    /// Ends the kernel in a scalar function: an expression of the value `v` that the `epilogue` function of the shader
+    /// gets, and, if `factor` is given, of that operand's element `factor[i]` of the same place.
+    pub fn ends_in(mut self, expression: &str, factor: Option<Operand>) -> Self {
+        self.functions.push(("epilogue", expression.to_string()));
+        if let Some(operand) = factor {
+            self.bindings.push(Binding { number: self.declared(), operand, writes: false });
+        }
         self
     }
 
@@ -233,21 +263,39 @@ impl Dispatch {
         self
     }
 
+    /// Bindings that the file declares, used or not.
+    fn declared(&self) -> usize {
+        self.shader.source.matches("@binding(").count()
+    }
+
+    /// Whether it needs [`Limits::subgroup`].
+    pub fn uses_subgroups(&self) -> bool {
+        self.shader.source.contains("@builtin(subgroup_")
+    }
+
     /// The bindings that are bound, with their numbers.
-    pub fn bound(&self) -> impl Iterator<Item = (usize, Binding)> {
-        self.bindings.iter().copied().enumerate().filter(|(number, _)| Some(*number) != self.in_place)
+    pub fn bound(&self) -> impl Iterator<Item = Binding> {
+        self.bindings.iter().copied().filter(|binding| Some(binding.number) != self.in_place)
     }
 
     /// The WGSL text: the file with its constants and expressions set, then the common functions.
     ///
     /// Errors: a constant or function that the file does not have.
     pub fn source(&self) -> Result<String> {
-        let text = self.specialised()?;
-        let Some(read) = self.in_place else { return Ok(text + COMMON) };
+        let refuse = |reason| Error::Gpu { what: format!("shader {}", self.shader.name), reason };
+        let text = unroll::unroll(&self.specialised()?).map_err(refuse)?;
+        let factor = match self.bindings.last() {
+            Some(binding) if binding.number >= self.declared() => {
+                format!("@group(0) @binding({}) var<storage, read> factor: array<f32>;\n", binding.number)
+            }
+            _ => String::new(),
+        };
+        let ending = factor + COMMON;
+        let Some(read) = self.in_place else { return Ok(text + &ending) };
         let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
         let (from, to) = (variable(&text, read), variable(&text, written));
         let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
-        Ok(rename(&kept.join("\n"), from, to) + COMMON)
+        Ok(rename(&kept.join("\n"), from, to) + &ending)
     }
 
     /// The file with its constants and expressions set.
@@ -301,24 +349,11 @@ fn variable(text: &str, number: usize) -> &str {
 
 /// `text` with the module variable `from` called `to`. In functions with a parameter of that name it is the parameter.
 fn rename(text: &str, from: &str, to: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let renamed = |line: &str| {
-        let (mut out, mut done) = (String::with_capacity(line.len()), 0);
-        for (at, _) in line.match_indices(from) {
-            let (before, after) = (&line[..at], &line[at + from.len()..]);
-            if !before.ends_with(is_word) && !before.ends_with('.') && !after.starts_with(is_word) {
-                out.push_str(&line[done..at]);
-                out.push_str(to);
-                done = at + from.len();
-            }
-        }
-        out + &line[done..]
-    };
     let parameter = [format!("({from}: "), format!(", {from}: ")];
     let mut hidden = false;
     let line = |line: &str| {
         hidden |= line.starts_with("fn ") && parameter.iter().any(|p| line.contains(p));
-        let text = if hidden { line.to_string() } else { renamed(line) };
+        let text = if hidden { line.to_string() } else { replace_word(line, from, to) };
         hidden &= !line.ends_with('}') || line.starts_with(' ');
         text + "\n"
     };

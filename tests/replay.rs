@@ -93,25 +93,30 @@ fn replays_give_identical_bytes_however_they_are_submitted() {
 
 #[test]
 fn grids_fold_on_a_device_that_allows_few_workgroups_a_dimension() {
-    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
-    let narrow = wgpu::Limits { max_compute_workgroups_per_dimension: 32, ..wgpu::Limits::default() };
-    let (device, queue) = app_device(narrow);
-    let folded = Gpu::from_wgpu(device, queue);
-    let job = Job::new(&models::lenet5());
+    if common::gpu(ShaderChecks::Trusted).is_none() {
+        return;
+    }
+    let narrow = wgpu::Limits { max_compute_workgroups_per_dimension: 40, ..wgpu::Limits::default() };
+    // Both without subgroups: the same kernels.
+    let [folded, wide] = [narrow, wgpu::Limits::default()].map(|limits| {
+        let (device, queue) = app_device(limits);
+        Gpu::from_wgpu(device, queue)
+    });
+    let job = Job::new(&models::convnet());
     let plan = compile(&job.step.graph, folded.limits()).unwrap();
-    let folds = plan.steps.iter().filter(|step| step.dispatch.workgroups > 32);
+    let folds = plan.steps.iter().filter(|step| step.dispatch.workgroups > 40);
     let kernels: BTreeSet<_> = folds.map(|step| step.dispatch.shader.name).collect();
     assert!(kernels.len() >= 5, "{kernels:?}");
-    assert!(job.trained(&folded, &[2]) == job.trained(&gpu, &[2]));
+    assert!(job.trained(&folded, &[2]) == job.trained(&wide, &[2]));
 
     let (graph, [x, w]) = one_layer(50);
     let plan = compile(&graph, folded.limits()).unwrap();
-    assert!(plan.steps[0].dispatch.workgroups > 32, "{plan}");
+    assert!(plan.steps[0].dispatch.workgroups > 40, "{plan}");
     let values = noise(50 * 64 * 64);
     let pictures = Tensor::new([50, 1, 64, 64], values.clone()).unwrap();
     let filters = Tensor::new([2, 1, 3, 3], values[..18].to_vec()).unwrap();
     let run = |gpu: &Gpu| device::evaluate(gpu, &graph, &[(x, &pictures), (w, &filters)]).unwrap();
-    assert!(run(&folded) == run(&gpu));
+    assert!(run(&folded) == run(&wide));
 }
 
 #[test]
@@ -253,7 +258,11 @@ fn training_runs_on_an_apps_device_with_default_limits_and_gives_it_back() {
     let app = App::new(&[1.0; 4]);
     let lent = Gpu::from_wgpu(app.device.clone(), app.queue.clone());
     let job = Job::new(&small());
-    assert!(job.trained(&lent, &[STEPS]) == job.trained(&gpu, &[STEPS]));
+    // A device of lenslet's own may have more than the default, and other kernels then: sums in another order.
+    let [lent_values, own_values] = [&lent, &gpu].map(|gpu| job.trained(gpu, &[STEPS]).concat());
+    for (lent, own) in lent_values.iter().zip(&own_values).map(|(a, b)| (f32::from_bits(*a), f32::from_bits(*b))) {
+        assert!((lent - own).abs() <= 1e-4 * own.abs().max(1.0), "{lent} on the app's device, {own} on our own");
+    }
     drop(lent);
     let mut encoder = app.encoder();
     app.double(&mut encoder);

@@ -24,7 +24,9 @@ fn counted(case: &Case) {
     let graph = &built.graph;
     for id in graph.ids() {
         let Some(op) = graph.node(id).op() else { continue };
-        for kernel in op.kernels(&graph.io(id), &Limits::default()) {
+        let io = graph.io(id);
+        let kernels = [Limits::default(), Limits::with_subgroups(8)].map(|limits| op.kernels(&io, &limits));
+        for kernel in kernels.into_iter().flatten() {
             for dispatch in &kernel.dispatches {
                 let about = format!("{}: {op:?}, kernel {}, shader {}", case.name, kernel.name, dispatch.shader.name);
                 let source = dispatch.source().unwrap_or_else(|e| panic!("{about}: {e}"));

@@ -19,7 +19,7 @@ use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
 use lenslet::train::{EvaluationStep, TrainingStep};
 use lenslet::{DType, NodeId, Result, TensorType, models};
-use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::valid::{Capabilities, GlobalUse, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
 use rayon::prelude::*;
 
@@ -100,7 +100,12 @@ impl Case {
                 let Some(op) = graph.node(id).op() else { continue };
                 let (io, traits) = (graph.io(id), graph.traits(id));
                 let inputs = io.inputs.len();
-                let candidates = op.kernels(&io, &Limits::default());
+                let core = op.kernels(&io, &Limits::default());
+                let needs = |kernel: &&Kernel| kernel.dispatches.iter().any(Dispatch::uses_subgroups);
+                let names: Vec<&str> = core.iter().filter(needs).map(|kernel| kernel.name).collect();
+                assert!(names.is_empty(), "{}, {}: {names:?} ask for subgroups", self.name, op.name());
+                let candidates = op.kernels(&io, &Limits::with_subgroups(8));
+                assert!(core.iter().all(|k| candidates.contains(k)), "{}: core kernels are always there", self.name);
                 let names: BTreeSet<&str> = candidates.iter().map(|kernel| kernel.name).collect();
                 let (case, op_name) = (&self.name, op.name());
                 assert_eq!(names.len(), candidates.len(), "{case}, {op_name}: two kernels of one name: {names:?}");
@@ -185,7 +190,10 @@ impl Reflection {
     fn of(about: &str, source: &str) -> Self {
         let refuse = |message: String| -> ! { panic!("{about}: {message}\n{source}") };
         let module = naga::front::wgsl::parse_str(source).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        let capabilities = if asks_for_subgroups(source) { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+        let info = validator.validate(&module);
         let info = info.unwrap_or_else(|error| refuse(error.emit_to_string(source)));
         let [entry_point] = &module.entry_points[..] else { refuse("there must be one entry point".into()) };
         if entry_point.workgroup_size.iter().product::<u32>() > Limits::default().max_compute_invocations_per_workgroup
@@ -227,7 +235,7 @@ impl Reflection {
 /// The kernel's idea of the shader is the shader's own.
 fn check_against(reflection: &Reflection, dispatch: &Dispatch, about: &str) {
     assert_eq!(reflection.entry_point, dispatch.shader.name, "{about}: the entry point has the file's name");
-    let bound: Vec<(usize, bool)> = dispatch.bound().map(|(number, binding)| (number, binding.writes)).collect();
+    let bound: Vec<(usize, bool)> = dispatch.bound().map(|binding| (binding.number, binding.writes)).collect();
     assert_eq!(reflection.bindings, bound, "{about}: (binding, whether it is written): declared, then bound");
     let limits = Limits::default();
     assert!(bound.len() <= limits.max_storage_buffers_per_shader_stage as usize, "{about}: {} buffers", bound.len());
@@ -242,9 +250,16 @@ fn check_constants(dispatch: &Dispatch, about: &str) {
     for line in dispatch.shader.source.lines() {
         let Some((name, value)) = line.strip_prefix("const ").and_then(|rest| rest.split_once(" = ")) else { continue };
         let name = first_word(name).unwrap_or_default();
-        let is_default = value.starts_with(|c: char| c.is_ascii_digit()) || value.starts_with("array<");
+        let is_number = value.starts_with(|c: char| c.is_ascii_digit())
+            && value.split(';').next().is_some_and(|v| !v.contains(' '));
+        let is_default = is_number || value.starts_with("array<");
         assert!(!is_default || set.contains(&name), "{about}: {name} keeps the file's default, {line}");
     }
+}
+
+/// Whether its author says so, by asking for a lane's number.
+fn asks_for_subgroups(source: &str) -> bool {
+    source.contains("@builtin(subgroup_")
 }
 
 /// Browsers compile WGSL with Tint, which refuses some things that naga lets pass.
@@ -255,7 +270,9 @@ fn check_with_tint(sources: &[String]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     sources.par_iter().enumerate().for_each(|(number, source)| {
         let file = folder.path().join(format!("{number}.wgsl"));
-        std::fs::write(&file, source).expect("a writable temporary folder");
+        // naga has no such line, browsers ask for it.
+        let enable = if asks_for_subgroups(source) { "enable subgroups;" } else { "" };
+        std::fs::write(&file, format!("{enable}{source}")).expect("a writable temporary folder");
         let output = Command::new("tint").args(["--format", "wgsl"]).arg(&file).output().expect("tint runs");
         assert!(output.status.success(), "tint: {}\n{source}", String::from_utf8_lossy(&output.stderr));
     });
@@ -283,7 +300,8 @@ fn first_word(text: &str) -> Option<&str> {
 
 /// Every operation of the table with its gradients, whole steps of every network, and what only changes the text.
 fn cases() -> Vec<Case> {
-    let table: Vec<cases::Case> = cases::all().into_iter().chain(long::all()).collect();
+    let table: Vec<cases::Case> =
+        cases::all().into_iter().chain(long::all()).chain(lenslet::bench::peak_cases()).collect();
     let mut cases: Vec<Case> = table.iter().zip(TABLE.iter().cycle()).flat_map(of_table).collect();
     cases.extend(steps());
     for factor in [1.0, -1e-30, f32::MIN_POSITIVE / 2.0, f32::MAX] {

@@ -137,8 +137,21 @@ impl Trial<'_> {
         Io { inputs: self.inputs.iter().map(|(ty, _)| ty).collect(), output }
     }
 
-    /// One candidate, alone in a graph, with its outputs poisoned with NaN. `None` if nothing was done in place.
+    /// Multiply-adds, and bytes of the inputs and the output.
+    pub fn work(&self) -> (u64, u64) {
+        let output = self.output();
+        let bytes = self.inputs.iter().map(|(ty, _)| ty.bytes()).sum::<u64>() + output.bytes();
+        (self.op.traits(&self.io(&output)).multiply_adds, bytes)
+    }
+
     fn one(&self, gpu: &Gpu, candidate: usize, in_place: bool) -> Result<Option<Verdict>> {
+        self.attempt(gpu, candidate, in_place)?.map(|attempt| attempt.verdict()).transpose()
+    }
+
+    /// One candidate, alone in a graph, with its outputs poisoned with NaN. `None` if nothing can be done in place.
+    ///
+    /// Errors: the device fails.
+    pub fn attempt(&self, gpu: &Gpu, candidate: usize, in_place: bool) -> Result<Option<Attempt<'_>>> {
         let output = self.output();
         let io = self.io(&output);
         let traits = self.op.traits(&io);
@@ -162,7 +175,6 @@ impl Trial<'_> {
         if in_place && plan.steps.iter().all(|step| step.dispatch.in_place.is_none()) {
             return Ok(None);
         }
-        let kernel = self.op.kernels(&io, gpu.limits())[candidate].name;
         let slots = plan.buffers.iter().enumerate().filter(|(_, b)| b.role == BufferRole::Slot);
         let slots: Vec<(usize, u64)> = slots.map(|(i, b)| (i, b.bytes)).collect();
         let session = GpuSession::from_plan(gpu, &graph, plan)?;
@@ -173,27 +185,11 @@ impl Trial<'_> {
         for (&leaf, (ty, value)) in leaves.iter().zip(&self.inputs) {
             value.with_host_data(ty.dtype, |data| session.write(leaf, data))?;
         }
-        session.submit(1);
-
-        let results: Vec<NodeId> = match traits.updates {
+        let results = match traits.updates {
             [] => vec![y],
             updates => updates.iter().map(|&u| leaves[u]).collect(),
         };
-        let mut got = vec![];
-        for result in results {
-            got.extend(session.read_f64(result)?);
-        }
-        let (worst, passed) = self.compare(&io, &got);
-        Ok(Some(Verdict {
-            case: self.case.to_string(),
-            operation: name,
-            detail: format!("{:?} {}", self.op, io.inputs.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" ")),
-            kernel,
-            candidate,
-            in_place,
-            worst,
-            passed,
-        }))
+        Ok(Some(Attempt { trial: self, candidate, in_place, session, results }))
     }
 
     fn compare(&self, io: &Io<'_>, got: &[f64]) -> (Element, bool) {
@@ -210,5 +206,47 @@ impl Trial<'_> {
         let worst =
             (0..got.len()).map(element).filter(|e| e.want.is_finite()).max_by(|a, b| share(a).total_cmp(&share(b)));
         (worst.unwrap_or_else(|| element(0)), true)
+    }
+}
+
+/// One candidate of a trial on a device, ready to run.
+pub struct Attempt<'a> {
+    trial: &'a Trial<'a>,
+    candidate: usize,
+    in_place: bool,
+    session: GpuSession,
+    results: Vec<NodeId>,
+}
+
+impl Attempt<'_> {
+    /// The session that runs it.
+    pub fn session(&self) -> &GpuSession {
+        &self.session
+    }
+
+    /// Runs it once and compares.
+    ///
+    /// Errors: the device fails; a difference is a verdict, not an error.
+    pub fn verdict(&self) -> Result<Verdict> {
+        self.session.submit(1);
+        let mut got = vec![];
+        for &result in &self.results {
+            got.extend(self.session.read_f64(result)?);
+        }
+        let trial = self.trial;
+        let output = trial.output();
+        let io = trial.io(&output);
+        let (worst, passed) = trial.compare(&io, &got);
+        let operands: Vec<_> = io.inputs.iter().map(|t| t.to_string()).collect();
+        Ok(Verdict {
+            case: trial.case.to_string(),
+            operation: trial.op.name(),
+            detail: format!("{:?} {}", trial.op, operands.join(" ")),
+            kernel: trial.op.kernels(&io, self.session.gpu().limits())[self.candidate].name,
+            candidate: self.candidate,
+            in_place: self.in_place,
+            worst,
+            passed,
+        })
     }
 }

@@ -12,5 +12,5 @@ mod values;
 pub use cases::{Case, Fill, Input};
 pub use diff::{Difference, LayerReport, diff, replay};
 pub use doctor::{Examination, Report, doctor};
-pub use kernel::{Element, Trial, Verdict, agrees};
+pub use kernel::{Attempt, Element, Trial, Verdict, agrees};
 pub use values::{Built, Random, Value, interpret};

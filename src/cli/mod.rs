@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or with `--json` one object a line; progress, notes and errors go to
 //! standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
 
+mod bench;
 mod devices;
 mod diff;
 mod doctor;
@@ -51,6 +52,8 @@ enum Command {
     Diff(diff::Options),
     /// Shows which stride and padding give which output, or what to change
     Shapes(shapes::Options),
+    /// Measures training, inference and kernels on this device
+    Bench(bench::Options),
     /// Shows the memory and the dispatches of a training step before anything runs
     Plan(plan::Options),
 }
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(options) => doctor::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Shapes(options) => shapes::run(&options),
+        Command::Bench(options) => bench::run(&options, start),
         Command::Plan(options) => plan::run(&options),
     };
     match result {

@@ -3,41 +3,71 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::{Graph, Op, Traits, eval_absolute};
-use crate::kernel::{Io, Kernel, Limits};
-use crate::shape::TensorType;
+use crate::graph::{Epilogue, Graph, NodeId, Op, Traits, eval_absolute};
+use crate::kernel::{Io, Kernel, Limits, Operand};
+use crate::shape::{Shape, TensorType};
 use crate::tensor::View;
 
 /// The graph with each scalar function joined to the operation before it, where that operation's kernels take an
-/// epilogue and nothing else reads its value. Node numbers stay; the nodes joined into others are no longer reached.
+/// epilogue and nothing else reads its value: activations to what they follow, and the gradients of activations to what
+/// makes the gradient they scale. Node numbers stay; the nodes joined into others are no longer reached.
 pub fn fuse(graph: &Graph) -> Graph {
     let mut fused = graph.clone();
     let readers = graph.readers();
     for id in graph.ids() {
-        let (Some(op), [producer]) = (graph.node(id).op(), graph.node(id).inputs()) else { continue };
-        let Some(expression) = graph.traits(id).epilogue else { continue };
-        let alone = readers[producer.index()] == [id] && !graph.outputs().contains(producer);
-        if let Some(inner) = graph.node(*producer).op()
+        let Some(scalar) = graph.node(id).op() else { continue };
+        let Some(epilogue) = graph.traits(id).epilogue else { continue };
+        let inputs = graph.node(id).inputs();
+        let producer = inputs[epilogue.of];
+        let alone = readers[producer.index()] == [id] && !graph.outputs().contains(&producer);
+        if let Some(inner) = graph.node(producer).op()
             && alone
-            && graph.traits(*producer).takes_epilogue
+            && graph.traits(producer).takes_epilogue
         {
-            let joined = WithEpilogue { inner: inner.clone(), scalar: op.clone(), expression };
-            fused.replace(id, Arc::new(joined), graph.node(*producer).inputs().to_vec());
+            let mut operands: Vec<NodeId> = graph.node(producer).inputs().to_vec();
+            operands.extend(epilogue.factor.map(|number| inputs[number]));
+            let joined = WithEpilogue { inner: inner.clone(), scalar: scalar.clone(), epilogue };
+            // It is the layer of the operation that does the work.
+            fused.replace(id, graph.node(producer).name.clone(), Arc::new(joined), operands);
         }
     }
     fused
 }
 
-/// An operation whose kernels end in a scalar function.
+/// An operation whose kernels end in a scalar function. Its inputs, then the function's other operand, if it has one.
 struct WithEpilogue {
     inner: Arc<dyn Op>,
     scalar: Arc<dyn Op>,
-    expression: String,
+    epilogue: Epilogue,
+}
+
+impl WithEpilogue {
+    /// Of all inputs, those of the operation.
+    fn own<'a, T>(&self, inputs: &'a [T]) -> &'a [T] {
+        &inputs[..inputs.len() - usize::from(self.epilogue.factor.is_some())]
+    }
+
+    /// The function's operands: what the operation makes of its own inputs, and the last input of all.
+    fn operands<T: Clone>(&self, inner: T, inputs: &[T]) -> Vec<T> {
+        let mut operands = vec![inner];
+        if let (Some(number), Some(factor)) = (self.epilogue.factor, inputs.last()) {
+            operands.insert(number, factor.clone());
+        }
+        operands
+    }
+
+    fn inner_shape(&self, inputs: &[View<'_>]) -> Shape {
+        let types: Vec<_> = self.own(inputs).iter().map(|v| TensorType::f32(v.shape.clone())).collect();
+        self.inner.infer(&types.iter().collect::<Vec<_>>()).expect("inferred when built").shape
+    }
 }
 
 impl fmt::Debug for WithEpilogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} then {}", self.inner, self.scalar.name())
+        match self.epilogue.factor {
+            None => write!(f, "{:?} then {}", self.inner, self.scalar.name()),
+            Some(_) => write!(f, "{:?} then {:?}", self.inner, self.scalar),
+        }
     }
 }
 
@@ -47,35 +77,44 @@ impl Op for WithEpilogue {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        self.inner.infer(inputs)
+        let inner = self.inner.infer(self.own(inputs))?;
+        self.scalar.infer(&self.operands(&inner, inputs))
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let types: Vec<_> = inputs.iter().map(|v| TensorType::f32(v.shape.clone())).collect();
-        let shape = self.infer(&types.iter().collect::<Vec<_>>()).expect("inferred when built").shape;
+        let shape = self.inner_shape(inputs);
         let mut inner = vec![0.0; out.len()];
-        self.inner.eval(inputs, &mut inner);
-        self.scalar.eval(&[View::new(&shape, &inner)], out);
+        self.inner.eval(self.own(inputs), &mut inner);
+        self.scalar.eval(&self.operands(View::new(&shape, &inner), inputs), out);
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
-        let mut kernels = self.inner.kernels(io, limits);
+        let own = self.own(&io.inputs);
+        let mut kernels = self.inner.kernels(&Io { inputs: own.to_vec(), output: io.output }, limits);
+        let factor = self.epilogue.factor.map(|_| Operand::Input(own.len()));
         for kernel in &mut kernels {
-            let last = kernel.dispatches.last_mut().expect("a kernel has a dispatch");
-            last.functions.push(("epilogue", self.expression.clone()));
+            let last = kernel.dispatches.pop().expect("a kernel has a dispatch");
+            kernel.dispatches.push(last.ends_in(&self.epilogue.expression, factor));
         }
         kernels
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        // What the inner sums would be if nothing cancelled; the scalar functions have slopes of about 1 at most.
-        let types: Vec<_> = inputs.iter().map(|v| TensorType::f32(v.shape.clone())).collect();
-        let output = self.infer(&types.iter().collect::<Vec<_>>()).expect("inferred when built");
-        let sums = eval_absolute(self.inner.as_ref(), inputs, output.shape.elements());
-        sums.into_iter().filter(|s| s.is_finite()).fold(0.0, f64::max)
+        // What the inner sums would be if nothing cancelled, times how much the function enlarges an error: activations
+        // have slopes of about 1 at most, gradients scale by what they make of 1.
+        let shape = self.inner_shape(inputs);
+        let sums = eval_absolute(self.inner.as_ref(), self.own(inputs), shape.elements());
+        let sums = sums.into_iter().filter(|s| s.is_finite()).fold(0.0, f64::max);
+        let mut slopes = vec![1.0; shape.elements()];
+        if self.epilogue.factor.is_some() {
+            let ones = vec![1.0; shape.elements()];
+            self.scalar.eval(&self.operands(View::new(&shape, &ones), inputs), &mut slopes);
+        }
+        sums.max(self.inner.error_scale(self.own(inputs))) * View::new(&shape, &slopes).magnitude().max(1.0)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        Traits { takes_epilogue: false, multilinear: false, ..self.inner.traits(io) }
+        let own = Io { inputs: self.own(&io.inputs).to_vec(), output: io.output };
+        Traits { takes_epilogue: false, multilinear: false, ..self.inner.traits(&own) }
     }
 }

@@ -283,11 +283,8 @@ impl<'a> Planner<'a> {
     }
 
     fn step(&self, id: NodeId, dispatch: Dispatch, place: impl Fn(Operand) -> Place) -> Step {
-        let bind = |(number, b): (usize, crate::kernel::Binding)| Bound {
-            binding: number as u32,
-            place: place(b.operand),
-            writes: b.writes,
-        };
+        let bind =
+            |b: crate::kernel::Binding| Bound { binding: b.number as u32, place: place(b.operand), writes: b.writes };
         let bindings = dispatch.bound().map(bind).collect();
         let node = self.graph.node(id);
         Step { node: id, op: node.op().map_or("copy", |op| op.name()), name: node.name.clone(), dispatch, bindings }

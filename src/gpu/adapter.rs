@@ -70,7 +70,7 @@ fn summarise(adapter: &wgpu::Adapter) -> AdapterSummary {
         },
         backend: info.backend.to_string(),
         driver: driver(&info),
-        limits: limits(&adapter.limits()),
+        limits: limits(&adapter.limits(), adapter.features(), &info),
         subgroup: (info.subgroup_min_size, info.subgroup_max_size),
         features: named.iter().filter(|(f, _)| adapter.features().contains(*f)).map(|(_, n)| *n).collect(),
         name: info.name,
@@ -122,13 +122,21 @@ pub(super) fn wanted_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
     }
 }
 
+/// What kernels and clocks can use of what the adapter has.
+pub(super) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
+    adapter & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP)
+}
+
 /// The limits plans look at.
-pub(super) fn limits(l: &wgpu::Limits) -> Limits {
+pub(super) fn limits(l: &wgpu::Limits, features: wgpu::Features, info: &wgpu::AdapterInfo) -> Limits {
+    let subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let one_size = info.subgroup_min_size == info.subgroup_max_size;
     Limits {
         max_storage_buffer_binding_size: l.max_storage_buffer_binding_size,
         max_buffer_size: l.max_buffer_size,
         max_storage_buffers_per_shader_stage: l.max_storage_buffers_per_shader_stage,
         max_compute_workgroups_per_dimension: l.max_compute_workgroups_per_dimension,
         max_compute_invocations_per_workgroup: l.max_compute_invocations_per_workgroup,
+        subgroup: (subgroups && one_size).then_some(info.subgroup_min_size),
     }
 }

@@ -4,6 +4,7 @@ mod adapter;
 mod pipeline;
 mod replay;
 mod session;
+mod timing;
 mod trust;
 
 use std::fmt;
@@ -73,6 +74,7 @@ impl Gpu {
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("lenslet"),
+                required_features: adapter::wanted_features(adapter.features()),
                 required_limits: adapter::wanted_limits(&adapter.limits()),
                 ..Default::default()
             })
@@ -93,7 +95,7 @@ impl Gpu {
 
     fn wrap(device: wgpu::Device, queue: wgpu::Queue, checks: ShaderChecks) -> Self {
         let info = device.adapter_info();
-        let limits = adapter::limits(&device.limits());
+        let limits = adapter::limits(&device.limits(), device.features(), &info);
         let pipelines = Mutex::default();
         let lost = Arc::default();
         Self { shared: Arc::new(Shared { device, queue, info, limits, checks, pipelines, lost }) }

@@ -77,11 +77,20 @@ impl Replay {
     /// Appends one step to an encoder: one compute pass. Nothing is submitted, polled or allocated.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for step in &self.steps {
-            pass.set_pipeline(&step.pipeline);
-            pass.set_bind_group(0, &step.bind_group, &[]);
-            pass.dispatch_workgroups(step.grid[0], step.grid[1], 1);
-        }
+        (0..self.steps.len()).for_each(|dispatch| self.encode_dispatch(&mut pass, dispatch));
+    }
+
+    /// Appends one dispatch of the step to a pass.
+    pub(super) fn encode_dispatch(&self, pass: &mut wgpu::ComputePass<'_>, dispatch: usize) {
+        let step = &self.steps[dispatch];
+        pass.set_pipeline(&step.pipeline);
+        pass.set_bind_group(0, &step.bind_group, &[]);
+        pass.dispatch_workgroups(step.grid[0], step.grid[1], 1);
+    }
+
+    /// Dispatches of a step.
+    pub fn dispatches(&self) -> usize {
+        self.steps.len()
     }
 
     /// A buffer of the plan, by its position there.

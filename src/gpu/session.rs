@@ -43,6 +43,11 @@ impl GpuSession {
         Ok(Self { gpu: gpu.clone(), graph: graph.clone(), plan, replay, staging: RefCell::default() })
     }
 
+    /// The graph it was made of.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// The plan it runs.
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -8,7 +8,7 @@ mod op;
 
 use std::sync::Arc;
 
-pub use op::{Op, Placement, Traits, eval_absolute};
+pub use op::{Epilogue, Op, Placement, Traits, eval_absolute};
 
 use crate::kernel::Io;
 use crate::shape::{DType, Shape, TensorType};
@@ -218,9 +218,11 @@ impl Graph {
         readers
     }
 
-    /// Replaces the operation of a node by one of the same type. For passes.
-    pub(crate) fn replace(&mut self, id: NodeId, op: Arc<dyn Op>, inputs: Vec<NodeId>) {
-        self.nodes[id.index()].source = Source::Op { op, inputs };
+    /// Replaces the operation of a node by one of the same type, and its name. For passes.
+    pub(crate) fn replace(&mut self, id: NodeId, name: String, op: Arc<dyn Op>, inputs: Vec<NodeId>) {
+        let node = &mut self.nodes[id.index()];
+        node.name = name;
+        node.source = Source::Op { op, inputs };
     }
 
     /// The node whose memory a value is in, if views are all that lies between them.

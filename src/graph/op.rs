@@ -58,9 +58,9 @@ pub struct Traits {
     pub overwrites: &'static [usize],
     /// Variables among the inputs that the operation replaces. Its output is their new values, end to end.
     pub updates: &'static [usize],
-    /// A scalar function of one input, as a WGSL expression in `v`: may end another operation's kernel.
-    pub epilogue: Option<String>,
-    /// Whether its kernels have an `epilogue` function that such an expression can replace.
+    /// Set by a scalar function that may end another operation's kernel.
+    pub epilogue: Option<Epilogue>,
+    /// Whether its kernels have an `epilogue` function that such a function can replace.
     pub takes_epilogue: bool,
     /// Multiply-adds of one evaluation.
     pub multiply_adds: u64,
@@ -81,6 +81,17 @@ impl Default for Traits {
             placement: Placement::Own,
         }
     }
+}
+
+/// A function of one input, and perhaps of another one's element of the same place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epilogue {
+    /// In WGSL, of `v` and `factor[i]`.
+    pub expression: String,
+    /// The input that is `v`: the operation whose kernel may end so.
+    pub of: usize,
+    /// The input that is `factor`, if there is one.
+    pub factor: Option<usize>,
 }
 
 /// Where an output lives.

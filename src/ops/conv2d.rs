@@ -6,7 +6,9 @@
 //! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
 //! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
-use super::convolution::{Convolution, Extents, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, tile};
+use super::convolution::{
+    Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, tile,
+};
 use super::reduce::sum_stages;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -23,8 +25,6 @@ const GRAD_WEIGHT_GATHER: Shader = shader!("conv2d_grad_weight_gather");
 
 /// Most sums of a register tile of the gradient to the weights.
 const TILE_SUMS: usize = 128;
-/// Most partial sums of it, in floats.
-const MOST_PARTIAL: usize = 1 << 24;
 
 impl Graph {
     /// Convolution of x `[N,C,H,W]` with K filters w `[K,C,R,S]` and an optional bias `[K]`. See [`crate::ops::conv2d`].
@@ -84,11 +84,11 @@ impl Op for Conv2d {
         Ok([Some(dx), Some(dw)].into_iter().chain(db.map(Some)).collect())
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
         let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), tile(e.placed.out[1], TILE_COLUMNS));
         let blocks = e.groups * e.group_k.div_ceil(tile_k);
-        let bias = (io.inputs.len() == 3).then_some((Operand::Input(2), "b[k]"));
+        let bias = (io.inputs.len() == 3).then_some(Operand::Input(2));
         let dispatch = |shader, tile_q: usize| {
             let dispatch = e.dispatch(shader).constant("TILE_K", tile_k).reads_inputs(2).writes(Operand::Output);
             dispatch.invocations(e.n * blocks * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q), 64)
@@ -98,7 +98,8 @@ impl Op for Conv2d {
             Some(stages) => in_turn(DIRECT, dispatch(DIRECT, tile_q).constant("TILE_Q", tile_q), stages),
             None => in_turn(GATHER, dispatch(GATHER, 1), e.gather_stages(e.group_c, planes)),
         };
-        vec![add_bias(kernel, bias)]
+        let kernel = add_bias(kernel, bias.map(|bias| (bias, "b[k]")));
+        e.subgroup(limits, bias).into_iter().chain([kernel]).collect()
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -141,8 +142,8 @@ impl Op for Conv2dGradInput {
         self.extents(inputs[0].shape).grad_input(inputs[0].f64(), inputs[1].f64(), None, out);
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        self.extents(&io.inputs[0].shape).grad_input_kernels(Operand::Input(0), Operand::Input(1), None)
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
+        self.extents(&io.inputs[0].shape).grad_input_kernels(limits, Operand::Input(0), Operand::Input(1), None)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -236,13 +237,14 @@ impl Op for Conv2dGradWeight {
         self.extents(inputs[0].shape).grad_weight(inputs[0].f64(), inputs[1].f64(), out);
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let e = self.extents(&io.inputs[0].shape);
         let r = e.window.size[0];
         let taps = self.tiled(&e, GRAD_WEIGHT_TAPS, r, e.group_c);
         let rows = self.tiled(&e, GRAD_WEIGHT_ROWS, 1, e.group_c * r);
         let tiled: Vec<Kernel> = taps.into_iter().chain(rows).collect();
-        if tiled.is_empty() { vec![self.gather(&e)] } else { tiled }
+        let core = if tiled.is_empty() { vec![self.gather(&e)] } else { tiled };
+        e.grad_weight_subgroup(limits).into_iter().chain(core).collect()
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

@@ -142,9 +142,9 @@ impl Op for ConvTranspose2d {
         Ok([Some(dx), Some(dw)].into_iter().chain(db.map(Some)).collect())
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let bias = (io.inputs.len() == 3).then_some(Operand::Input(2));
-        self.extents(io).grad_input_kernels(Operand::Input(1), Operand::Input(0), bias)
+        self.extents(io).grad_input_kernels(limits, Operand::Input(1), Operand::Input(0), bias)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

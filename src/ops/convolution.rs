@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::reference::{axpy, dot, span};
-use crate::kernel::{Dispatch, Kernel, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
+use crate::kernel::{Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{DType, Placed, TensorType, Window};
 
@@ -18,6 +18,8 @@ const GRAD_INPUT_GATHER: Shader = shader!("conv2d_grad_input_gather");
 pub(super) const TILE_DEPTH: usize = 8;
 /// Most columns of a register tile: a row of weights is loaded once for all of them.
 pub(super) const TILE_COLUMNS: usize = 14;
+/// Most partial sums of the gradient to w, in floats.
+pub(super) const MOST_PARTIAL: usize = 1 << 24;
 /// Images whose contributions are summed before those of others: fixes the order of the sum for any thread count.
 const IMAGES_A_PART: usize = 8;
 
@@ -103,7 +105,7 @@ impl Extents {
     }
 
     /// The candidates for the gradient to x, or for a transposed convolution, which adds a bias to it.
-    pub fn grad_input_kernels(&self, w: Operand, dy: Operand, bias: Option<Operand>) -> Vec<Kernel> {
+    pub fn grad_input_kernels(&self, limits: &Limits, w: Operand, dy: Operand, bias: Option<Operand>) -> Vec<Kernel> {
         let tile_c = tile(self.group_c, TILE_DEPTH);
         let blocks = self.groups * self.group_c.div_ceil(tile_c);
         let dispatch = |shader, tile_w: usize| {
@@ -121,7 +123,7 @@ impl Extents {
         let stages = self.direct_stages(self.group_k, names, self.strip(tile_w), tile_c);
         let direct = dispatch(GRAD_INPUT_DIRECT, tile_w).constant("TILE_W", tile_w);
         let direct = stages.map(|stages| biased(in_turn(GRAD_INPUT_DIRECT, direct, stages)));
-        direct.into_iter().chain([gather]).collect()
+        self.grad_input_subgroup(limits, w, dy, bias).into_iter().chain(direct).chain([gather]).collect()
     }
 
     /// How a kernel that keeps a strip of a row for a tile of some depth goes over `planes`, if it can: the constants

@@ -19,6 +19,7 @@ use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 const TILE: Shader = shader!("matmul_tile");
+const SUBGROUP: Shader = shader!("matmul_subgroup");
 const SUM_PARTS: Shader = shader!("matmul_sum_parts");
 
 /// Shortest part of K worth an invocation of its own.
@@ -149,28 +150,49 @@ impl Matmul {
         !self.transpose_a && lead_b.iter().all(|&extent| extent == 1)
     }
 
+    /// What the kernels of a whole product share: extents, strides, and where the matrices of a batch begin.
+    fn dispatch(&self, e: &Extents, shader: Shader) -> Dispatch {
+        let [a_m, a_k] = if self.transpose_a { [1, e.m] } else { [e.k, 1] };
+        let [b_k, b_n] = if self.transpose_b { [1, e.k] } else { [e.n, 1] };
+        Dispatch::new(shader)
+            .constants([("M", e.m), ("N", e.n), ("K", e.k)])
+            .constants([("A_M", a_m), ("A_K", a_k), ("B_K", b_k), ("B_N", b_n)])
+            .constants([("BATCH", e.pairs()), ("BATCH_RANK", e.batch.shape.len())])
+            .constant("BATCH_SHAPE", e.batch.shape.as_slice())
+            .constant("A_BATCH", e.batch.strides[0].as_slice())
+            .constant("B_BATCH", e.batch.strides[1].as_slice())
+            .reads_inputs(2)
+    }
+
+    /// The kernel whose subgroups of eight share what they load of a. `None` where its loads of four would not be
+    /// aligned, or where there is one block of work.
+    fn subgroup(&self, io: &Io<'_>, limits: &Limits) -> Option<Kernel> {
+        let e = self.known_extents(io);
+        let blocks = e.pairs() * e.m.div_ceil(16) * e.n.div_ceil(32);
+        let aligned = [e.m, e.k, e.n].iter().all(|extent| extent.is_multiple_of(4));
+        let fits = limits.subgroup == Some(8) && aligned && blocks > 1 && e.k / 4 <= LONGEST_PART;
+        let has_bias = io.inputs.len() == 3;
+        fits.then(|| {
+            let bias = if has_bias { "bias_of[n / 4u]" } else { "vec4<f32>(0.0)" };
+            let dispatch = self.dispatch(&e, SUBGROUP).function("bias", bias).invocations(blocks, 1);
+            Kernel::single(dispatch.writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2))))
+        })
+    }
+
     /// The register-tile kernel, with K in one part, or in several that are summed afterwards.
     fn tiled(&self, io: &Io<'_>, parts: usize) -> Kernel {
         let e = self.known_extents(io);
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
         let (tile_m, tile_n) = (m.min(8), n.min(4));
-        let [a_m, a_k] = if self.transpose_a { [1, m] } else { [k, 1] };
-        let [b_k, b_n] = if self.transpose_b { [1, k] } else { [n, 1] };
         let has_bias = io.inputs.len() == 3;
         let finish = |dispatch: Dispatch| {
             let bias = if has_bias { "bias_of[n]" } else { "0.0" };
             dispatch.function("bias", bias).writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2)))
         };
-        let tile = Dispatch::new(TILE)
-            .constants([("M", m), ("N", n), ("K", k), ("TILE_M", tile_m), ("TILE_N", tile_n)])
-            .constants([("A_M", a_m), ("A_K", a_k), ("B_K", b_k), ("B_N", b_n)])
-            .constants([("PARTS", parts), ("K_PART", k.div_ceil(parts))])
-            .constants([("BATCH", pairs), ("BATCH_RANK", e.batch.shape.len())])
-            .constant("BATCH_SHAPE", e.batch.shape.as_slice())
-            .constant("A_BATCH", e.batch.strides[0].as_slice())
-            .constant("B_BATCH", e.batch.strides[1].as_slice())
-            .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64)
-            .reads_inputs(2);
+        let tile = self
+            .dispatch(&e, TILE)
+            .constants([("TILE_M", tile_m), ("TILE_N", tile_n), ("PARTS", parts), ("K_PART", k.div_ceil(parts))])
+            .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64);
         if parts == 1 {
             return Kernel::single(finish(tile));
         }
@@ -251,17 +273,18 @@ impl Op for Matmul {
         Ok([Some(da), Some(db)].into_iter().chain(dbias.map(Some)).collect())
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+    fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let e = self.known_extents(io);
         let (m, k, n) = (e.m, e.k, e.n);
         let whole = (k <= LONGEST_PART).then(|| self.tiled(io, 1));
         let invocations = e.pairs() * m.div_ceil(8) * n.div_ceil(4);
         let parts = (ENOUGH_INVOCATIONS / invocations).min(k / SHORTEST_PART).min(64).max(k.div_ceil(LONGEST_PART));
         let split = (parts > 1).then(|| self.tiled(io, parts));
-        match k >= 8 * SHORTEST_PART {
+        let tiled: Vec<Kernel> = match k >= 8 * SHORTEST_PART {
             true => split.into_iter().chain(whole).collect(),
             false => whole.into_iter().chain(split).collect(),
-        }
+        };
+        self.subgroup(io, limits).into_iter().chain(tiled).collect()
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

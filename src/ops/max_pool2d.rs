@@ -224,7 +224,8 @@ impl Op for MaxPool2dGrad {
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        Traits { reduction: Pool::placed(self.0, &io.output.shape).overlap(), ..Traits::default() }
+        let reduction = Pool::placed(self.0, &io.output.shape).overlap();
+        Traits { reduction, takes_epilogue: true, ..Traits::default() }
     }
 }
 

@@ -13,6 +13,7 @@ mod concat;
 pub mod conv2d;
 pub mod conv_transpose2d;
 mod convolution;
+mod convolution_subgroup;
 mod copy;
 mod cross_entropy;
 pub mod dropout;

@@ -6,8 +6,8 @@
 
 use super::scalars::{From, Parameter, Scalar, TABLE};
 use crate::Result;
-use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::graph::{Epilogue, Graph, NodeId, Op, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, replace_word};
 use crate::shader;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
@@ -143,7 +143,9 @@ impl Op for Unary {
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { overwrites: &[0], epilogue: Some(with_parameter(self.row.wgsl, self.a)), ..Traits::default() }
+        let expression = with_parameter(self.row.wgsl, self.a);
+        let epilogue = Epilogue { expression, of: 0, factor: None };
+        Traits { overwrites: &[0], epilogue: Some(epilogue), ..Traits::default() }
     }
 }
 
@@ -196,7 +198,13 @@ impl Op for UnaryGrad {
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { overwrites: &[1, 0], ..Traits::default() }
+        // What is `dy` here is `v` there.
+        let grad = with_parameter(self.row.wgsl_grad, self.a);
+        let expression = replace_word(&replace_word(&grad, "v", "factor[i]"), "dy", "v");
+        // A constant slope reads no other operand, and a kernel binds what it reads only.
+        let reads = expression.contains("factor");
+        let epilogue = reads.then_some(Epilogue { expression, of: 1, factor: Some(0) });
+        Traits { overwrites: &[1, 0], epilogue, ..Traits::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps of an epoch on a device: many in one submission, read back while the next ones run.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use super::order;
@@ -18,7 +18,7 @@ const SUBMISSION: Duration = Duration::from_millis(50);
 const IN_FLIGHT: usize = 2;
 
 /// The compiled step and how many of it to submit at once.
-pub(super) struct Epoch {
+pub(crate) struct Epoch {
     pub session: Session,
     pub step: TrainingStep,
     steps_a_submission: usize,
@@ -39,7 +39,7 @@ impl Epoch {
         session.write(step.batches.labels, data.labels.as_slice())
     }
 
-    /// Runs `steps` steps, after `begun` earlier ones; `report` hears of each, with its history row and the images a
+    /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its history row and the images a
     /// second, and may stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was
     /// stopped.
     pub fn run(
@@ -47,7 +47,7 @@ impl Epoch {
         order: &[u32],
         rates: &[f32],
         begun: u64,
-        steps: usize,
+        steps: Range<usize>,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
         let batches = self.step.batches;
@@ -56,17 +56,17 @@ impl Epoch {
             self.session.write(node, order::shown(order).as_slice())?;
         }
         self.session.write(self.step.rates, rates)?;
-        self.session.write(batches.step, [0u32].as_slice())?;
+        self.session.write(batches.step, [steps.start as u32].as_slice())?;
         if let Some(node) = self.step.begun {
             self.session.write(node, [begun as u32].as_slice())?;
         }
         let batch = order.len() / rates.len();
-        let (mut submitted, mut reported, mut stopped) = (0, 0, false);
+        let (mut submitted, mut reported, mut stopped) = (steps.start, steps.start, false);
         let mut in_flight = VecDeque::new();
         let mut last = Instant::now();
-        while reported < steps {
-            while submitted < steps && in_flight.len() < IN_FLIGHT && !stopped {
-                let count = self.steps_a_submission.min(steps - submitted);
+        while reported < steps.end {
+            while submitted < steps.end && in_flight.len() < IN_FLIGHT && !stopped {
+                let count = self.steps_a_submission.min(steps.end - submitted);
                 self.session.run(count);
                 submitted += count;
                 in_flight.push_back((submitted, self.session.start_reading(batches.history)?));
@@ -85,6 +85,6 @@ impl Epoch {
             }
             reported = end;
         }
-        Ok((reported, stopped))
+        Ok((reported - steps.start, stopped))
     }
 }

@@ -9,6 +9,8 @@ mod schedule;
 mod step;
 mod trainer;
 
+#[cfg(feature = "bench")]
+pub(crate) use epoch::Epoch;
 pub use evaluator::{Evaluation, Evaluator};
 pub use plateau::{Monitor, Plateau};
 pub use run::{Config, LogLine, RunFolder};

@@ -251,7 +251,7 @@ impl<'m> Trainer<'m> {
             let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
             let (number, mut sums) = (self.epochs + 1, Sums::default());
             let start = Instant::now();
-            let (done, stopped) = epoch.run(&order, &rates, begun, steps, |index, row, images_per_s| {
+            let (done, stopped) = epoch.run(&order, &rates, begun, 0..steps, |index, row, images_per_s| {
                 let report = StepReport {
                     step: begun + index as u64 + 1,
                     epoch: number,

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod measured;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod place;

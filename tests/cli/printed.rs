@@ -93,7 +93,7 @@ fn doctor_and_diff_tell_of_every_kernel_and_layer() {
 #[test]
 fn help_has_examples() {
     let place = Place::new();
-    for command in ["", "devices ", "train ", "evaluate ", "summary ", "plan ", "doctor ", "diff "] {
+    for command in ["", "devices ", "train ", "evaluate ", "summary ", "plan ", "doctor ", "diff ", "bench "] {
         let [out, _] = place.succeeds(&format!("{command}--help"));
         assert!(out.contains("Examples:\n  lenslet "), "{out}");
     }

@@ -62,6 +62,7 @@ const NO_LIMITS: Limits = Limits {
     max_storage_buffers_per_shader_stage: 8,
     max_compute_workgroups_per_dimension: u32::MAX,
     max_compute_invocations_per_workgroup: 256,
+    subgroup: None,
 };
 
 fn followed(about: &str, graph: &Graph, choice: &Choice<'_>) -> Plan {

@@ -197,7 +197,8 @@ impl Memory<'_> {
         let inputs = self.graph.node(step.node).inputs();
         let updates = self.graph.traits(step.node).updates;
         let again = number > 0 && self.plan.steps[number - 1].node == step.node;
-        for (binding, wanted) in step.dispatch.bindings.iter().enumerate() {
+        for wanted in &step.dispatch.bindings {
+            let binding = wanted.number;
             let pieces = match wanted.operand {
                 // The next range of a variable whose earlier ones another dispatch of this update has replaced.
                 Operand::Input(n) if again && wanted.writes => {
@@ -219,8 +220,8 @@ impl Memory<'_> {
                 self.read(bound(binding).ok_or("an operand is not bound")?.place, &pieces)?;
             }
         }
-        for (binding, wanted) in step.dispatch.bindings.iter().enumerate().filter(|(_, b)| b.writes) {
-            let bound = bound(binding).ok_or("what is written is not bound")?;
+        for wanted in step.dispatch.bindings.iter().filter(|b| b.writes) {
+            let bound = bound(wanted.number).ok_or("what is written is not bound")?;
             let piece = match wanted.operand {
                 Operand::Input(n) if updates.contains(&n) => {
                     Piece { value: Value::Updated(step.node, n), ..self.whole(inputs[n]) }

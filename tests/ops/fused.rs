@@ -1,55 +1,101 @@
 //! What becomes of a scalar function after an operation whose kernels can end in one.
 
-use lenslet::check::{Built, Case, Random, Value, agrees, interpret};
-use lenslet::compile::{compile_with, first, fuse, gradients};
+use lenslet::check::{Built, Case, Fill, Random, Value, agrees, interpret};
+use lenslet::compile::{compile_with, first, fuse, gradients, pull_back};
 use lenslet::cpu::budget;
 use lenslet::gpu::GpuSession;
-use lenslet::ops::{From, TABLE};
+use lenslet::ops::{From, Scalar, TABLE};
 use lenslet::tensor::View;
-use lenslet::{Gpu, Graph, TensorType};
+use lenslet::{Gpu, Graph, NodeId, TensorType};
 
-/// Some scalar functions, others for each case, after the case's result, in the same kernel, where its operation takes
-/// one.
+/// Some scalar functions and gradients of such, others for each case, after the case's result, in the same kernel, where
+/// its operation takes one.
 pub fn every_result(case: &Case, gpu: &Gpu) {
     let start = Random::of(&case.name).bits() as usize;
     for row in TABLE.iter().cycle().skip(start % TABLE.len()).take(3) {
         let built = Built::of(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        let Built { mut graph, inputs: ids, values, y } = built;
-        if !graph.traits(y).takes_epilogue {
+        if !built.graph.traits(built.y).takes_epilogue {
             return;
         }
-        let z = graph.unary(row.name, y).unwrap();
-        graph.output(z);
-        let plan = compile_with(&graph, gpu.limits(), &first).unwrap();
-        let fused = fuse(&graph);
-        let op = fused.node(z).op().expect("computed").clone();
-        assert_eq!(fused.node(z).inputs(), graph.node(y).inputs(), "{} takes no {}", case.name, row.name);
-        let session = GpuSession::from_plan(gpu, &graph, plan).unwrap();
-        for (id, value) in ids.iter().zip(&values) {
-            value.with_host_data(graph.dtype(*id), |data| session.write(*id, data)).unwrap();
-        }
-        session.submit(1);
-        let got = session.read(z).unwrap();
-        let all = interpret(&graph, &values);
-        let (Value::Numbers(plain), Value::Numbers(want)) = (&all[y.index()], &all[z.index()]) else {
-            panic!("numbers");
-        };
-        let views: Vec<View> = graph.node(y).inputs().iter().zip(&values).map(|(i, v)| v.view(graph.ty(*i))).collect();
-        let before = budget(graph.node(y).op().expect("computed").as_ref(), &graph.io(y), &views, plain);
-        let scalar = graph.node(z).op().expect("computed");
-        let own = budget(scalar.as_ref(), &graph.io(z), &[View::new(graph.shape(y), plain)], want);
-        for i in 0..want.len() {
-            // The error before the scalar function passes through it, perhaps out of where it is defined.
-            let a = row.parameter.as_ref().map_or(0.0, |p| f64::from(p.default));
-            let [below, above] = [-before[i], before[i]].map(|error| ((row.f)(plain[i] + error, a) - want[i]).abs());
-            let allowed = own[i] + below.max(above);
-            let (got, want) = (f64::from(got[i]), want[i]);
-            assert!(
-                agrees(got, want, allowed) || below.is_nan() != above.is_nan(),
-                "OPS_CASE={:?}: {op:?}: element {i} is {got}, the reference says {want}, allowed {allowed:.3e}",
-                case.name
-            );
-        }
+        activated(case, row, gpu, built);
+        scaled(case, row, gpu, Built::of(case).expect("built above"));
+    }
+}
+
+fn activated(case: &Case, row: &Scalar, gpu: &Gpu, built: Built) {
+    let Built { mut graph, inputs: ids, values, y } = built;
+    let z = graph.unary(row.name, y).unwrap();
+    let fused = fuse(&graph);
+    assert_eq!(fused.node(z).inputs(), graph.node(y).inputs(), "{} takes no {}", case.name, row.name);
+    // The error before the scalar function passes through it, perhaps out of where it is defined.
+    let a = row.parameter.as_ref().map_or(0.0, |p| f64::from(p.default));
+    let through = |plain: f64, before: f64, want: f64, _: usize| {
+        let [below, above] = [-before, before].map(|error| ((row.f)(plain + error, a) - want).abs());
+        if below.is_nan() != above.is_nan() { f64::INFINITY } else { below.max(above) }
+    };
+    compare(case, gpu, graph, &ids, &values, [y, z], through);
+}
+
+/// The gradient of a scalar function of another value, which scales the case's result.
+fn scaled(case: &Case, row: &Scalar, gpu: &Gpu, built: Built) {
+    let Built { mut graph, inputs: mut ids, mut values, y } = built;
+    let argument = graph.input("argument", graph.ty(y).clone()).unwrap();
+    let mut random = Random::of(&format!("{} {}", case.name, row.name));
+    values.push(random.value(graph.ty(y), Fill::Positive));
+    ids.push(argument);
+    let of_argument = graph.unary(row.name, argument).unwrap();
+    let z = pull_back(&mut graph, of_argument, y, &[argument]).unwrap()[0];
+    if graph.traits(z).epilogue.is_none() {
+        return; // Its slope is the same everywhere.
+    }
+    let inputs = fuse(&graph).node(z).inputs().to_vec();
+    assert_eq!(inputs[..inputs.len() - 1], *graph.node(y).inputs(), "{}: gradient of {}", case.name, row.name);
+    let Value::Numbers(arguments) = &values[values.len() - 1] else { panic!("numbers") };
+    let a = row.parameter.as_ref().map_or(0.0, |p| f64::from(p.default));
+    let slopes: Vec<f64> = arguments
+        .iter()
+        .map(|&x| (row.derivative)(if row.from == From::X { x } else { (row.f)(x, a) }, a).abs())
+        .collect();
+    compare(case, gpu, graph, &ids, &values, [y, z], |_, before, _, i| before * slopes[i]);
+}
+
+/// What the GPU makes of `z` against the reference. `through` is what becomes of an error in `y`: of the value there, the
+/// error, the value of `z` and the position.
+fn compare(
+    case: &Case,
+    gpu: &Gpu,
+    mut graph: Graph,
+    ids: &[NodeId],
+    values: &[Value],
+    [y, z]: [NodeId; 2],
+    through: impl Fn(f64, f64, f64, usize) -> f64,
+) {
+    graph.output(z);
+    let plan = compile_with(&graph, gpu.limits(), &first).unwrap();
+    let op = fuse(&graph).node(z).op().expect("computed").clone();
+    let session = GpuSession::from_plan(gpu, &graph, plan).unwrap();
+    for (id, value) in ids.iter().zip(values) {
+        value.with_host_data(graph.dtype(*id), |data| session.write(*id, data)).unwrap();
+    }
+    session.submit(1);
+    let got = session.read(z).unwrap();
+    let all = interpret(&graph, values);
+    let (Value::Numbers(plain), Value::Numbers(want)) = (&all[y.index()], &all[z.index()]) else { panic!("numbers") };
+    let budget_of = |id: NodeId| {
+        let node = graph.node(id);
+        let views: Vec<View> = node.inputs().iter().map(|i| all[i.index()].view(graph.ty(*i))).collect();
+        let Value::Numbers(want) = &all[id.index()] else { panic!("numbers") };
+        budget(node.op().expect("computed").as_ref(), &graph.io(id), &views, want)
+    };
+    let (before, own) = (budget_of(y), budget_of(z));
+    for i in 0..want.len() {
+        let allowed = own[i] + through(plain[i], before[i], want[i], i);
+        let (got, want) = (f64::from(got[i]), want[i]);
+        assert!(
+            agrees(got, want, allowed) || allowed.is_infinite(),
+            "OPS_CASE={:?}: {op:?}: element {i} is {got}, the reference says {want}, allowed {allowed:.3e}",
+            case.name
+        );
     }
 }
 

@@ -72,7 +72,7 @@ impl Case {
     }
 
     /// Too large for central differences and for the gradient.
-    fn forward_only(mut self) -> Self {
+    pub fn forward_only(mut self) -> Self {
         self.differentiable = false;
         self.backward = false;
         self
@@ -85,7 +85,8 @@ impl Case {
     }
 }
 
-fn case(
+/// A case of float inputs of these shapes, forward and backward.
+pub fn case(
     name: impl Into<String>,
     shapes: &[&[usize]],
     build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + 'static,

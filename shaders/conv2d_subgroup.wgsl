@@ -1,0 +1,144 @@
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. + s*.. - PAD_LEFT]
+//                    * w[k,c,r,s]; taps in the padding count as 0; c counts from the first channel of k's group
+// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]
+// The gradient to the input of a convolution of stride 1 is a convolution too: of dy, with c and k exchanged and the
+// taps turned round.
+// Each invocation computes TILE_Q neighbours of TILE_P rows for TILE_K filters in registers. A workgroup is one subgroup of
+// eight: each lane loads the weights of its own filters and hands them to all, so that a load serves eight lanes.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+
+const N: u32 = 1u;
+const C: u32 = 6u;
+const H: u32 = 14u;
+const W: u32 = 14u;
+const K: u32 = 16u;
+const R: u32 = 5u;
+const S: u32 = 5u;
+const P: u32 = 10u;
+const Q: u32 = 10u;
+const STRIDE_H: u32 = 1u;
+const STRIDE_W: u32 = 1u;
+const DILATION_H: u32 = 1u;
+const DILATION_W: u32 = 1u;
+const PAD_TOP: u32 = 0u;
+const PAD_LEFT: u32 = 0u;
+const GROUPS: u32 = 1u;
+const TILE_K: u32 = 16u; // 1 to 16
+const TILE_P: u32 = 1u; // 1 or, with STRIDE_H and DILATION_H of 1, 2: a row of x is then loaded once for both
+const TILE_Q: u32 = 5u; // 1 to 8
+const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
+const LOADS: u32 = 2u; // TILE_K / 8, rounded up
+const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
+const ROWS: u32 = 5u; // R + TILE_P - 1: rows of x under a tile
+
+// Between the weights of neighbouring k and of neighbouring c.
+const W_K: u32 = 150u;
+const W_C: u32 = 25u;
+
+const GROUP_C = C / GROUPS;
+const GROUP_K = K / GROUPS;
+const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
+const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
+const LANE_STRIPS = 8u / LANE_ROWS;
+const STRIPS = N * BLOCKS_Q;
+const BLOCKS_STRIPS = (STRIPS + LANE_STRIPS - 1u) / LANE_STRIPS;
+const TILES_P = (P + TILE_P - 1u) / TILE_P;
+const BLOCKS_P = (TILES_P + LANE_ROWS - 1u) / LANE_ROWS;
+const BLOCKS = BLOCKS_STRIPS * BLOCKS_P;
+
+fn epilogue(v: f32, i: u32) -> f32 { return v; }
+fn tap(r: u32, s: u32) -> u32 { return r * S + s; }
+fn bias(k: u32) -> f32 { return b[k]; }
+
+@compute @workgroup_size(8)
+fn conv2d_subgroup(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let block = workgroup_index(workgroup, grid);
+    if block >= GROUPS * BLOCKS_K * BLOCKS {
+        return;
+    }
+    let k0 = block / BLOCKS % BLOCKS_K * TILE_K;
+    let group = block / (BLOCKS * BLOCKS_K);
+    let first_weight = group * (GROUP_K * GROUP_C * R * S);
+    let first_tile = block / BLOCKS_STRIPS % BLOCKS_P * LANE_ROWS;
+    let last_tile = min(first_tile + LANE_ROWS, TILES_P) - 1u;
+    // Every lane takes part in handing out weights: those past the end repeat the last tile or strip.
+    let own_tile = first_tile + lane / LANE_STRIPS;
+    let own_strip = block % BLOCKS_STRIPS * LANE_STRIPS + lane % LANE_STRIPS;
+    let works = own_tile < TILES_P && own_strip < STRIPS;
+    let p = min(own_tile, TILES_P - 1u) * TILE_P;
+    let n = min(own_strip, STRIPS - 1u) / BLOCKS_Q;
+    let q0 = min(own_strip, STRIPS - 1u) % BLOCKS_Q * TILE_Q;
+    // The rows under a tile that meet the input in any tile of this workgroup. Positions count from the padding's first
+    // row and column, so that they never go below 0.
+    let highest = first_tile * TILE_P * STRIDE_H;
+    let lowest = last_tile * TILE_P * STRIDE_H;
+    let above = max(PAD_TOP, lowest) - lowest;
+    let below = max(H + PAD_TOP, highest) - highest;
+    let first_r = (above + DILATION_H - 1u) / DILATION_H;
+    let end_r = min((below + DILATION_H - 1u) / DILATION_H, ROWS);
+
+    var sums: array<array<array<f32, TILE_Q>, TILE_K>, TILE_P>;
+    for (var c = 0u; c < GROUP_C; c++) {
+        // The weights of a row r of taps for the upper row of the tile, and of the row before it for the lower one.
+        var own: array<array<array<f32, LOADS>, S>, TILE_P>;
+        for (var load = 0u; load < LOADS; load++) { // unroll
+            if TILE_P == 2u && first_r > 0u {
+                let k = min(k0 + load * 8u + lane, GROUP_K - 1u);
+                for (var s = 0u; s < S; s++) { // unroll
+                    own[0][s][load] = w[first_weight + k * W_K + c * W_C + tap(first_r - 1u, s)];
+                }
+            }
+        }
+        for (var r = first_r; r < end_r; r++) { // rounds: ROWS
+            let row = p * STRIDE_H + r * DILATION_H;
+            let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
+            let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
+            var strip: array<f32, STRIP>;
+            for (var j = 0u; j < STRIP; j++) { // unroll
+                let column = q0 * STRIDE_W + j;
+                let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
+                strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+            }
+            for (var s = 0u; s < S; s++) { // unroll
+                for (var load = 0u; load < LOADS; load++) { // unroll
+                    let k = min(k0 + load * 8u + lane, GROUP_K - 1u);
+                    own[TILE_P - 1u][s][load] = own[0][s][load];
+                    own[0][s][load] = 0.0;
+                    if TILE_P == 1u || r < R {
+                        own[0][s][load] = w[first_weight + k * W_K + c * W_C + tap(min(r, R - 1u), s)];
+                    }
+                }
+                for (var i = 0u; i < TILE_P; i++) { // unroll
+                    for (var k = 0u; k < TILE_K; k++) { // unroll
+                        let weight = subgroupShuffle(own[i][s][k / 8u], k % 8u);
+                        for (var q = 0u; q < TILE_Q; q++) { // unroll
+                            sums[i][k][q] += weight * strip[q * STRIDE_W + s * DILATION_W];
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for (var i = 0u; i < TILE_P; i++) { // unroll
+        for (var k = 0u; k < TILE_K; k++) { // unroll
+            if works && p + i < P && k0 + k < GROUP_K {
+                let own_k = group * GROUP_K + k0 + k;
+                let offset = bias(own_k);
+                let start = ((n * K + own_k) * P + p + i) * Q + q0;
+                for (var q = 0u; q < TILE_Q; q++) { // unroll
+                    if q0 + q < Q {
+                        y[start + q] = epilogue(sums[i][k][q] + offset, start + q);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Each kernel by itself.
+
+use std::time::{Duration, Instant};
+
+use cpu_time::ProcessTime;
+
+use super::peak::MultiplyAdds;
+use super::{Peak, Spread};
+use crate::check::cases::{Case, case};
+use crate::check::{Attempt, Trial};
+use crate::gpu::Gpu;
+use crate::shape::Window;
+use crate::{Error, Result};
+
+/// Rounds in which the candidates of an operation take turns.
+const ROUNDS: usize = 5;
+/// Work submitted at once.
+const ROUND: Duration = Duration::from_millis(40);
+
+/// A kernel's times on one operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The case, which names options and shapes.
+    pub case: String,
+    /// The operation: the case's own or one of its gradients.
+    pub operation: &'static str,
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its position among the candidates; the first is taken without tuning.
+    pub candidate: usize,
+    /// Milliseconds of one run.
+    pub ms: Spread,
+    /// Processor seconds of this process in one run: on a software device, what the device spends.
+    pub core_seconds: f64,
+    /// Multiply-adds, counted as two, a second; 0 where there are none.
+    pub gflops: f64,
+    /// Bytes of all inputs and of the output a second.
+    pub gbytes_per_s: f64,
+}
+
+impl KernelTime {
+    /// The share of what the device can do: of multiply-adds or of bytes, whichever is larger.
+    pub fn share_of(&self, peak: Peak) -> f64 {
+        (self.gflops / peak.gflops).max(self.gbytes_per_s / peak.gbytes_per_s)
+    }
+
+    /// Multiply-adds, counted as two, a second of one core, in billions.
+    pub fn gflops_per_core(&self) -> f64 {
+        self.gflops * 1e-3 * self.ms.median / self.core_seconds
+    }
+}
+
+/// The operations that are timed: large ones that show what a kernel can do, and all of LeNet-5's.
+pub fn cases() -> Vec<Case> {
+    let matmul = |[m, k, n]: [usize; 3]| {
+        case(format!("matmul {m}x{k}x{n}"), &[&[m, k], &[k, n]], |g, i| g.matmul(i[0], i[1], false, false))
+            .forward_only()
+    };
+    let conv = |[n, c, h]: [usize; 3], [k, r]: [usize; 2], window: Window, groups: usize| {
+        let kind = if groups == 1 { "conv2d" } else { "depthwise" };
+        let name = format!("{kind} {n}x{c}x{h}x{h} with {k}x{r}x{r}");
+        let shapes: [&[usize]; 3] = [&[n, c, h, h], &[k, c / groups, r, r], &[k]];
+        case(name, &shapes, move |g, i| g.conv2d_grouped(i[0], i[1], Some(i[2]), window, groups))
+    };
+    let pool = |shape: [usize; 4]| {
+        case(format!("max_pool2d {shape:?}"), &[&shape], |g, i| g.max_pool2d(i[0], Window::new(2).stride(2)))
+    };
+    let dense = |[m, k, n]: [usize; 3]| {
+        let shapes: [&[usize]; 3] = [&[m, k], &[k, n], &[n]];
+        case(format!("dense {m}x{k}x{n}"), &shapes, |g, i| g.dense(i[0], i[1], Some(i[2])))
+    };
+    vec![
+        matmul([512; 3]),
+        matmul([1024; 3]),
+        conv([32, 64, 32], [64, 3], Window::new(3).padding(1), 1),
+        conv([32, 64, 32], [64, 3], Window::new(3).padding(1), 64),
+        pool([32, 64, 32, 32]),
+        conv([64, 1, 28], [6, 5], Window::new(5).padding(2), 1),
+        pool([64, 6, 28, 28]),
+        conv([64, 6, 14], [16, 5], Window::new(5), 1),
+        pool([64, 16, 10, 10]),
+        dense([64, 400, 120]),
+        dense([64, 120, 84]),
+        dense([64, 84, 10]),
+        case("sum 64x6x28x28 over N, H, W", &[&[64, 6, 28, 28]], |g, i| g.sum(i[0], &[0, 2, 3], false)).forward_only(),
+        case("relu 64x6x28x28", &[&[64, 6, 28, 28]], |g, i| g.relu(i[0])),
+    ]
+}
+
+/// What [`Bench::peak`] times: a loop of multiply-adds, and a copy.
+pub fn peak_cases() -> [Case; 2] {
+    [
+        case("multiply-adds", &[&[1 << 20]], |g, i| g.append(MultiplyAdds, i)).forward_only(),
+        case("copy", &[&[1 << 24]], |g, i| g.copy(i[0])).forward_only(),
+    ]
+}
+
+/// A case's operations, checked and ready to be timed.
+pub struct Bench<'g> {
+    gpu: &'g Gpu,
+}
+
+/// A candidate being timed.
+struct Runner<'t> {
+    attempt: Attempt<'t>,
+    kernel: &'static str,
+    /// Of one round.
+    runs: u32,
+    /// Of one run, round by round; and processor seconds.
+    wall: Vec<Duration>,
+    spent: Vec<f64>,
+}
+
+impl<'g> Bench<'g> {
+    /// On this device.
+    pub fn new(gpu: &'g Gpu) -> Self {
+        Self { gpu }
+    }
+
+    /// What the device can do.
+    pub fn peak(&self) -> Result<Peak> {
+        let best = |case: &Case| {
+            let times = self.case(case)?;
+            Ok::<_, Error>(times.into_iter().next().expect("a case has an operation"))
+        };
+        let [arithmetic, copy] = peak_cases();
+        let (arithmetic, copy) = (best(&arithmetic)?, best(&copy)?);
+        let fastest = |t: &KernelTime| t.ms.median / t.ms.min;
+        Ok(Peak { gflops: arithmetic.gflops * fastest(&arithmetic), gbytes_per_s: copy.gbytes_per_s * fastest(&copy) })
+    }
+
+    /// Times every candidate of every operation of a case.
+    ///
+    /// Errors: a kernel that does not agree with the reference; the device fails.
+    pub fn case(&self, case: &Case) -> Result<Vec<KernelTime>> {
+        let mut times = vec![];
+        for trial in case.trials()? {
+            times.extend(self.trial(&trial)?);
+        }
+        Ok(times)
+    }
+
+    fn trial(&self, trial: &Trial<'_>) -> Result<Vec<KernelTime>> {
+        let candidates = 0..trial.kernels(self.gpu).len();
+        let mut runners: Vec<Runner<'_>> = candidates.map(|c| self.checked(trial, c)).collect::<Result<_>>()?;
+        for _ in 0..ROUNDS {
+            for runner in &mut runners {
+                let (wall, spent) = self.round(&runner.attempt, runner.runs)?;
+                runner.wall.push(wall / runner.runs);
+                runner.spent.push(spent.as_secs_f64() / f64::from(runner.runs));
+            }
+        }
+        let (multiply_adds, bytes) = trial.work();
+        let time = |(candidate, runner): (usize, Runner<'_>)| {
+            let ms = Spread::of_ms(runner.wall);
+            KernelTime {
+                case: trial.case.to_string(),
+                operation: trial.op.name(),
+                kernel: runner.kernel,
+                candidate,
+                ms,
+                core_seconds: Spread::of(runner.spent).median,
+                gflops: 2e-6 * multiply_adds as f64 / ms.median,
+                gbytes_per_s: 1e-6 * bytes as f64 / ms.median,
+            }
+        };
+        Ok(runners.into_iter().enumerate().map(time).collect())
+    }
+
+    /// A candidate that agrees with the reference, and how many runs fill a round.
+    fn checked<'t>(&self, trial: &'t Trial<'_>, candidate: usize) -> Result<Runner<'t>> {
+        let attempt = trial.attempt(self.gpu, candidate, false)?.expect("an attempt, as nothing is done in place");
+        let verdict = attempt.verdict()?;
+        if !verdict.passed {
+            let what = format!("{} (candidate {candidate} of {})", verdict.kernel, verdict.operation);
+            let e = verdict.worst;
+            let reason = format!(
+                "{}: element {} is {}, the reference's is {} ± {:.1e}; `lenslet doctor` says more",
+                verdict.detail, e.index, e.got, e.want, e.budget
+            );
+            return Err(Error::Gpu { what, reason });
+        }
+        // The verdict's run compiled what drivers compile late.
+        let (wall, _) = self.round(&attempt, 1)?;
+        let runs = (ROUND.as_secs_f64() / wall.as_secs_f64().max(1e-6)).clamp(1.0, 2000.0) as u32;
+        Ok(Runner { attempt, kernel: verdict.kernel, runs, wall: vec![], spent: vec![] })
+    }
+
+    fn round(&self, attempt: &Attempt<'_>, runs: u32) -> Result<(Duration, Duration)> {
+        let (start, spent) = (Instant::now(), ProcessTime::now());
+        attempt.session().submit(runs as usize);
+        self.gpu.wait()?;
+        Ok((start.elapsed(), spent.elapsed()))
+    }
+}

@@ -1,0 +1,64 @@
+//! Measuring: whole training steps, inference, and each kernel by itself. Everything is compared with the reference
+//! before it is timed.
+//!
+//! Times are wall times of work that was waited for; what the host spends is the processor time of the thread that
+//! feeds the device, so that it does not count the device's work where a processor is the device.
+
+mod inference;
+mod kernels;
+mod peak;
+
+mod pictures;
+mod training;
+
+use std::time::Duration;
+
+pub use inference::Inference;
+pub use kernels::{Bench, KernelTime, cases, peak_cases};
+pub use peak::Peak;
+pub use pictures::{IMAGES, parameters, pictures};
+pub use training::{DispatchTime, Stretch, Training};
+
+/// Several measurements of one thing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The smallest.
+    pub min: f64,
+    /// The middle one, or the mean of the two in the middle.
+    pub median: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (n, middle) = (values.len(), values.len() / 2);
+        let median = if n % 2 == 1 { values[middle] } else { values[middle - 1].midpoint(values[middle]) };
+        Self { min: values[0], median, max: values[n - 1] }
+    }
+
+    /// Of durations, in milliseconds.
+    pub fn of_ms(durations: impl IntoIterator<Item = Duration>) -> Self {
+        Self::of(durations.into_iter().map(|d| 1e3 * d.as_secs_f64()))
+    }
+
+    /// `of / value` of each: rates from times. The largest becomes the smallest.
+    pub fn per(self, of: f64) -> Self {
+        Self { min: of / self.max, median: of / self.median, max: of / self.min }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_ordered() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
+        assert_eq!(Spread::of([4.0, 1.0]).median, 2.5);
+        assert_eq!(Spread::of([4.0, 1.0, 2.0]).per(8.0), Spread { min: 2.0, median: 4.0, max: 8.0 });
+    }
+}

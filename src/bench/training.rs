@@ -1,0 +1,166 @@
+//! Whole training steps.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
+
+use super::pictures::{IMAGES, parameters, pictures};
+use crate::device::Session;
+use crate::gpu::GpuSession;
+use crate::nn::{Layout, Model};
+use crate::optim::Optimizer;
+use crate::shape::Shape;
+use crate::train::{Epoch, TrainingStep};
+use crate::{Device, Error, Result};
+
+/// Steps whose losses are compared with the CPU interpreter's.
+const COMPARED: usize = 3;
+/// How far they may be apart, relatively: three updates carry the rounding of sums of some thousand terms.
+const TOLERANCE: f64 = 1e-3;
+
+/// A network in training on [`pictures`], in order, without validation.
+pub struct Training {
+    epoch: Epoch,
+    order: Vec<u32>,
+    rates: Vec<f32>,
+    begun: usize,
+    /// Dispatches of a step; `None` on the CPU.
+    pub dispatches: Option<usize>,
+    /// Losses of the steps so far.
+    pub losses: Vec<f32>,
+}
+
+/// Steps that were timed together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// How many.
+    pub steps: usize,
+    /// From the first submission to the last step's loss on the host.
+    pub wall: Duration,
+    /// Processor time of the thread that fed the device.
+    pub host: Duration,
+}
+
+/// One dispatch of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DispatchTime {
+    /// Layer.
+    pub layer: String,
+    /// Operation.
+    pub operation: &'static str,
+    /// Shader.
+    pub shader: &'static str,
+    /// The device's time in milliseconds.
+    pub ms: f64,
+}
+
+impl Training {
+    /// Compiles the step and puts data and parameters on the device.
+    ///
+    /// Errors: a network that does not take pictures of 10 classes; a batch of 0 or over [`IMAGES`]; a device too
+    /// small.
+    pub fn new(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<Self> {
+        if !(1..=IMAGES).contains(&batch) {
+            return Err(Error::option("batch size", format!("1 to {IMAGES}"), batch));
+        }
+        optimizer.check()?;
+        let data = pictures(picture_shape(model)?)?;
+        let layout = Layout::of(model)?;
+        let steps = IMAGES / batch;
+        let step = TrainingStep::new(model, &layout, optimizer, data.spec(), batch, steps)?;
+        let dispatches = match device {
+            Device::Gpu(gpu) => Some(GpuSession::compile(gpu, &step.graph)?.steps.len()),
+            Device::Cpu => None,
+        };
+        let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
+        let mut epoch = Epoch::new(device, step)?;
+        epoch.prepare(&data)?;
+        epoch.step.write(&mut epoch.session, &layout, &parameters(&layout), &states)?;
+        let order = (0..(steps * batch) as u32).collect();
+        let rates = vec![optimizer.learning_rate(); steps];
+        Ok(Self { epoch, order, rates, begun: 0, dispatches, losses: vec![] })
+    }
+
+    /// Steps of one pass over the pictures.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.rates.len()
+    }
+
+    /// Trains for so many steps.
+    ///
+    /// Errors: the device fails; a loss that is not finite.
+    pub fn run(&mut self, steps: usize) -> Result<Stretch> {
+        let (start, host) = (Instant::now(), ThreadTime::now());
+        let mut left = steps;
+        while left > 0 {
+            let at = self.begun % self.steps_per_epoch();
+            let count = left.min(self.steps_per_epoch() - at);
+            let losses = &mut self.losses;
+            let hear = |_: usize, row: &[f32], _: f64| {
+                losses.push(row[0]);
+                Ok(ControlFlow::Continue(()))
+            };
+            self.epoch.run(&self.order, &self.rates, (self.begun - at) as u64, at..at + count, hear)?;
+            self.begun += count;
+            left -= count;
+        }
+        let (wall, host) = (start.elapsed(), host.elapsed());
+        match self.losses.iter().rev().take(steps).find(|l| !l.is_finite()) {
+            Some(&value) => Err(Error::NotFinite { value, step: self.begun as u64, epoch: 1 }),
+            None => Ok(Stretch { steps, wall, host }),
+        }
+    }
+
+    /// Compares the first steps with the CPU interpreter's, from the same parameters on the same pictures.
+    ///
+    /// Errors: they differ.
+    pub fn check(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<()> {
+        if let Device::Cpu = device {
+            return Ok(());
+        }
+        let losses = |device: &Device| {
+            let mut training = Self::new(device, model, optimizer, batch)?;
+            training.run(COMPARED)?;
+            Ok::<_, Error>(training.losses)
+        };
+        let (got, want) = (losses(device)?, losses(&Device::Cpu)?);
+        let apart = |(g, w): (&f32, &f32)| f64::from((g - w).abs()) > TOLERANCE * f64::from(w.abs());
+        match got.iter().zip(&want).position(apart) {
+            None => Ok(()),
+            Some(at) => Err(Error::Gpu {
+                what: format!("{} on {}", model.name(), device.describe()),
+                reason: format!(
+                    "the loss of step {} is {}, the reference's is {}; `lenslet doctor` and `lenslet diff {}` find the \
+                     kernel",
+                    at + 1,
+                    got[at],
+                    want[at],
+                    model.name()
+                ),
+            }),
+        }
+    }
+
+    /// The device's time for each dispatch of a step, the median of `rounds`. `None` on the CPU.
+    ///
+    /// Errors: the device fails.
+    pub fn profile(&mut self, rounds: usize) -> Result<Option<Vec<DispatchTime>>> {
+        let Session::Gpu(session) = &self.epoch.session else { return Ok(None) };
+        let times: Vec<Vec<Duration>> =
+            (0..rounds.max(1)).map(|_| session.replay().time(session.gpu())).collect::<Result<_>>()?;
+        let row = |(at, step): (usize, &crate::plan::Step)| DispatchTime {
+            layer: step.name.clone(),
+            operation: step.op,
+            shader: step.dispatch.shader.name,
+            ms: super::Spread::of_ms(times.iter().map(|t| t[at])).median,
+        };
+        Ok(Some(session.plan().steps.iter().enumerate().map(row).collect()))
+    }
+}
+
+/// The channels, height and width a network takes.
+pub(super) fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
+    let shape: Shape = model.input();
+    <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("model input", "[C, H, W]", &shape))
+}

@@ -1,0 +1,281 @@
+//! `lenslet bench`.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use lenslet::bench::{Bench, Inference, KernelTime, Peak, Spread, Stretch, Training, cases};
+use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
+use lenslet::{Device, Gpu};
+use serde_json::json;
+
+use super::{DeviceOption, JsonOption};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet bench train --model lenet5 --batch-size 64
+  lenslet bench train --profile            where the time of a step goes
+  lenslet bench infer --batch-size 1       latency
+  lenslet bench kernels matmul             every matrix product, every kernel of each
+Everything is compared with the reference before it is timed. Build with --release, and leave the machine alone.")]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Whole training steps: images a second, host time, first step
+    Train(TrainOptions),
+    /// Answers: floats of the host in, logits back on the host
+    Infer(InferOptions),
+    /// Each kernel by itself
+    Kernels(KernelOptions),
+}
+
+#[derive(clap::Args)]
+struct Work {
+    /// lenet5, convnet or convnet-no-pool
+    #[arg(long, default_value = "lenet5")]
+    model: String,
+    /// Seconds to measure
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    seconds: f64,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+#[derive(clap::Args)]
+struct TrainOptions {
+    /// Pictures a step
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// sgd (momentum 0.9) or rmsprop
+    #[arg(long, value_parser = ["sgd", "rmsprop"], default_value = "sgd")]
+    optimizer: String,
+    /// Lists the device's time for each dispatch of a step
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    work: Work,
+}
+
+#[derive(clap::Args)]
+struct InferOptions {
+    /// Pictures a call
+    #[arg(long, default_value_t = 256)]
+    batch_size: usize,
+    #[command(flatten)]
+    work: Work,
+}
+
+#[derive(clap::Args)]
+struct KernelOptions {
+    /// Only the cases whose name contains this
+    #[arg(default_value = "")]
+    only: String,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
+        _ => Err("a number of seconds above 0".into()),
+    }
+}
+
+/// Stretches of a measurement.
+const STRETCHES: usize = 5;
+/// Rounds of a profile.
+const PROFILE_ROUNDS: usize = 9;
+
+pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
+    match &options.what {
+        What::Train(options) => train(options, start),
+        What::Infer(options) => infer(options, start),
+        What::Kernels(options) => kernels(options),
+    }
+}
+
+/// What `train` and `infer` measure.
+struct Measured {
+    first_step_s: f64,
+    stretches: Vec<Stretch>,
+    dispatches: Option<usize>,
+}
+
+impl Measured {
+    fn print(&self, work: &Work, device: &Device, what: &str, batch: usize, losses: &[f32]) -> anyhow::Result<()> {
+        let steps = |s: &Stretch| s.steps as f64;
+        let ms = Spread::of(self.stretches.iter().map(|s| 1e3 * s.wall.as_secs_f64() / steps(s)));
+        let host = Spread::of(self.stretches.iter().map(|s| 1e6 * s.host.as_secs_f64() / steps(s)));
+        let rate = ms.per(1e3 * batch as f64);
+        let mut out = std::io::stdout().lock();
+        if work.json.json {
+            let mut line = json!({
+                "event": what, "model": work.model, "batch_size": batch,
+                "device": device.describe(),
+                "backend": match device { Device::Gpu(gpu) => gpu.backend(), Device::Cpu => "cpu".into() },
+                "images_per_s": spread(rate), "ms_per_step": spread(ms), "host_us_per_step": spread(host),
+                "dispatches_per_step": self.dispatches, "first_step_s": self.first_step_s,
+            });
+            for (name, at) in [("loss_1", 0), ("loss_32", 31)] {
+                if let Some(loss) = losses.get(at) {
+                    line[name] = json!(loss);
+                }
+            }
+            return Ok(writeln!(out, "{line}")?);
+        }
+        let dispatches = self.dispatches.map_or("none".into(), |n| n.to_string());
+        writeln!(out, "{what} {} at batch {batch}    min, median, max of {STRETCHES} stretches", work.model)?;
+        writeln!(out, "images/s       {:>10.0} {:>10.0} {:>10.0}", rate.min, rate.median, rate.max)?;
+        writeln!(out, "ms a step      {:>10.3} {:>10.3} {:>10.3}", ms.min, ms.median, ms.max)?;
+        writeln!(out, "host µs a step {:>10.1} {:>10.1} {:>10.1}", host.min, host.median, host.max)?;
+        writeln!(out, "dispatches     {dispatches:>10}")?;
+        writeln!(out, "first step     {:>10.2} s after the start of this program", self.first_step_s)?;
+        Ok(())
+    }
+}
+
+/// Stretches that fill the time, after a warm-up of a fifth of it.
+fn stretches(seconds: f64, mut run: impl FnMut(usize) -> lenslet::Result<Stretch>) -> anyhow::Result<Vec<Stretch>> {
+    let fitting = |share: f64, s: &Stretch| {
+        let steps = share * seconds * s.steps as f64 / s.wall.as_secs_f64().max(1e-9);
+        (steps as usize).max(1)
+    };
+    // Grows by doubling: the first steps include what drivers compile late.
+    let mut warm = run(1)?;
+    while warm.wall < Duration::from_secs_f64(seconds / 10.0) {
+        warm = run(2 * warm.steps)?;
+    }
+    let steps = fitting(1.0 / STRETCHES as f64, &warm);
+    Ok((0..STRETCHES).map(|_| run(steps)).collect::<lenslet::Result<_>>()?)
+}
+
+fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
+    let work = &options.work;
+    let model = super::model(&work.model)?;
+    let optimizer = match options.optimizer.as_str() {
+        "sgd" => AnyOptimizer::Sgd(Sgd::new(0.05).momentum(0.9)),
+        _ => AnyOptimizer::RmsProp(RmsProp::new(0.001)),
+    }
+    .boxed();
+    let device = work.device.open()?;
+    let batch = options.batch_size;
+    let mut training = Training::new(&device, &model, optimizer.as_ref(), batch)?;
+    training.run(1)?;
+    let first_step_s = start.elapsed().as_secs_f64();
+    Training::check(&device, &model, optimizer.as_ref(), batch)?;
+    if options.profile {
+        return profile(&mut training, work.json.json);
+    }
+    let stretches = stretches(work.seconds, |steps| training.run(steps))?;
+    let measured = Measured { first_step_s, stretches, dispatches: training.dispatches };
+    measured.print(work, &device, "train", batch, &training.losses)
+}
+
+fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
+    training.run(8)?;
+    let steps = training.steps_per_epoch().min(100);
+    let step = training.run(steps)?;
+    let step_ms = 1e3 * step.wall.as_secs_f64() / step.steps as f64;
+    let Some(rows) = training.profile(PROFILE_ROUNDS)? else {
+        bail!("the CPU interpreter has no dispatches to time; take a GPU, with --device gpu")
+    };
+    let sum: f64 = rows.iter().map(|r| r.ms).sum();
+    let mut out = std::io::stdout().lock();
+    if json {
+        for r in &rows {
+            let line = json!({
+                "layer": r.layer, "operation": r.operation, "kernel": r.shader, "ms": r.ms, "share": r.ms / sum,
+            });
+            writeln!(out, "{line}")?;
+        }
+        let line = json!({ "event": "end", "dispatches_ms": sum, "step_ms": step_ms });
+        return Ok(writeln!(out, "{line}")?);
+    }
+    for r in &rows {
+        let (ms, share) = (r.ms, 100.0 * r.ms / sum);
+        writeln!(out, "{:10} {:24} {:34} {ms:>9.3} ms {share:>5.1} %", r.layer, r.operation, r.shader)?;
+    }
+    writeln!(out, "\n{} dispatches, {sum:.3} ms one by one; a whole step takes {step_ms:.3} ms", rows.len())?;
+    Ok(())
+}
+
+fn infer(options: &InferOptions, start: Instant) -> anyhow::Result<()> {
+    let work = &options.work;
+    let model = super::model(&work.model)?;
+    let device = work.device.open()?;
+    let batch = options.batch_size;
+    let mut inference = Inference::new(&device, &model, batch)?;
+    inference.call()?;
+    let first_step_s = start.elapsed().as_secs_f64();
+    Inference::check(&device, &model, batch)?;
+    let stretches = stretches(work.seconds, |calls| inference.run(calls))?;
+    let measured = Measured { first_step_s, stretches, dispatches: inference.dispatches };
+    measured.print(work, &device, "infer", batch, &[])
+}
+
+fn kernels(options: &KernelOptions) -> anyhow::Result<()> {
+    let Device::Gpu(gpu) = options.device.open()? else {
+        bail!("kernels run on a GPU; {}", lenslet::gpu::HOW_TO_GET_A_DRIVER);
+    };
+    let cases: Vec<_> = cases().into_iter().filter(|case| case.name.contains(&options.only)).collect();
+    if cases.is_empty() {
+        return Err(lenslet::Error::option("ONLY", "part of a case's name, such as matmul", &options.only).into());
+    }
+    let bench = Bench::new(&gpu);
+    let peak = bench.peak()?;
+    let mut out = std::io::stdout().lock();
+    if !options.json.json {
+        writeln!(
+            out,
+            "peak: {:.1} GFLOP/s in a loop of multiply-adds, {:.1} GB/s in a copy\n",
+            peak.gflops, peak.gbytes_per_s
+        )?;
+        writeln!(out, "{:36} {:18} {:28} {:>9} {HEADS}", "case", "operation", "kernel", "ms")?;
+    }
+    for case in &cases {
+        for time in bench.case(case)? {
+            print_kernel(&mut out, &time, peak, &gpu, options.json.json)?;
+        }
+    }
+    Ok(())
+}
+
+const HEADS: &str = "  GFLOP/s  a core     GB/s   share";
+
+fn print_kernel(out: &mut impl Write, t: &KernelTime, peak: Peak, gpu: &Gpu, json: bool) -> std::io::Result<()> {
+    let share = t.share_of(peak);
+    // On hardware the processor only waits.
+    let a_core = gpu.is_software().then(|| t.gflops_per_core());
+    if json {
+        let line = json!({
+            "kernel": t.kernel, "case": t.case, "operation": t.operation, "candidate": t.candidate, "ms": t.ms.median,
+            "ms_min": t.ms.min, "ms_max": t.ms.max, "gflops": t.gflops, "gflops_per_core": a_core,
+            "gbytes_per_s": t.gbytes_per_s, "share_of_peak": share, "device": gpu.name(),
+        });
+        return writeln!(out, "{line}");
+    }
+    let a_core = a_core.map_or(String::new(), |v| format!("{v:.2}"));
+    writeln!(
+        out,
+        "{:36} {:18} {:28} {:>9.3} {:>9.2} {a_core:>7} {:>8.2} {:>5.0} %",
+        t.case,
+        t.operation,
+        t.kernel,
+        t.ms.median,
+        t.gflops,
+        t.gbytes_per_s,
+        100.0 * share
+    )
+}
+
+fn spread(s: Spread) -> serde_json::Value {
+    json!({ "min": s.min, "median": s.median, "max": s.max })
+}

@@ -1,0 +1,146 @@
+//! Convolutions whose subgroups share what they load: forward, backward to the weights, and for strides of 1 backward to
+//! the input.
+
+use super::convolution::{Extents, MOST_PARTIAL, add_bias, tile};
+use super::reduce::sum_stages;
+use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
+use crate::shader;
+use crate::shape::{Placed, TensorType, Window};
+
+const SUBGROUP: Shader = shader!("conv2d_subgroup");
+const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
+
+/// The size of subgroups that it is written for: software drivers on processors with 256-bit vectors, some GPUs.
+const LANES: usize = 8;
+/// Fewest filters for which sharing pays.
+const SHALLOWEST: usize = 4;
+/// Most filters of a register tile.
+const TILE_DEPTH: usize = 16;
+/// Most columns of it.
+const TILE_COLUMNS: usize = 8;
+/// Most multiply-adds written out in it: compilers take longer than linear time.
+const MOST_COPIES: usize = 640;
+/// Most elements of a row that it keeps in registers.
+const LONGEST_STRIP: usize = 64;
+/// Invocations for which the gradient to the weights is cut into parts: processors with subgroups of eight are few.
+const ENOUGH_INVOCATIONS: usize = 512;
+
+impl Extents {
+    /// The kernel for y of x, w and b; `None` where there is too little to share or too much to write out, or where
+    /// subgroups have another size.
+    pub fn subgroup(&self, limits: &Limits, bias: Option<Operand>) -> Option<Kernel> {
+        let plane = self.window.size[0] * self.window.size[1];
+        let operands = [Operand::Input(0), Operand::Input(1)];
+        self.shared(limits, [self.group_c * plane, plane], "r * S + s", operands, bias)
+    }
+
+    /// As [`Extents::subgroup`], for the gradient to x: the convolution of dy whose filters are the channels of this
+    /// one, with the taps turned round. `None` also where windows skip elements or lie outside.
+    pub fn grad_input_subgroup(
+        &self,
+        limits: &Limits,
+        w: Operand,
+        dy: Operand,
+        bias: Option<Operand>,
+    ) -> Option<Kernel> {
+        let Window { size, stride, dilation, .. } = self.window;
+        let begin = |axis: usize| (dilation[axis] * (size[axis] - 1)).checked_sub(self.placed.begin[axis]);
+        let turned = Self {
+            c: self.k,
+            k: self.c,
+            group_c: self.group_k,
+            group_k: self.group_c,
+            h: self.placed.out[0],
+            w: self.placed.out[1],
+            placed: Placed { out: [self.h, self.w], begin: [begin(0)?, begin(1)?], ..self.placed },
+            ..*self
+        };
+        let plane = size[0] * size[1];
+        let tap = "(R - 1u - r) * S + (S - 1u - s)";
+        match stride {
+            [1, 1] => turned.shared(limits, [plane, self.group_c * plane], tap, [dy, w], bias),
+            _ => None,
+        }
+    }
+
+    /// The kernel for the gradient to w of x and dy; `None` as for [`Extents::subgroup`].
+    pub fn grad_weight_subgroup(&self, limits: &Limits) -> Option<Kernel> {
+        let [r, s] = self.window.size;
+        let [p, q] = self.placed.out;
+        let tile_k = tile(self.group_k, TILE_DEPTH);
+        let tile_q = tile(q, TILE_COLUMNS.min(MOST_COPIES / (s * tile_k)).max(1));
+        let strip = self.strip(tile_q);
+        let rows = self.n * p;
+        let tasks = self.groups * self.group_k.div_ceil(tile_k) * (self.group_c * r).div_ceil(LANES);
+        let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
+        let rows_a_part = rows.div_ceil(parts).min((MOST_ROUNDS / (1 + q.div_ceil(tile_q))).max(1));
+        let parts = rows.div_ceil(rows_a_part);
+        let weights = self.k * self.taps();
+        let fits = limits.subgroup == Some(LANES as u32)
+            && self.group_k >= SHALLOWEST
+            && self.group_c * r >= SHALLOWEST
+            && s * tile_k * tile_q <= MOST_COPIES
+            && strip <= LONGEST_STRIP
+            && parts.saturating_mul(weights) <= MOST_PARTIAL
+            && q.div_ceil(tile_q) <= MOST_ROUNDS;
+        if !fits {
+            return None;
+        }
+        let partial = self
+            .dispatch(GRAD_WEIGHT)
+            .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip)])
+            .constants([("ROWS", rows_a_part), ("PARTS", parts)])
+            .reads_inputs(2)
+            .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
+            .invocations(parts * tasks, 1);
+        let mut kernel = Kernel::single(partial);
+        if parts > 1 {
+            kernel.scratch.push(TensorType::f32([parts, weights]));
+            let sum = sum_stages([1, parts, weights], Operand::Scratch(0), Operand::Output, &mut kernel.scratch);
+            kernel.dispatches.extend(sum);
+        }
+        Some(kernel)
+    }
+
+    /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of a
+    /// tap r, s among the weights of both.
+    fn shared(
+        &self,
+        limits: &Limits,
+        [w_k, w_c]: [usize; 2],
+        tap: &str,
+        operands: [Operand; 2],
+        bias: Option<Operand>,
+    ) -> Option<Kernel> {
+        let [r, s] = self.window.size;
+        let [p, q] = self.placed.out;
+        let tile_k = tile(self.group_k, TILE_DEPTH);
+        let tile_q = tile(q, TILE_COLUMNS.min(MOST_COPIES / (s * tile_k)).max(1));
+        let strip = self.strip(tile_q);
+        // Where few filters use a row, two rows of outputs do.
+        let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
+        let tile_p = if neighbours && tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES { 2 } else { 1 };
+        let rows = r + tile_p - 1;
+        let fits = limits.subgroup == Some(LANES as u32)
+            && self.group_k >= SHALLOWEST
+            && s * tile_k * tile_q <= MOST_COPIES
+            && strip <= LONGEST_STRIP
+            && self.group_c * rows <= MOST_ROUNDS;
+        if !fits {
+            return None;
+        }
+        // Lanes of one row of windows skip its taps outside the picture together; few pictures fill the lanes with rows.
+        let strips = self.n * q.div_ceil(tile_q);
+        let lane_rows = (LANES / strips.min(LANES)).next_power_of_two();
+        let blocks = strips.div_ceil(LANES / lane_rows) * p.div_ceil(tile_p).div_ceil(lane_rows);
+        let dispatch = self
+            .dispatch(SUBGROUP)
+            .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip), ("LOADS", tile_k.div_ceil(LANES))])
+            .constants([("TILE_P", tile_p), ("ROWS", rows), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
+            .function("tap", tap)
+            .reads(operands)
+            .writes(Operand::Output)
+            .invocations(blocks * self.groups * self.group_k.div_ceil(tile_k), 1);
+        Some(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]"))))
+    }
+}

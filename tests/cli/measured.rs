@@ -1,0 +1,77 @@
+//! What `lenslet bench` prints; the figures themselves are nobody's promise here.
+
+use lenslet::bench::Training;
+use lenslet::optim::Sgd;
+use lenslet::{Device, ShaderChecks, models};
+
+use super::common;
+use super::place::{Place, has};
+
+#[test]
+fn training_and_inference_are_measured() {
+    let place = Place::new();
+    for (device, dispatches) in [("cpu", false), ("gpu", true)] {
+        if dispatches && common::gpu(ShaderChecks::Trusted).is_none() {
+            return;
+        }
+        for what in ["train", "infer"] {
+            let command = format!("bench {what} --batch-size 8 --seconds 0.2 --device {device}");
+            let lines = place.json(&format!("{command} --json"));
+            let [line] = &lines[..] else { panic!("one line: {lines:?}") };
+            has(line, &["model", "batch_size", "device", "backend", "ms_per_step", "host_us_per_step", "first_step_s"]);
+            let spread = &line["images_per_s"];
+            let [min, median, max] = ["min", "median", "max"].map(|name| spread[name].as_f64().unwrap());
+            assert!(0.0 < min && min <= median && median <= max, "{spread}");
+            assert_eq!(line["dispatches_per_step"].is_u64(), dispatches, "{line}");
+            let [text, _] = place.succeeds(&command);
+            assert!(text.contains("images/s") && text.contains("min, median, max"), "{text}");
+        }
+    }
+}
+
+/// The work is the same in every engine: PyTorch says these are the losses of the first step and the 32nd.
+#[test]
+fn losses_are_those_of_other_engines() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    for (batch, losses) in [(64, [2.30032, 2.23730]), (256, [2.30124, 2.21672])] {
+        let optimizer = Sgd::new(0.05).momentum(0.9);
+        let mut training = Training::new(&Device::Gpu(gpu.clone()), &models::lenet5(), &optimizer, batch).unwrap();
+        training.run(32).unwrap();
+        for (step, loss) in [0, 31].into_iter().zip(losses) {
+            let got = f64::from(training.losses[step]);
+            assert!((got - loss).abs() < 2e-5, "step {} at batch {batch}: {got}, in PyTorch {loss}", step + 1);
+        }
+    }
+}
+
+#[test]
+fn dispatches_and_kernels_are_measured() {
+    let place = Place::new();
+    place.refuses("bench train --profile --device cpu", 1, &["no dispatches"]);
+    place.refuses("bench kernels --device cpu", 1, &["kernels run on a GPU"]);
+    if common::gpu(ShaderChecks::Trusted).is_none() {
+        return;
+    }
+    let lines = place.json("bench train --profile --batch-size 8 --json");
+    let (end, rows) = lines.split_last().unwrap();
+    rows.iter().for_each(|row| has(row, &["layer", "operation", "kernel", "ms", "share"]));
+    let sum: f64 = rows.iter().map(|row| row["ms"].as_f64().unwrap()).sum();
+    assert!((sum - end["dispatches_ms"].as_f64().unwrap()).abs() < 1e-6 * sum, "{end}");
+
+    let lines = place.json("bench kernels dense --json");
+    assert!(lines.len() > 3 && lines.iter().all(|line| line["case"].as_str().unwrap().starts_with("dense")));
+    for line in &lines {
+        has(line, &["kernel", "case", "ms", "gflops", "gbytes_per_s", "share_of_peak"]);
+        assert!(line["ms"].as_f64().unwrap() > 0.0);
+    }
+    place.refuses("bench kernels nonsense", 2, &["part of a case's name, such as matmul", "nonsense"]);
+}
+
+#[test]
+fn bad_measurements_are_refused() {
+    let place = Place::new();
+    place.refuses("bench train --seconds 0 --device cpu", 2, &["a number of seconds above 0"]);
+    place.refuses("bench train --batch-size 0 --device cpu", 2, &["batch size: expected 1 to 8192, found 0"]);
+    place.refuses("bench infer --batch-size 8193 --device cpu", 2, &["batch size: expected 1 to 8192, found 8193"]);
+    place.refuses("bench train --model resnet --device cpu", 2, &["lenet5"]);
+}
