@@ -27,6 +27,7 @@ const GROUPS: u32 = 1u;
 const TILE_K: u32 = 16u; // 1 to 16
 const TILE_Q: u32 = 5u; // 1 to 8
 const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
+const RAGGED: u32 = 1u; // 0 if every strip lies inside x
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
 
@@ -65,7 +66,7 @@ fn conv2d_grad_weight_subgroup(
         let p = m % P;
         // Positions count from the padding's first row and column, so that they never go below 0.
         let row = p * STRIDE_H + r * DILATION_H;
-        let row_inside = counts && row >= PAD_TOP && row < H + PAD_TOP;
+        let width = select(0u, W, counts && row >= PAD_TOP && row < H + PAD_TOP);
         let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
         for (var block = 0u; block < BLOCKS_Q; block++) {
             let q0 = block * TILE_Q;
@@ -73,9 +74,13 @@ fn conv2d_grad_weight_subgroup(
             let lane_loads = lane < TILE_Q && q < Q;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) { // unroll
-                let column = q0 * STRIDE_W + j;
-                let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
-                strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+                // Left of the row it wraps to a large number.
+                let column = q0 * STRIDE_W + j - PAD_LEFT;
+                if RAGGED == 1u {
+                    strip[j] = select(0.0, x[start + min(column, W - 1u)], column < width);
+                } else {
+                    strip[j] = x[start + column];
+                }
             }
             for (var k = 0u; k < TILE_K; k++) { // unroll
                 let filter_number = group * GROUP_K + min(k0 + k, GROUP_K - 1u);

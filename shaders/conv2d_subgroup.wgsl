@@ -31,6 +31,7 @@ const TILE_K: u32 = 16u; // 1 to 16
 const TILE_P: u32 = 1u; // 1 or, with STRIDE_H and DILATION_H of 1, 2: a row of x is then loaded once for both
 const TILE_Q: u32 = 5u; // 1 to 8
 const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
+const RAGGED: u32 = 1u; // 0 if every strip lies inside x
 const LOADS: u32 = 2u; // TILE_K / 8, rounded up
 const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
 const ROWS: u32 = 5u; // R + TILE_P - 1: rows of x under a tile
@@ -99,13 +100,17 @@ fn conv2d_subgroup(
         }
         for (var r = first_r; r < end_r; r++) { // rounds: ROWS
             let row = p * STRIDE_H + r * DILATION_H;
-            let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
+            let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
             let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) { // unroll
-                let column = q0 * STRIDE_W + j;
-                let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
-                strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
+                // Left of the row it wraps to a large number.
+                let column = q0 * STRIDE_W + j - PAD_LEFT;
+                if RAGGED == 1u {
+                    strip[j] = select(0.0, x[start + min(column, W - 1u)], column < width);
+                } else {
+                    strip[j] = x[start + column];
+                }
             }
             for (var s = 0u; s < S; s++) { // unroll
                 for (var load = 0u; load < LOADS; load++) { // unroll

@@ -250,10 +250,17 @@ impl Dispatch {
     /// Ends the kernel in a scalar function: an expression of the value `v` that the `epilogue` function of the shader
     /// gets, and, if `factor` is given, of that operand's element `factor[i]` of the same place.
     pub fn ends_in(mut self, expression: &str, factor: Option<Operand>) -> Self {
-        self.functions.push(("epilogue", expression.to_string()));
+        let mut expression = expression.to_string();
         if let Some(operand) = factor {
-            self.bindings.push(Binding { number: self.declared(), operand, writes: false });
+            match self.bindings.iter().find(|b| b.operand == operand && !b.writes) {
+                // What the kernel reads anyway is not bound twice.
+                Some(bound) => {
+                    expression = replace_word(&expression, "factor", variable(self.shader.source, bound.number));
+                }
+                None => self.bindings.push(Binding { number: self.declared(), operand, writes: false }),
+            }
         }
+        self.functions.push(("epilogue", expression));
         self
     }
 

@@ -25,8 +25,10 @@ pub fn fuse(graph: &Graph) -> Graph {
             && graph.traits(producer).takes_epilogue
         {
             let mut operands: Vec<NodeId> = graph.node(producer).inputs().to_vec();
-            operands.extend(epilogue.factor.map(|number| inputs[number]));
-            let joined = WithEpilogue { inner: inner.clone(), scalar: scalar.clone(), epilogue };
+            let factor = epilogue.factor.map(|number| inputs[number]);
+            let shared = operands.iter().position(|&operand| Some(operand) == factor);
+            operands.extend(factor);
+            let joined = WithEpilogue { inner: inner.clone(), scalar: scalar.clone(), epilogue, shared };
             // It is the layer of the operation that does the work.
             fused.replace(id, graph.node(producer).name.clone(), Arc::new(joined), operands);
         }
@@ -39,6 +41,8 @@ struct WithEpilogue {
     inner: Arc<dyn Op>,
     scalar: Arc<dyn Op>,
     epilogue: Epilogue,
+    /// The operation's own input that is that operand too.
+    shared: Option<usize>,
 }
 
 impl WithEpilogue {
@@ -91,7 +95,7 @@ impl Op for WithEpilogue {
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let own = self.own(&io.inputs);
         let mut kernels = self.inner.kernels(&Io { inputs: own.to_vec(), output: io.output }, limits);
-        let factor = self.epilogue.factor.map(|_| Operand::Input(own.len()));
+        let factor = self.epilogue.factor.map(|_| Operand::Input(self.shared.unwrap_or(own.len())));
         for kernel in &mut kernels {
             let last = kernel.dispatches.pop().expect("a kernel has a dispatch");
             kernel.dispatches.push(last.ends_in(&self.epilogue.expression, factor));

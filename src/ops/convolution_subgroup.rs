@@ -90,6 +90,7 @@ impl Extents {
             .dispatch(GRAD_WEIGHT)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip)])
             .constants([("ROWS", rows_a_part), ("PARTS", parts)])
+            .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && rows.is_multiple_of(rows_a_part)))
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
             .invocations(parts * tasks, 1);
@@ -100,6 +101,13 @@ impl Extents {
             kernel.dispatches.extend(sum);
         }
         Some(kernel)
+    }
+
+    /// Whether no window reaches out of the picture.
+    fn lies_inside(&self) -> bool {
+        let Window { size, stride, dilation, .. } = self.window;
+        let last = |axis: usize| (self.placed.out[axis] - 1) * stride[axis] + (size[axis] - 1) * dilation[axis];
+        self.placed.begin == [0, 0] && last(0) < self.h && last(1) < self.w
     }
 
     /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of a
@@ -136,6 +144,7 @@ impl Extents {
         let dispatch = self
             .dispatch(SUBGROUP)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip), ("LOADS", tile_k.div_ceil(LANES))])
+            .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && p.is_multiple_of(tile_p)))
             .constants([("TILE_P", tile_p), ("ROWS", rows), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
             .function("tap", tap)
             .reads(operands)
