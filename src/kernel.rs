@@ -6,10 +6,15 @@
 //! work on flat arrays take their length from the binding instead and need no variant per shape. Loops marked
 //! `// unroll` are written out.
 
+mod constant;
+mod limits;
 mod unroll;
 
 use std::fmt::Write as _;
 
+pub use constant::Constant;
+pub(crate) use constant::f32_literal;
+pub use limits::Limits;
 pub(crate) use unroll::replace_word;
 
 use crate::shape::TensorType;
@@ -60,108 +65,6 @@ pub(crate) fn stages(
 ) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator + Clone {
     let runs = count.div_ceil(most.max(1));
     (0..runs).map(move |run| [run * count / runs, (run + 1) * count / runs])
-}
-
-/// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Bytes one binding may span.
-    pub max_storage_buffer_binding_size: u64,
-    /// Bytes of one buffer.
-    pub max_buffer_size: u64,
-    /// Storage buffers of one dispatch.
-    pub max_storage_buffers_per_shader_stage: u32,
-    /// Workgroups along one axis.
-    pub max_compute_workgroups_per_dimension: u32,
-    /// Threads of one workgroup.
-    pub max_compute_invocations_per_workgroup: u32,
-    /// Invocations of a subgroup, if shaders may use subgroups and all have this size. None in core WebGPU.
-    pub subgroup: Option<u32>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_storage_buffer_binding_size: 128 << 20,
-            max_buffer_size: 256 << 20,
-            max_storage_buffers_per_shader_stage: 8,
-            max_compute_workgroups_per_dimension: 65_535,
-            max_compute_invocations_per_workgroup: 256,
-            subgroup: None,
-        }
-    }
-}
-
-impl Limits {
-    /// WebGPU's defaults, and subgroups of this size.
-    pub fn with_subgroups(size: u32) -> Self {
-        Self { subgroup: Some(size), ..Self::default() }
-    }
-}
-
-/// The value of a shader's `const`.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Constant {
-    /// `const NAME: u32 = ..u;`
-    U32(u32),
-    /// `const NAME: i32 = ..i;`
-    I32(i32),
-    /// `const NAME: f32 = ..;`
-    F32(f32),
-    /// `const NAME = array<u32, ..>(..);`
-    List(Vec<u32>),
-}
-
-impl Constant {
-    fn declaration(&self, name: &str) -> String {
-        match self {
-            Constant::U32(v) => format!("const {name}: u32 = {v}u;"),
-            Constant::I32(v) => format!("const {name}: i32 = {v}i;"),
-            Constant::F32(v) => format!("const {name}: f32 = {};", f32_literal(*v)),
-            Constant::List(v) => {
-                let items: Vec<_> = v.iter().map(|i| format!("{i}u")).collect();
-                format!("const {name} = array<u32, {}>({});", v.len(), items.join(", "))
-            }
-        }
-    }
-}
-
-impl From<usize> for Constant {
-    fn from(v: usize) -> Self {
-        Constant::U32(u32::try_from(v).expect("extents over 32 bits are refused by Graph::push"))
-    }
-}
-
-impl From<u32> for Constant {
-    fn from(v: u32) -> Self {
-        Constant::U32(v)
-    }
-}
-
-impl From<f32> for Constant {
-    fn from(v: f32) -> Self {
-        Constant::F32(v)
-    }
-}
-
-impl From<bool> for Constant {
-    fn from(v: bool) -> Self {
-        Constant::U32(v as u32)
-    }
-}
-
-impl From<&[usize]> for Constant {
-    fn from(v: &[usize]) -> Self {
-        Constant::List(v.iter().map(|&i| i as u32).collect())
-    }
-}
-
-/// A float as WGSL reads it back exactly. WGSL has no literal for NaN and infinities; the nearest finite value stands
-/// in for an infinity, and NaN must be refused before.
-pub(crate) fn f32_literal(v: f32) -> String {
-    let v = if v.is_nan() { 0.0 } else { v.clamp(f32::MIN, f32::MAX) };
-    // All digits: the shortest ones of the largest float name a number above it, which Tint refuses.
-    format!("{:?}f", f64::from(v))
 }
 
 /// A value a dispatch touches.
@@ -432,12 +335,6 @@ mod tests {
         let source = dispatch.source().unwrap();
         assert!(source.contains("y[N] = f(y[N]) + max.x + xx;") && !source.contains("@binding(0)"), "{source}");
         assert!(source.contains("fn f(x: f32) -> f32 { return x; }") && source.contains("let b = a * x;"), "{source}");
-    }
-
-    #[test]
-    fn floats_are_written_in_full() {
-        let written = [0.1, -1e-45, f32::INFINITY].map(f32_literal);
-        assert_eq!(written, ["0.10000000149011612f", "-1.401298464324817e-45f", "3.4028234663852886e38f"]);
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! What a device allows.
+
+/// What one dispatch may ask of the device: WebGPU's names, WebGPU's defaults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes one binding may span.
+    pub max_storage_buffer_binding_size: u64,
+    /// Bytes of one buffer.
+    pub max_buffer_size: u64,
+    /// Storage buffers of one dispatch.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Workgroups along one axis.
+    pub max_compute_workgroups_per_dimension: u32,
+    /// Threads of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+    /// Invocations of a subgroup, if shaders may use subgroups and all have this size. None in core WebGPU.
+    pub subgroup: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_storage_buffer_binding_size: 128 << 20,
+            max_buffer_size: 256 << 20,
+            max_storage_buffers_per_shader_stage: 8,
+            max_compute_workgroups_per_dimension: 65_535,
+            max_compute_invocations_per_workgroup: 256,
+            subgroup: None,
+        }
+    }
+}
+
+impl Limits {
+    /// WebGPU's defaults, and subgroups of this size.
+    pub fn with_subgroups(size: u32) -> Self {
+        Self { subgroup: Some(size), ..Self::default() }
+    }
+}
