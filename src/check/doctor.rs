@@ -9,7 +9,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 
 /// Trials of each kernel of each operation in a quick examination.
-const QUICK: usize = 3;
+const QUICK: usize = 2;
 
 /// What [`doctor`] tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
