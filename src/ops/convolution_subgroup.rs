@@ -25,6 +25,13 @@ const LONGEST_STRIP: usize = 64;
 /// Invocations for which the gradient to the weights is cut into parts: processors with subgroups of eight are few.
 const ENOUGH_INVOCATIONS: usize = 512;
 
+/// What one invocation works on: filters, columns of windows, and the columns of x under those.
+struct Tile {
+    k: usize,
+    q: usize,
+    strip: usize,
+}
+
 impl Extents {
     /// The kernel for y of x, w and b; `None` where there is too little to share or too much to write out, or where
     /// subgroups have another size.
@@ -65,22 +72,16 @@ impl Extents {
 
     /// The kernel for the gradient to w of x and dy; `None` as for [`Extents::subgroup`].
     pub fn grad_weight_subgroup(&self, limits: &Limits) -> Option<Kernel> {
-        let [r, s] = self.window.size;
+        let r = self.window.size[0];
         let [p, q] = self.placed.out;
-        let tile_k = tile(self.group_k, TILE_DEPTH);
-        let tile_q = tile(q, TILE_COLUMNS.min(MOST_COPIES / (s * tile_k)).max(1));
-        let strip = self.strip(tile_q);
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits)?;
         let rows = self.n * p;
         let tasks = self.groups * self.group_k.div_ceil(tile_k) * (self.group_c * r).div_ceil(LANES);
         let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
         let rows_a_part = rows.div_ceil(parts).min((MOST_ROUNDS / (1 + q.div_ceil(tile_q))).max(1));
         let parts = rows.div_ceil(rows_a_part);
         let weights = self.k * self.taps();
-        let fits = limits.subgroup == Some(LANES as u32)
-            && self.group_k >= SHALLOWEST
-            && self.group_c * r >= SHALLOWEST
-            && s * tile_k * tile_q <= MOST_COPIES
-            && strip <= LONGEST_STRIP
+        let fits = self.group_c * r >= SHALLOWEST
             && parts.saturating_mul(weights) <= MOST_PARTIAL
             && q.div_ceil(tile_q) <= MOST_ROUNDS;
         if !fits {
@@ -103,6 +104,20 @@ impl Extents {
         Some(kernel)
     }
 
+    /// The register tile; `None` where there is too little to share or too much to write out, or where subgroups have
+    /// another size.
+    fn tile(&self, limits: &Limits) -> Option<Tile> {
+        let s = self.window.size[1];
+        let k = tile(self.group_k, TILE_DEPTH);
+        let q = tile(self.placed.out[1], TILE_COLUMNS.min(MOST_COPIES / (s * k)).max(1));
+        let strip = self.strip(q);
+        let fits = limits.subgroup == Some(LANES as u32)
+            && self.group_k >= SHALLOWEST
+            && s * k * q <= MOST_COPIES
+            && strip <= LONGEST_STRIP;
+        fits.then_some(Tile { k, q, strip })
+    }
+
     /// Whether no window reaches out of the picture.
     fn lies_inside(&self) -> bool {
         let Window { size, stride, dilation, .. } = self.window;
@@ -122,19 +137,12 @@ impl Extents {
     ) -> Option<Kernel> {
         let [r, s] = self.window.size;
         let [p, q] = self.placed.out;
-        let tile_k = tile(self.group_k, TILE_DEPTH);
-        let tile_q = tile(q, TILE_COLUMNS.min(MOST_COPIES / (s * tile_k)).max(1));
-        let strip = self.strip(tile_q);
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits)?;
         // Where few filters use a row, two rows of outputs do.
         let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
         let tile_p = if neighbours && tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES { 2 } else { 1 };
         let rows = r + tile_p - 1;
-        let fits = limits.subgroup == Some(LANES as u32)
-            && self.group_k >= SHALLOWEST
-            && s * tile_k * tile_q <= MOST_COPIES
-            && strip <= LONGEST_STRIP
-            && self.group_c * rows <= MOST_ROUNDS;
-        if !fits {
+        if self.group_c * rows > MOST_ROUNDS {
             return None;
         }
         // Lanes of one row of windows skip its taps outside the picture together; few pictures fill the lanes with rows.
