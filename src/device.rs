@@ -114,6 +114,14 @@ impl Session {
         })
     }
 
+    /// Dispatches of a step; `None` on the CPU.
+    pub fn dispatches(&self) -> Option<usize> {
+        match self {
+            Session::Gpu(session) => Some(session.replay().dispatches()),
+            Session::Cpu(_) => None,
+        }
+    }
+
     /// Sets an input or variable.
     ///
     /// Errors: data of another type or length.

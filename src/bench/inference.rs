@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
-use super::pictures::{IMAGES, parameters, pictures};
-use super::training::{Stretch, picture_shape};
+use super::pictures::{parameters, pictures};
+use super::training::{Stretch, check_batch, picture_shape};
 use crate::device::Session;
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Layout, Model};
@@ -23,8 +23,6 @@ pub struct Inference {
     pictures: Vec<f32>,
     batch_floats: usize,
     next: usize,
-    /// Dispatches of a batch; `None` on the CPU.
-    pub dispatches: Option<usize>,
 }
 
 impl Inference {
@@ -32,9 +30,7 @@ impl Inference {
     ///
     /// Errors: as [`super::Training::new`].
     pub fn new(device: &Device, model: &dyn Model, batch: usize) -> Result<Self> {
-        if !(1..=IMAGES).contains(&batch) {
-            return Err(Error::option("batch size", format!("1 to {IMAGES}"), batch));
-        }
+        check_batch(batch)?;
         let shape = picture_shape(model)?;
         let [c, h, w] = shape;
         let layout = Layout::of(model)?;
@@ -46,11 +42,12 @@ impl Inference {
         let mut session = Session::new(device, &graph)?;
         session.write(flat, parameters(&layout).as_slice())?;
         let pictures = pictures(shape)?.images.iter().map(|&p| f32::from(p) / 255.0).collect();
-        let dispatches = match &session {
-            Session::Gpu(session) => Some(session.plan().steps.len()),
-            Session::Cpu(_) => None,
-        };
-        Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0, dispatches })
+        Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0 })
+    }
+
+    /// Dispatches of a batch; `None` on the CPU.
+    pub fn dispatches(&self) -> Option<usize> {
+        self.session.dispatches()
     }
 
     /// The logits of the next batch.

@@ -7,7 +7,6 @@ use cpu_time::ThreadTime;
 
 use super::pictures::{IMAGES, parameters, pictures};
 use crate::device::Session;
-use crate::gpu::GpuSession;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
 use crate::shape::Shape;
@@ -25,8 +24,6 @@ pub struct Training {
     order: Vec<u32>,
     rates: Vec<f32>,
     begun: usize,
-    /// Dispatches of a step; `None` on the CPU.
-    pub dispatches: Option<usize>,
     /// Losses of the steps so far.
     pub losses: Vec<f32>,
 }
@@ -61,25 +58,24 @@ impl Training {
     /// Errors: a network that does not take pictures of 10 classes; a batch of 0 or over [`IMAGES`]; a device too
     /// small.
     pub fn new(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<Self> {
-        if !(1..=IMAGES).contains(&batch) {
-            return Err(Error::option("batch size", format!("1 to {IMAGES}"), batch));
-        }
+        check_batch(batch)?;
         optimizer.check()?;
         let data = pictures(picture_shape(model)?)?;
         let layout = Layout::of(model)?;
         let steps = IMAGES / batch;
         let step = TrainingStep::new(model, &layout, optimizer, data.spec(), batch, steps)?;
-        let dispatches = match device {
-            Device::Gpu(gpu) => Some(GpuSession::compile(gpu, &step.graph)?.steps.len()),
-            Device::Cpu => None,
-        };
         let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
         let mut epoch = Epoch::new(device, step)?;
         epoch.prepare(&data)?;
         epoch.step.write(&mut epoch.session, &layout, &parameters(&layout), &states)?;
         let order = (0..(steps * batch) as u32).collect();
         let rates = vec![optimizer.learning_rate(); steps];
-        Ok(Self { epoch, order, rates, begun: 0, dispatches, losses: vec![] })
+        Ok(Self { epoch, order, rates, begun: 0, losses: vec![] })
+    }
+
+    /// Dispatches of a step; `None` on the CPU.
+    pub fn dispatches(&self) -> Option<usize> {
+        self.epoch.session.dispatches()
     }
 
     /// Steps of one pass over the pictures.
@@ -156,6 +152,14 @@ impl Training {
             ms: super::Spread::of_ms(times.iter().map(|t| t[at])).median,
         };
         Ok(Some(session.plan().steps.iter().enumerate().map(row).collect()))
+    }
+}
+
+/// Refuses a batch that the pictures do not fill.
+pub(super) fn check_batch(batch: usize) -> Result<()> {
+    match (1..=IMAGES).contains(&batch) {
+        true => Ok(()),
+        false => Err(Error::option("batch size", format!("1 to {IMAGES}"), batch)),
     }
 }
 

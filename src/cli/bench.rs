@@ -142,18 +142,15 @@ impl Measured {
     }
 }
 
-/// Stretches that fill the time, after a warm-up of a fifth of it.
+/// Stretches that fill the time, after a warm-up of at least a tenth of it.
 fn stretches(seconds: f64, mut run: impl FnMut(usize) -> lenslet::Result<Stretch>) -> anyhow::Result<Vec<Stretch>> {
-    let fitting = |share: f64, s: &Stretch| {
-        let steps = share * seconds * s.steps as f64 / s.wall.as_secs_f64().max(1e-9);
-        (steps as usize).max(1)
-    };
     // Grows by doubling: the first steps include what drivers compile late.
     let mut warm = run(1)?;
     while warm.wall < Duration::from_secs_f64(seconds / 10.0) {
         warm = run(2 * warm.steps)?;
     }
-    let steps = fitting(1.0 / STRETCHES as f64, &warm);
+    let per_second = warm.steps as f64 / warm.wall.as_secs_f64().max(1e-9);
+    let steps = ((per_second * seconds / STRETCHES as f64) as usize).max(1);
     Ok((0..STRETCHES).map(|_| run(steps)).collect::<lenslet::Result<_>>()?)
 }
 
@@ -175,7 +172,7 @@ fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
         return profile(&mut training, work.json.json);
     }
     let stretches = stretches(work.seconds, |steps| training.run(steps))?;
-    let measured = Measured { first_step_s, stretches, dispatches: training.dispatches };
+    let measured = Measured { first_step_s, stretches, dispatches: training.dispatches() };
     measured.print(work, &device, "train", batch, &training.losses)
 }
 
@@ -217,7 +214,7 @@ fn infer(options: &InferOptions, start: Instant) -> anyhow::Result<()> {
     let first_step_s = start.elapsed().as_secs_f64();
     Inference::check(&device, &model, batch)?;
     let stretches = stretches(work.seconds, |calls| inference.run(calls))?;
-    let measured = Measured { first_step_s, stretches, dispatches: inference.dispatches };
+    let measured = Measured { first_step_s, stretches, dispatches: inference.dispatches() };
     measured.print(work, &device, "infer", batch, &[])
 }
 

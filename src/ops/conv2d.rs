@@ -7,9 +7,8 @@
 //! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
 use super::convolution::{
-    Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, tile,
+    Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, sum_parts, tile,
 };
-use super::reduce::sum_stages;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
@@ -202,14 +201,8 @@ impl Conv2dGradWeight {
             };
             stages(blocks, most_blocks).map(turn)
         };
-        let mut kernel = in_turn(shader, partial, stages(rows_a_part, most_rows).flat_map(turn).collect());
-        if parts > 1 {
-            kernel.scratch.push(TensorType::f32([parts, weights]));
-            let extents = [1, parts, weights];
-            let sum = sum_stages(extents, Operand::Scratch(0), Operand::Output, &mut kernel.scratch);
-            kernel.dispatches.extend(sum);
-        }
-        Some(kernel)
+        let kernel = in_turn(shader, partial, stages(rows_a_part, most_rows).flat_map(turn).collect());
+        Some(sum_parts(kernel, parts, weights))
     }
 
     /// One invocation a weight, over all positions of windows.

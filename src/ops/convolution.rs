@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::reduce::sum_stages;
 use super::reference::{axpy, dot, span};
 use crate::kernel::{Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
@@ -282,6 +283,17 @@ pub(super) fn add_bias(mut kernel: Kernel, bias: Option<(Operand, &str)>) -> Ker
         None => dispatch.function("bias", "0.0"),
     };
     kernel.dispatches = kernel.dispatches.into_iter().enumerate().map(bias_of).collect();
+    kernel
+}
+
+/// The kernel, and if its first scratch holds partial sums of `[parts, weights]`, their sum as the output.
+pub(super) fn sum_parts(mut kernel: Kernel, parts: usize, weights: usize) -> Kernel {
+    if parts > 1 {
+        kernel.scratch.push(TensorType::f32([parts, weights]));
+        let extents = [1, parts, weights];
+        let sum = sum_stages(extents, Operand::Scratch(0), Operand::Output, &mut kernel.scratch);
+        kernel.dispatches.extend(sum);
+    }
     kernel
 }
 

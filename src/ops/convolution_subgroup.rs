@@ -1,11 +1,10 @@
 //! Convolutions whose subgroups share what they load: forward, backward to the weights, and for strides of 1 backward to
 //! the input.
 
-use super::convolution::{Extents, MOST_PARTIAL, add_bias, tile};
-use super::reduce::sum_stages;
+use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
-use crate::shape::{Placed, TensorType, Window};
+use crate::shape::{Placed, Window};
 
 const SUBGROUP: Shader = shader!("conv2d_subgroup");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
@@ -95,13 +94,7 @@ impl Extents {
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
             .invocations(parts * tasks, 1);
-        let mut kernel = Kernel::single(partial);
-        if parts > 1 {
-            kernel.scratch.push(TensorType::f32([parts, weights]));
-            let sum = sum_stages([1, parts, weights], Operand::Scratch(0), Operand::Output, &mut kernel.scratch);
-            kernel.dispatches.extend(sum);
-        }
-        Some(kernel)
+        Some(sum_parts(Kernel::single(partial), parts, weights))
     }
 
     /// The register tile; `None` where there is too little to share or too much to write out, or where subgroups have

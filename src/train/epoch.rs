@@ -39,9 +39,9 @@ impl Epoch {
         session.write(step.batches.labels, data.labels.as_slice())
     }
 
-    /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its history row and the images a
-    /// second, and may stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was
-    /// stopped.
+    /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its
+    /// history row and the images a second, and may stop the epoch: then what is submitted still finishes. Returns how
+    /// many ran, and whether it was stopped.
     pub fn run(
         &mut self,
         order: &[u32],
