@@ -17,6 +17,5 @@ fn clip_norm(
     if i >= arrayLength(&y) {
         return;
     }
-    let factor = MOST / (sqrt(square[0]) + 1e-6);
-    y[i] = x[i] * select(factor, 1.0, factor > 1.0);
+    y[i] = x[i] * at_most(MOST / (sqrt(square[0]) + 1e-6), 1.0);
 }

@@ -37,7 +37,7 @@ fn rmsprop_centered(
     let mean = ALPHA * m[i] + (1.0 - ALPHA) * d;
     // Never below 0 but for rounding.
     let variance = square_mean - mean * mean;
-    let velocity = MOMENTUM * v[i] + d / denominator(select(variance, 0.0, variance < 0.0));
+    let velocity = MOMENTUM * v[i] + d / denominator(at_least(variance, 0.0));
     s[i] = square_mean;
     m[i] = mean;
     v[i] = velocity;

@@ -4,6 +4,8 @@
 
 #[path = "rounds/cases.rs"]
 mod long;
+#[path = "shaders/nan.rs"]
+mod nan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,6 +43,7 @@ fn every_kernel_of_every_case_is_valid_and_binds_what_it_declares() {
             }
         }
     }
+    nan::hold(checked.values().flat_map(|r| &r.nan_losers));
     let reached: BTreeSet<&str> = checked.values().map(|r| r.entry_point.as_str()).collect();
     let there = shaders();
     let forgotten: Vec<&str> = there.keys().map(String::as_str).filter(|name| !reached.contains(name)).collect();
@@ -183,6 +186,8 @@ struct Reflection {
     bindings: Vec<(usize, bool)>,
     /// Bindings that are declared only: a kernel may set a function so that nothing reads one (a bias, say).
     idle: Vec<String>,
+    /// Functions that may lose NaN.
+    nan_losers: BTreeSet<String>,
 }
 
 impl Reflection {
@@ -228,7 +233,7 @@ impl Reflection {
             refuse(format!("{workgroup_memory} bytes of workgroup memory, at most {WORKGROUP_MEMORY}"));
         }
         bindings.sort_unstable();
-        Self { entry_point: entry_point.name.clone(), bindings, idle }
+        Self { entry_point: entry_point.name.clone(), bindings, idle, nan_losers: nan::losers(&module, &info) }
     }
 }
 

@@ -1,4 +1,14 @@
 
+// v, but no less than `least`, or no more than `most`; NaN stays. Drivers make max and min of such comparisons, and those
+// may give the other operand beside NaN: is_nan looks at the bits.
+fn at_least(v: f32, least: f32) -> f32 {
+    return select(select(v, least, v <= least), v, is_nan(v));
+}
+
+fn at_most(v: f32, most: f32) -> f32 {
+    return select(select(v, most, v >= most), v, is_nan(v));
+}
+
 // exp(v); NaN of NaN, where the built-in one may be anything.
 fn exponential(v: f32) -> f32 {
     return select(exp(v), v, is_nan(v));
@@ -46,7 +56,7 @@ fn logistic(v: f32) -> f32 {
 
 // log(1 + exp(v)) without overflow.
 fn softplus(v: f32) -> f32 {
-    return select(v, 0.0, v <= 0.0) + log1p(exp(-abs(v)));
+    return at_least(v, 0.0) + log1p(exp(-abs(v)));
 }
 
 // 1 - erf(z), with a small relative error also where it is small: a Taylor series near 0; elsewhere t exp(-z^2) times a

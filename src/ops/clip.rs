@@ -80,7 +80,7 @@ impl Op for Clip {
         let unary = |f: String| Dispatch::new(UNARY).function("f", f).reads([x]).invocations(n, 64);
         if self.by == By::Value {
             let most = self.most;
-            let clamp = format!("select(select(v, {most:?}f, v > {most:?}f), -{most:?}f, v < -{most:?}f)");
+            let clamp = format!("at_least(at_most(v, {most:?}f), -{most:?}f)");
             return vec![Kernel::single(unary(clamp).writes(Operand::Output))];
         }
         let mut scratch = vec![TensorType::f32([n]), TensorType::f32([])];

@@ -47,7 +47,7 @@ pub static TABLE: &[Scalar] = &[
         parameter: None,
         // Comparisons, not max: NaN stays NaN.
         f: |x, _| if x <= 0.0 { 0.0 } else { x },
-        wgsl: "select(v, 0.0, v <= 0.0)",
+        wgsl: "at_least(v, 0.0)",
         derivative: |y, _| if y <= 0.0 { 0.0 } else { 1.0 },
         wgsl_grad: "select(dy, 0.0, v <= 0.0)",
         from: From::Y,
@@ -56,7 +56,7 @@ pub static TABLE: &[Scalar] = &[
         name: "relu6",
         parameter: None,
         f: |x, _| x.clamp(0.0, 6.0),
-        wgsl: "select(select(v, 6.0, v >= 6.0), 0.0, v <= 0.0)",
+        wgsl: "at_least(at_most(v, 6.0), 0.0)",
         derivative: |y, _| if y <= 0.0 || y >= 6.0 { 0.0 } else { 1.0 },
         wgsl_grad: "select(dy, 0.0, v <= 0.0 || v >= 6.0)",
         from: From::Y,
@@ -158,7 +158,7 @@ pub static TABLE: &[Scalar] = &[
         parameter: None,
         // Some drivers compute tanh from exp(2v), which overflows; past 15 it is ±1 in f32.
         f: |x, _| x.tanh(),
-        wgsl: "select(tanh(clamp(v, -15.0, 15.0)), v, is_nan(v))",
+        wgsl: "select(tanh(at_least(at_most(v, 15.0), -15.0)), v, is_nan(v))",
         derivative: |y, _| 1.0 - y * y,
         wgsl_grad: "dy * (1.0 - v * v)",
         from: From::Y,
