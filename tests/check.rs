@@ -117,10 +117,15 @@ fn a_distrusted_kernel_is_never_chosen() {
         graph.output(y);
         let chosen = || GpuSession::new(gpu, &graph).map(|s| s.plan().steps[0].dispatch.shader.name);
         assert_eq!(chosen().unwrap(), "double_wrong");
+        // The same kernel of another operation.
+        gpu.distrust(Distrusted::of([("treble", "double_wrong")])).unwrap();
+        assert_eq!(chosen().unwrap(), "double_wrong");
+        gpu.distrust(Distrusted::of([("double", "double_wrong")])).unwrap();
+        assert_eq!(chosen().unwrap(), "double_right");
+        // As records were written before: a kernel's name stands for all its operations.
         gpu.distrust(Distrusted { kernels: ["double_wrong".to_string()].into() }).unwrap();
         assert_eq!(chosen().unwrap(), "double_right");
-        let both = ["double_wrong".to_string(), "double_right".to_string()].into();
-        gpu.distrust(Distrusted { kernels: both }).unwrap();
+        gpu.distrust(Distrusted::of([("double", "double_wrong"), ("double", "double_right")])).unwrap();
         let error = chosen().unwrap_err().to_string();
         assert!(error.contains("double") && error.contains("lenslet doctor"), "{error}");
         gpu.distrust(Distrusted::default()).unwrap();

@@ -42,13 +42,13 @@ pub fn doctor(gpu: &Gpu, examination: Examination<'_>, mut observe: impl FnMut(&
         // Neighbours in the table are alike.
         Examination::Quick => cases.sort_by_cached_key(|case| Random::of(&case.name).bits()),
     }
-    let suspects = gpu.distrusted()?.kernels;
+    let suspects = gpu.distrusted()?;
     let mut trials: BTreeMap<(&'static str, &'static str), usize> = BTreeMap::new();
     for trial in cases.iter().map(Case::trials) {
         for trial in trial? {
             let enough = |kernel: &&'static str| {
                 let tried = trials.get(&(trial.op.name(), *kernel)).is_some_and(|&n| n >= QUICK);
-                examination == Examination::Quick && tried && !suspects.contains(*kernel)
+                examination == Examination::Quick && tried && !suspects.contains(trial.op.name(), kernel)
             };
             let kernels = trial.kernels(gpu);
             if kernels.iter().all(enough) {

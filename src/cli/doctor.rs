@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         return Err(lenslet::Error::option("ONLY", "part of a case's name, such as conv2d", found).into());
     }
     let before = gpu.distrusted()?;
-    let mut now = Distrusted { kernels: report.failed.iter().map(|v| v.kernel.to_string()).collect() };
+    let mut now = Distrusted::of(report.failed.iter().map(|v| (v.operation, v.kernel)));
     if options.only.is_some() {
         // What was not tried keeps its record.
         now.kernels.extend(before.kernels.iter().cloned());

@@ -1,7 +1,8 @@
 //! Kernels that were found wrong on an adapter, remembered so that they are never chosen there.
 //!
 //! The record is a readable file, `distrusted.toml` in the user's cache folder (`LENSLET_CACHE` names another): a table
-//! for each adapter and driver, with the kernels to leave out.
+//! for each adapter and driver, with the kernels to leave out: `relu/unary` is the kernel `unary` where it computes
+//! `relu`, for many operations share one. A kernel's name alone, as older files have it, stands for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,16 +16,26 @@ use crate::{Error, Result};
 /// The kernels to leave out on one adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distrusted {
-    /// Names of kernels, as verdicts and plans show them.
+    /// `operation/kernel`, by the names that verdicts and plans show, or `kernel` for all its operations.
     pub kernels: BTreeSet<String>,
 }
 
 impl Distrusted {
+    /// These pairs of an operation and a kernel.
+    pub fn of<'a>(wrong: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { kernels: wrong.into_iter().map(|(op, kernel)| format!("{op}/{kernel}")).collect() }
+    }
+
+    /// Whether a kernel is left out for an operation.
+    pub fn contains(&self, op: &str, kernel: &str) -> bool {
+        self.kernels.contains(kernel) || self.kernels.contains(&format!("{op}/{kernel}"))
+    }
+
     /// The first candidate that is trusted.
     ///
     /// Errors: none is.
     pub(crate) fn first(&self, op: &'static str, candidates: &[Kernel]) -> Result<usize> {
-        candidates.iter().position(|k| !self.kernels.contains(k.name)).ok_or_else(|| Error::Gpu {
+        candidates.iter().position(|k| !self.contains(op, k.name)).ok_or_else(|| Error::Gpu {
             what: op.to_string(),
             reason: format!(
                 "every kernel was found wrong on this adapter and driver ({}); update the driver and run \
