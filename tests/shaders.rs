@@ -306,7 +306,7 @@ fn first_word(text: &str) -> Option<&str> {
 /// Every operation of the table with its gradients, whole steps of every network, and what only changes the text.
 fn cases() -> Vec<Case> {
     let table: Vec<cases::Case> =
-        cases::all().into_iter().chain(long::all()).chain(lenslet::bench::peak_cases()).collect();
+        cases::all().into_iter().chain(long::all()).chain(lenslet::bench::peak_cases(true)).collect();
     let mut cases: Vec<Case> = table.iter().zip(TABLE.iter().cycle()).flat_map(of_table).collect();
     cases.extend(steps());
     for factor in [1.0, -1e-30, f32::MIN_POSITIVE / 2.0, f32::MAX] {

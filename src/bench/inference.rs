@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
+use super::Preparation;
 use super::pictures::{parameters, pictures};
 use super::training::{Stretch, check_batch, picture_shape};
 use crate::device::Session;
@@ -23,6 +24,8 @@ pub struct Inference {
     pictures: Vec<f32>,
     batch_floats: usize,
     next: usize,
+    /// What [`Inference::new`] took.
+    pub preparation: Preparation,
 }
 
 impl Inference {
@@ -30,6 +33,7 @@ impl Inference {
     ///
     /// Errors: as [`super::Training::new`].
     pub fn new(device: &Device, model: &dyn Model, batch: usize) -> Result<Self> {
+        let start = Instant::now();
         check_batch(batch)?;
         let shape = picture_shape(model)?;
         let [c, h, w] = shape;
@@ -39,10 +43,13 @@ impl Inference {
         let flat = graph.variable("parameters", layout.ty())?;
         let logits = layout.forward(model, &mut graph, flat, x)?;
         graph.output(logits);
+        let before = Instant::now();
         let mut session = Session::new(device, &graph)?;
+        let made = Instant::now();
         session.write(flat, parameters(&layout).as_slice())?;
         let pictures = pictures(shape)?.images.iter().map(|&p| f32::from(p) / 255.0).collect();
-        Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0 })
+        let preparation = Preparation::of(start, [before, made]);
+        Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0, preparation })
     }
 
     /// Dispatches of a batch; `None` on the CPU.

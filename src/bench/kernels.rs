@@ -1,11 +1,10 @@
 //! Each kernel by itself.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpu_time::ProcessTime;
 
-use super::peak::MultiplyAdds;
-use super::{Peak, Spread};
+use super::{Peak, Spread, peak_cases};
 use crate::check::cases::{Case, case};
 use crate::check::{Attempt, Trial};
 use crate::gpu::Gpu;
@@ -16,6 +15,8 @@ use crate::{Error, Result};
 const ROUNDS: usize = 5;
 /// Work submitted at once.
 const ROUND: Duration = Duration::from_millis(40);
+/// Most runs submitted at once: encoding them takes about as long as a round.
+const MOST_RUNS: u32 = 20_000;
 
 /// A kernel's times on one operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,14 +88,6 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// What [`Bench::peak`] times: a loop of multiply-adds, and a copy.
-pub fn peak_cases() -> [Case; 2] {
-    [
-        case("multiply-adds", &[&[1 << 20]], |g, i| g.append(MultiplyAdds, i)).forward_only(),
-        case("copy", &[&[1 << 24]], |g, i| g.copy(i[0])).forward_only(),
-    ]
-}
-
 /// A case's operations, checked and ready to be timed.
 pub struct Bench<'g> {
     gpu: &'g Gpu,
@@ -123,7 +116,7 @@ impl<'g> Bench<'g> {
             let times = self.case(case)?;
             Ok::<_, Error>(times.into_iter().next().expect("a case has an operation"))
         };
-        let [arithmetic, copy] = peak_cases();
+        let [arithmetic, copy] = peak_cases(self.gpu.is_software());
         let (arithmetic, copy) = (best(&arithmetic)?, best(&copy)?);
         let fastest = |t: &KernelTime| t.ms.median / t.ms.min;
         Ok(Peak { gflops: arithmetic.gflops * fastest(&arithmetic), gbytes_per_s: copy.gbytes_per_s * fastest(&copy) })
@@ -181,15 +174,22 @@ impl<'g> Bench<'g> {
             return Err(Error::Gpu { what, reason });
         }
         // The verdict's run compiled what drivers compile late.
-        let (wall, _) = self.round(&attempt, 1)?;
-        let runs = (ROUND.as_secs_f64() / wall.as_secs_f64().max(1e-6)).clamp(1.0, 2000.0) as u32;
-        Ok(Runner { attempt, kernel: verdict.kernel, runs, wall: vec![], spent: vec![] })
+        let mut runs = 1;
+        loop {
+            let (wall, _) = self.round(&attempt, runs)?;
+            // A short round is mostly what a submission costs, so the runs grow until a round is long enough.
+            let missing = ROUND.as_secs_f64() / wall.as_secs_f64().max(1e-6);
+            if missing < 1.25 || runs == MOST_RUNS {
+                return Ok(Runner { attempt, kernel: verdict.kernel, runs, wall: vec![], spent: vec![] });
+            }
+            runs = (f64::from(runs) * missing).ceil().min(f64::from(MOST_RUNS)) as u32;
+        }
     }
 
+    /// The device's time and the processor's of so many runs.
     fn round(&self, attempt: &Attempt<'_>, runs: u32) -> Result<(Duration, Duration)> {
-        let (start, spent) = (Instant::now(), ProcessTime::now());
-        attempt.session().submit(runs as usize);
-        self.gpu.wait()?;
-        Ok((start.elapsed(), spent.elapsed()))
+        let spent = ProcessTime::now();
+        let wall = attempt.session().replay().time_steps(self.gpu, runs)?;
+        Ok((wall, spent.elapsed()))
     }
 }

@@ -11,13 +11,30 @@ mod peak;
 mod pictures;
 mod training;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use inference::Inference;
-pub use kernels::{Bench, KernelTime, cases, peak_cases};
-pub use peak::Peak;
+pub use kernels::{Bench, KernelTime, cases};
+pub use peak::{Peak, peak_cases};
 pub use pictures::{IMAGES, parameters, pictures};
-pub use training::{DispatchTime, Stretch, Training};
+pub use training::{DispatchTime, Profile, Stretch, Training};
+
+/// What a session took to make ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Preparation {
+    /// Compiling the graph, pipelines and buffers.
+    pub pipelines: Duration,
+    /// Making the pictures and first parameters, and putting them on the device.
+    pub data: Duration,
+}
+
+impl Preparation {
+    /// Of a session whose making began and ended at `pipelines`, within all that began at `start` and ends now.
+    fn of(start: Instant, pipelines: [Instant; 2]) -> Self {
+        let pipelines = pipelines[1] - pipelines[0];
+        Self { pipelines, data: start.elapsed() - pipelines }
+    }
+}
 
 /// Several measurements of one thing.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cpu_time::ThreadTime;
 
 use super::pictures::{IMAGES, parameters, pictures};
+use super::{Preparation, Spread};
 use crate::device::Session;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
@@ -24,6 +25,8 @@ pub struct Training {
     order: Vec<u32>,
     rates: Vec<f32>,
     begun: usize,
+    /// What [`Training::new`] took.
+    pub preparation: Preparation,
     /// Losses of the steps so far.
     pub losses: Vec<f32>,
 }
@@ -52,12 +55,34 @@ pub struct DispatchTime {
     pub ms: f64,
 }
 
+/// Where the device's time of a step goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Each dispatch by itself.
+    pub dispatches: Vec<DispatchTime>,
+    /// A whole step in one pass, in milliseconds.
+    pub step_ms: f64,
+}
+
+impl Profile {
+    /// All dispatches, one by one, in milliseconds.
+    pub fn sum_ms(&self) -> f64 {
+        self.dispatches.iter().map(|d| d.ms).sum()
+    }
+
+    /// What a step takes beyond its dispatches; below 0 where they overlap.
+    pub fn between_ms(&self) -> f64 {
+        self.step_ms - self.sum_ms()
+    }
+}
+
 impl Training {
     /// Compiles the step and puts data and parameters on the device.
     ///
     /// Errors: a network that does not take pictures of 10 classes; a batch of 0 or over [`IMAGES`]; a device too
     /// small.
     pub fn new(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<Self> {
+        let start = Instant::now();
         check_batch(batch)?;
         optimizer.check()?;
         let data = pictures(picture_shape(model)?)?;
@@ -65,12 +90,15 @@ impl Training {
         let steps = IMAGES / batch;
         let step = TrainingStep::new(model, &layout, optimizer, data.spec(), batch, steps)?;
         let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
+        let before = Instant::now();
         let mut epoch = Epoch::new(device, step)?;
+        let made = Instant::now();
         epoch.prepare(&data)?;
         epoch.step.write(&mut epoch.session, &layout, &parameters(&layout), &states)?;
         let order = (0..(steps * batch) as u32).collect();
         let rates = vec![optimizer.learning_rate(); steps];
-        Ok(Self { epoch, order, rates, begun: 0, losses: vec![] })
+        let preparation = Preparation::of(start, [before, made]);
+        Ok(Self { epoch, order, rates, begun: 0, preparation, losses: vec![] })
     }
 
     /// Dispatches of a step; `None` on the CPU.
@@ -138,20 +166,26 @@ impl Training {
         }
     }
 
-    /// The device's time for each dispatch of a step, the median of `rounds`. `None` on the CPU.
+    /// The device's times of a step, the median of `rounds`. `None` on the CPU.
     ///
     /// Errors: the device fails.
-    pub fn profile(&mut self, rounds: usize) -> Result<Option<Vec<DispatchTime>>> {
+    pub fn profile(&mut self, rounds: usize) -> Result<Option<Profile>> {
         let Session::Gpu(session) = &self.epoch.session else { return Ok(None) };
-        let times: Vec<Vec<Duration>> =
-            (0..rounds.max(1)).map(|_| session.replay().time(session.gpu())).collect::<Result<_>>()?;
+        let (gpu, replay) = (session.gpu(), session.replay());
+        let rounds = 0..rounds.max(1);
+        let (mut times, mut steps) = (vec![], vec![]);
+        for _ in rounds {
+            times.push(replay.time(gpu)?);
+            steps.push(replay.time_steps(gpu, 1)?);
+        }
         let row = |(at, step): (usize, &crate::plan::Step)| DispatchTime {
             layer: step.name.clone(),
             operation: step.op,
             shader: step.dispatch.shader.name,
-            ms: super::Spread::of_ms(times.iter().map(|t| t[at])).median,
+            ms: Spread::of_ms(times.iter().map(|t| t[at])).median,
         };
-        Ok(Some(session.plan().steps.iter().enumerate().map(row).collect()))
+        let dispatches = session.plan().steps.iter().enumerate().map(row).collect();
+        Ok(Some(Profile { dispatches, step_ms: Spread::of_ms(steps).median }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use lenslet::bench::{Bench, Inference, KernelTime, Peak, Spread, Stretch, Training, cases};
+use lenslet::bench::{Bench, Inference, KernelTime, Peak, Preparation, Spread, Stretch, Training, cases};
 use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
 use lenslet::{Device, Gpu};
 use serde_json::json;
@@ -102,9 +102,51 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     }
 }
 
+/// The way to the first result, in seconds.
+struct Start {
+    /// Instance, adapter, device.
+    adapter: f64,
+    preparation: Preparation,
+    first_step: f64,
+    /// From the start of this program.
+    program: f64,
+}
+
+impl Start {
+    /// From the program's start, from the opening of the device, which is open now, to the first result.
+    fn of<T>(
+        program: Instant,
+        device: &DeviceOption,
+        new: impl FnOnce(&Device) -> lenslet::Result<(T, Preparation)>,
+        first: impl FnOnce(&mut T) -> lenslet::Result<()>,
+    ) -> anyhow::Result<(Device, T, Self)> {
+        let opening = Instant::now();
+        let device = device.open()?;
+        let adapter = opening.elapsed().as_secs_f64();
+        let (mut work, preparation) = new(&device)?;
+        let beginning = Instant::now();
+        first(&mut work)?;
+        let first_step = beginning.elapsed().as_secs_f64();
+        let start = Self { adapter, preparation, first_step, program: program.elapsed().as_secs_f64() };
+        Ok((device, work, start))
+    }
+
+    fn rows(&self) -> [(&'static str, f64); 5] {
+        let [pipelines, data] = [self.preparation.pipelines, self.preparation.data].map(|d| d.as_secs_f64());
+        let sum = self.adapter + pipelines + data + self.first_step;
+        [
+            ("adapter", self.adapter),
+            ("pipelines", pipelines),
+            ("data", data),
+            ("first step", self.first_step),
+            ("sum", sum),
+        ]
+    }
+}
+
 /// What `train` and `infer` measure.
 struct Measured {
-    first_step_s: f64,
+    start: Start,
     stretches: Vec<Stretch>,
     dispatches: Option<usize>,
 }
@@ -122,8 +164,11 @@ impl Measured {
                 "device": device.describe(),
                 "backend": match device { Device::Gpu(gpu) => gpu.backend(), Device::Cpu => "cpu".into() },
                 "images_per_s": spread(rate), "ms_per_step": spread(ms), "host_us_per_step": spread(host),
-                "dispatches_per_step": self.dispatches, "first_step_s": self.first_step_s,
+                "dispatches_per_step": self.dispatches, "first_step_s": self.start.program,
             });
+            for (name, seconds) in self.start.rows() {
+                line["start_s"][name.replace(' ', "_")] = json!(seconds);
+            }
             for (name, at) in [("loss_1", 0), ("loss_32", 31)] {
                 if let Some(loss) = losses.get(at) {
                     line[name] = json!(loss);
@@ -137,7 +182,10 @@ impl Measured {
         writeln!(out, "ms a step      {:>10.3} {:>10.3} {:>10.3}", ms.min, ms.median, ms.max)?;
         writeln!(out, "host µs a step {:>10.1} {:>10.1} {:>10.1}", host.min, host.median, host.max)?;
         writeln!(out, "dispatches     {dispatches:>10}")?;
-        writeln!(out, "first step     {:>10.2} s after the start of this program", self.first_step_s)?;
+        writeln!(out, "first step     {:>10.2} s after the start of this program", self.start.program)?;
+        for (name, seconds) in self.start.rows() {
+            writeln!(out, "  {name:<12} {seconds:>10.3} s")?;
+        }
         Ok(())
     }
 }
@@ -162,59 +210,65 @@ fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
         _ => AnyOptimizer::RmsProp(RmsProp::new(0.001)),
     }
     .boxed();
-    let device = work.device.open()?;
     let batch = options.batch_size;
-    let mut training = Training::new(&device, &model, optimizer.as_ref(), batch)?;
-    training.run(1)?;
-    let first_step_s = start.elapsed().as_secs_f64();
+    let new = |device: &Device| {
+        let training = Training::new(device, &model, optimizer.as_ref(), batch)?;
+        let preparation = training.preparation;
+        Ok((training, preparation))
+    };
+    let (device, mut training, start) = Start::of(start, &work.device, new, |t| t.run(1).map(drop))?;
     Training::check(&device, &model, optimizer.as_ref(), batch)?;
     if options.profile {
         return profile(&mut training, work.json.json);
     }
     let stretches = stretches(work.seconds, |steps| training.run(steps))?;
-    let measured = Measured { first_step_s, stretches, dispatches: training.dispatches() };
+    let measured = Measured { start, stretches, dispatches: training.dispatches() };
     measured.print(work, &device, "train", batch, &training.losses)
 }
 
 fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
     training.run(8)?;
-    let steps = training.steps_per_epoch().min(100);
-    let step = training.run(steps)?;
-    let step_ms = 1e3 * step.wall.as_secs_f64() / step.steps as f64;
-    let Some(rows) = training.profile(PROFILE_ROUNDS)? else {
+    let Some(profile) = training.profile(PROFILE_ROUNDS)? else {
         bail!("the CPU interpreter has no dispatches to time; take a GPU, with --device gpu")
     };
-    let sum: f64 = rows.iter().map(|r| r.ms).sum();
+    let (rows, sum) = (&profile.dispatches, profile.sum_ms());
+    let (step, between) = (profile.step_ms, profile.between_ms());
     let mut out = std::io::stdout().lock();
     if json {
-        for r in &rows {
+        for r in rows {
             let line = json!({
-                "layer": r.layer, "operation": r.operation, "kernel": r.shader, "ms": r.ms, "share": r.ms / sum,
+                "layer": r.layer, "operation": r.operation, "kernel": r.shader, "ms": r.ms, "share": r.ms / step,
             });
             writeln!(out, "{line}")?;
         }
-        let line = json!({ "event": "end", "dispatches_ms": sum, "step_ms": step_ms });
+        let line = json!({
+            "event": "end", "dispatches": rows.len(), "dispatches_ms": sum, "between_ms": between, "step_ms": step,
+        });
         return Ok(writeln!(out, "{line}")?);
     }
-    for r in &rows {
-        let (ms, share) = (r.ms, 100.0 * r.ms / sum);
-        writeln!(out, "{:10} {:24} {:34} {ms:>9.3} ms {share:>5.1} %", r.layer, r.operation, r.shader)?;
+    let mut row = |what: &str, ms: f64| writeln!(out, "{what:70} {ms:>9.3} ms {:>6.1} %", 100.0 * ms / step);
+    for r in rows {
+        row(&format!("{:10} {:24} {}", r.layer, r.operation, r.shader), r.ms)?;
     }
-    writeln!(out, "\n{} dispatches, {sum:.3} ms one by one; a whole step takes {step_ms:.3} ms", rows.len())?;
+    row(&format!("{} dispatches, one by one", rows.len()), sum)?;
+    row("between dispatches (below 0 where they overlap)", between)?;
+    row("a whole step in one pass", step)?;
     Ok(())
 }
 
 fn infer(options: &InferOptions, start: Instant) -> anyhow::Result<()> {
     let work = &options.work;
     let model = super::model(&work.model)?;
-    let device = work.device.open()?;
     let batch = options.batch_size;
-    let mut inference = Inference::new(&device, &model, batch)?;
-    inference.call()?;
-    let first_step_s = start.elapsed().as_secs_f64();
+    let new = |device: &Device| {
+        let inference = Inference::new(device, &model, batch)?;
+        let preparation = inference.preparation;
+        Ok((inference, preparation))
+    };
+    let (device, mut inference, start) = Start::of(start, &work.device, new, |i| i.call().map(drop))?;
     Inference::check(&device, &model, batch)?;
     let stretches = stretches(work.seconds, |calls| inference.run(calls))?;
-    let measured = Measured { first_step_s, stretches, dispatches: inference.dispatches() };
+    let measured = Measured { start, stretches, dispatches: inference.dispatches() };
     measured.print(work, &device, "infer", batch, &[])
 }
 

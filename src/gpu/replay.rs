@@ -76,8 +76,12 @@ impl Replay {
 
     /// Appends one step to an encoder: one compute pass. Nothing is submitted, polled or allocated.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        (0..self.steps.len()).for_each(|dispatch| self.encode_dispatch(&mut pass, dispatch));
+        self.encode_step(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+    }
+
+    /// Appends one step to a pass.
+    pub(super) fn encode_step(&self, pass: &mut wgpu::ComputePass<'_>) {
+        (0..self.steps.len()).for_each(|dispatch| self.encode_dispatch(pass, dispatch));
     }
 
     /// Appends one dispatch of the step to a pass.

@@ -1,4 +1,4 @@
-//! How long each dispatch of a step takes on the device.
+//! How long the dispatches of a step take on the device, and steps together.
 
 use std::time::{Duration, Instant};
 
@@ -25,77 +25,102 @@ impl Replay {
     ///
     /// Errors: the device fails.
     pub fn time(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
+        if gpu.has_clock() {
+            return time_passes(gpu, self.dispatches(), |pass, dispatch| self.encode_dispatch(pass, dispatch));
+        }
+        let one = |dispatch| {
+            let rounds =
+                |pass: &mut Pass<'_>| (0..ROUNDS_WITHOUT_CLOCK).for_each(|_| self.encode_dispatch(pass, dispatch));
+            Ok(time_submission(gpu, rounds)? / ROUNDS_WITHOUT_CLOCK)
+        };
+        (0..self.dispatches()).map(one).collect()
+    }
+
+    /// The device's time for so many steps in one pass, all together; without [`Gpu::has_clock`] the wall time of their
+    /// submission, less that of an empty one.
+    ///
+    /// Errors: the device fails.
+    pub fn time_steps(&self, gpu: &Gpu, steps: u32) -> Result<Duration> {
+        let all = |pass: &mut Pass<'_>| (0..steps).for_each(|_| self.encode_step(pass));
         match gpu.has_clock() {
-            true => self.time_by_clock(gpu),
-            false => self.time_by_waiting(gpu),
+            true => Ok(time_passes(gpu, 1, |pass, _| all(pass))?[0]),
+            false => time_submission(gpu, all),
         }
     }
+}
 
-    fn time_by_clock(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
-        let mut times = Vec::with_capacity(self.dispatches());
-        let most = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
-        for first in (0..self.dispatches()).step_by(most) {
-            times.extend(self.time_range(gpu, first..(first + most).min(self.dispatches()))?);
-        }
-        Ok(times)
+type Pass<'a> = wgpu::ComputePass<'a>;
+
+/// The device's time of each of `count` passes.
+fn time_passes(gpu: &Gpu, count: usize, encode: impl Fn(&mut Pass<'_>, usize)) -> Result<Vec<Duration>> {
+    let most = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+    let mut times = Vec::with_capacity(count);
+    for first in (0..count).step_by(most) {
+        times.extend(time_range(gpu, first..(first + most).min(count), &encode)?);
     }
+    Ok(times)
+}
 
-    fn time_range(&self, gpu: &Gpu, range: std::ops::Range<usize>) -> Result<Vec<Duration>> {
-        let device = gpu.device();
-        let count = 2 * range.len() as u32;
-        let bytes = u64::from(count) * 8;
-        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("dispatch times"),
-            ty: wgpu::QueryType::Timestamp,
-            count,
+fn time_range(
+    gpu: &Gpu,
+    range: std::ops::Range<usize>,
+    encode: &impl Fn(&mut Pass<'_>, usize),
+) -> Result<Vec<Duration>> {
+    let device = gpu.device();
+    let count = 2 * range.len() as u32;
+    let bytes = u64::from(count) * 8;
+    let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+        label: Some("times"),
+        ty: wgpu::QueryType::Timestamp,
+        count,
+    });
+    let buffer = |usage| {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("times"),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        })
+    };
+    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
+    let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    let mut encoder = device.create_command_encoder(&Default::default());
+    for (at, number) in range.enumerate() {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: None,
+            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                query_set: &queries,
+                beginning_of_pass_write_index: Some(2 * at as u32),
+                end_of_pass_write_index: Some(2 * at as u32 + 1),
+            }),
         });
-        let buffer = |usage| {
-            let label = Some("dispatch times");
-            device.create_buffer(&wgpu::BufferDescriptor { label, size: bytes, usage, mapped_at_creation: false })
-        };
-        let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        let mut encoder = device.create_command_encoder(&Default::default());
-        for (number, dispatch) in range.enumerate() {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: None,
-                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                    query_set: &queries,
-                    beginning_of_pass_write_index: Some(2 * number as u32),
-                    end_of_pass_write_index: Some(2 * number as u32 + 1),
-                }),
-            });
-            self.encode_dispatch(&mut pass, dispatch);
-        }
-        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
-        gpu.queue().submit([encoder.finish()]);
-        staging.map_async(wgpu::MapMode::Read, .., |_| ());
-        gpu.wait()?;
-        let failed = |reason: String| Error::Gpu { what: "reading dispatch times".into(), reason };
-        let mapped = staging.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&mapped);
-        let tick = f64::from(gpu.queue().get_timestamp_period());
-        Ok(ticks.chunks(2).map(|t| Duration::from_nanos((t[1].saturating_sub(t[0]) as f64 * tick) as u64)).collect())
+        encode(&mut pass, number);
     }
+    encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+    encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
+    gpu.queue().submit([encoder.finish()]);
+    staging.map_async(wgpu::MapMode::Read, .., |_| ());
+    gpu.wait()?;
+    let failed = |reason: String| Error::Gpu { what: "reading times".into(), reason };
+    let mapped = staging.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+    let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&mapped);
+    let tick = f64::from(gpu.queue().get_timestamp_period());
+    Ok(ticks.chunks(2).map(|t| Duration::from_nanos((t[1].saturating_sub(t[0]) as f64 * tick) as u64)).collect())
+}
 
-    fn time_by_waiting(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
-        let submit = |dispatch: Option<usize>| {
-            let mut encoder = gpu.device().create_command_encoder(&Default::default());
-            if let Some(dispatch) = dispatch {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                (0..ROUNDS_WITHOUT_CLOCK).for_each(|_| self.encode_dispatch(&mut pass, dispatch));
-            }
-            let start = Instant::now();
-            gpu.queue().submit([encoder.finish()]);
-            gpu.wait()?;
-            Ok::<_, Error>(start.elapsed())
-        };
-        let mut times = vec![];
-        for dispatch in 0..self.dispatches() {
-            let (nothing, rounds) = (submit(None)?, submit(Some(dispatch))?);
-            times.push(rounds.saturating_sub(nothing) / ROUNDS_WITHOUT_CLOCK);
+/// The wall time of a submission of one pass, less that of an empty submission.
+fn time_submission(gpu: &Gpu, encode: impl Fn(&mut Pass<'_>)) -> Result<Duration> {
+    let submit = |encode: Option<&dyn Fn(&mut Pass<'_>)>| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        if let Some(encode) = encode {
+            encode(&mut encoder.begin_compute_pass(&Default::default()));
         }
-        Ok(times)
-    }
+        let commands = encoder.finish();
+        let start = Instant::now();
+        gpu.queue().submit([commands]);
+        gpu.wait()?;
+        Ok::<_, Error>(start.elapsed())
+    };
+    let nothing = submit(None)?;
+    Ok(submit(Some(&encode))?.saturating_sub(nothing))
 }

@@ -19,6 +19,10 @@ fn training_and_inference_are_measured() {
             let lines = place.json(&format!("{command} --json"));
             let [line] = &lines[..] else { panic!("one line: {lines:?}") };
             has(line, &["model", "batch_size", "device", "backend", "ms_per_step", "host_us_per_step", "first_step_s"]);
+            let start =
+                ["adapter", "pipelines", "data", "first_step"].map(|part| line["start_s"][part].as_f64().unwrap());
+            let sum = line["start_s"]["sum"].as_f64().unwrap();
+            assert!((start.iter().sum::<f64>() - sum).abs() < 1e-9 && sum <= line["first_step_s"].as_f64().unwrap());
             let spread = &line["images_per_s"];
             let [min, median, max] = ["min", "median", "max"].map(|name| spread[name].as_f64().unwrap());
             assert!(0.0 < min && min <= median && median <= max, "{spread}");
@@ -56,7 +60,12 @@ fn dispatches_and_kernels_are_measured() {
     let (end, rows) = lines.split_last().unwrap();
     rows.iter().for_each(|row| has(row, &["layer", "operation", "kernel", "ms", "share"]));
     let sum: f64 = rows.iter().map(|row| row["ms"].as_f64().unwrap()).sum();
-    assert!((sum - end["dispatches_ms"].as_f64().unwrap()).abs() < 1e-6 * sum, "{end}");
+    let [dispatches, between, step] =
+        ["dispatches_ms", "between_ms", "step_ms"].map(|part| end[part].as_f64().unwrap());
+    assert!((sum - dispatches).abs() < 1e-6 * sum && (dispatches + between - step).abs() < 1e-6 * step, "{end}");
+    assert_eq!(end["dispatches"].as_u64(), Some(rows.len() as u64), "{end}");
+    let [text, _] = place.succeeds("bench train --profile --batch-size 8");
+    assert!(text.contains(&format!("{} dispatches", rows.len())) && text.contains("between dispatches"), "{text}");
 
     let lines = place.json("bench kernels dense --json");
     assert!(lines.len() > 3 && lines.iter().all(|line| line["case"].as_str().unwrap().starts_with("dense")));
