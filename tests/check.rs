@@ -1,23 +1,25 @@
-//! The instruments themselves: a wrong kernel planted here is found, named, left out, and reproduced alone.
+//! The instruments themselves: a wrong kernel planted here is found, named, left out, and reproduced alone, a slow
+//! one is not taken.
 
 mod common;
 
+use lenslet::bench::race;
 use lenslet::check::{Examination, Trial, Value, diff, doctor, replay};
-use lenslet::gpu::{Distrusted, GpuSession};
+use lenslet::gpu::{Distrusted, GpuSession, Tuned, forget_tuned};
 use lenslet::graph::{Op, Traits};
 use lenslet::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use lenslet::nn::{Build, Layer, Model, Reach, Sequential};
 use lenslet::tensor::View;
 use lenslet::{Graph, NodeId, Padding, Result, ShaderChecks, Shape, TensorType};
 
-/// `y = 2x`, with kernels that may be wrong from element 5 on.
+/// `y = 2x`, with these kernels.
 #[derive(Debug)]
-struct Double {
-    wrong_first: bool,
-    right_too: bool,
-}
+struct Double(&'static [Shader]);
 
 const RIGHT: Shader = Shader { name: "double_right", source: include_str!("check/double_right.wgsl") };
+/// Takes its time.
+const SLOW: Shader = Shader { name: "double_slow", source: include_str!("check/double_slow.wgsl") };
+/// From element 5 on.
 const WRONG: Shader = Shader { name: "double_wrong", source: include_str!("check/double_wrong.wgsl") };
 
 impl Op for Double {
@@ -38,12 +40,11 @@ impl Op for Double {
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let kernel = |shader| {
+        let kernel = |&shader: &Shader| {
             let dispatch = Dispatch::new(shader).reads_inputs(1).writes(Operand::Output);
             Kernel::single(dispatch.invocations(io.output.shape.elements(), 64))
         };
-        let wrong = self.wrong_first.then(|| kernel(WRONG));
-        wrong.into_iter().chain(self.right_too.then(|| kernel(RIGHT))).collect()
+        self.0.iter().map(kernel).collect()
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
@@ -68,7 +69,7 @@ impl Model for Network {
     fn forward(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId> {
         let x = Layer::flatten().apply(b, "flat", x)?;
         let x = Layer::dense(8).apply(b, "fc1", x)?;
-        let double = Double { wrong_first: self.wrong, right_too: !self.wrong };
+        let double = Double(if self.wrong { &[WRONG] } else { &[RIGHT] });
         let x = b.layer("suspect", "double", x, Reach::Point, |b| b.graph.append(double, &[x]))?;
         Layer::dense(3).apply(b, "fc2", x)
     }
@@ -97,7 +98,7 @@ fn a_wrong_kernel_fails_its_trial_and_the_right_one_passes() {
     on_gpu(|gpu| {
         let x: Vec<f64> = (0..100).map(|i| f64::from(i) - 50.0).collect();
         let inputs = vec![(TensorType::f32([100]), Value::Numbers(x))];
-        let op = std::sync::Arc::new(Double { wrong_first: true, right_too: true });
+        let op = std::sync::Arc::new(Double(&[WRONG, RIGHT]));
         let verdicts = Trial { case: "double", op, inputs }.run(gpu).unwrap();
         let seen: Vec<_> = verdicts.iter().map(|v| (v.kernel, v.passed)).collect();
         assert_eq!(seen, [("double_wrong", false), ("double_right", true)]);
@@ -113,7 +114,7 @@ fn a_distrusted_kernel_is_never_chosen() {
     on_gpu(|gpu| {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([10])).unwrap();
-        let y = graph.append(Double { wrong_first: true, right_too: true }, &[x]).unwrap();
+        let y = graph.append(Double(&[WRONG, RIGHT]), &[x]).unwrap();
         graph.output(y);
         let chosen = || GpuSession::new(gpu, &graph).map(|s| s.plan().steps[0].dispatch.shader.name);
         assert_eq!(chosen().unwrap(), "double_wrong");
@@ -130,6 +131,61 @@ fn a_distrusted_kernel_is_never_chosen() {
         assert!(error.contains("double") && error.contains("lenslet doctor"), "{error}");
         gpu.distrust(Distrusted::default()).unwrap();
         assert_eq!(chosen().unwrap(), "double_wrong");
+    });
+}
+
+#[test]
+fn the_fastest_right_kernel_is_taken_where_it_was_measured() {
+    if !with_own_cache("the_fastest_right_kernel_is_taken_where_it_was_measured") {
+        return;
+    }
+    on_gpu(|gpu| {
+        let chosen = |gpu: &lenslet::Gpu, n: usize, kernels: &'static [Shader]| {
+            let mut graph = Graph::new();
+            let x = graph.input("x", TensorType::f32([n])).unwrap();
+            let y = graph.append(Double(kernels), &[x]).unwrap();
+            graph.output(y);
+            GpuSession::new(gpu, &graph).unwrap().plan().steps[0].dispatch.shader.name
+        };
+        const ALL: &[Shader] = &[WRONG, SLOW, RIGHT];
+        let again = || lenslet::Gpu::with_checks(ShaderChecks::Trusted).unwrap();
+
+        let x = Value::Numbers((0..1000).map(f64::from).collect());
+        let op = std::sync::Arc::new(Double(ALL));
+        let trial = Trial { case: "double", op, inputs: vec![(TensorType::f32([1000]), x)] };
+        let runners = race(gpu, &trial).unwrap();
+        let [wrong, slow, right] = &runners[..] else { panic!("{runners:?}") };
+        assert_eq!(wrong.ms, None, "what is wrong is not timed");
+        assert!(slow.ms.unwrap() > 1.5 * right.ms.unwrap(), "{runners:?}");
+
+        assert_eq!(chosen(gpu, 1000, ALL), "double_wrong");
+        let mut tuned = Tuned::default();
+        tuned.keep(trial.tuned(gpu, runners.iter().filter_map(|r| Some((r.kernel, r.ms?)))).unwrap());
+        let record = gpu.keep_tuned(tuned.clone()).unwrap();
+        assert_eq!(*again().tuned().unwrap(), tuned, "a record says what was measured");
+        for gpu in [gpu, &again()] {
+            assert_eq!(chosen(gpu, 1000, ALL), "double_right");
+            assert_eq!(chosen(gpu, 999, ALL), "double_wrong", "another shape");
+            assert_eq!(chosen(gpu, 1000, &[WRONG, RIGHT]), "double_wrong", "other candidates");
+        }
+        gpu.distrust(Distrusted::of([("double", "double_right")])).unwrap();
+        assert_eq!(chosen(gpu, 1000, ALL), "double_slow", "the fastest of those that are trusted");
+        gpu.distrust(Distrusted::default()).unwrap();
+
+        let text = std::fs::read_to_string(&record).unwrap();
+        let hash = &tuned.operations[0].candidates;
+        for (from, to) in [(gpu.driver().as_str(), "an old driver"), ("wgpu = \"", "wgpu = \"0."), (hash, "0")] {
+            assert!(text.contains(from), "{text}");
+            std::fs::write(&record, text.replace(from, to)).unwrap();
+            assert_eq!(chosen(&again(), 1000, ALL), "double_wrong", "{to}");
+            again().keep_tuned(tuned.clone()).unwrap();
+            assert_eq!(std::fs::read_to_string(&record).unwrap(), text, "what is stale is cleaned: {to}");
+        }
+        std::fs::write(&record, "device = 1").unwrap();
+        let error = again().tuned().unwrap_err().to_string();
+        assert!(error.contains("tuned.toml") && error.contains("lenslet tune --clear"), "{error}");
+        assert_eq!(forget_tuned().unwrap(), Some(record));
+        assert_eq!(chosen(&again(), 1000, ALL), "double_wrong");
     });
 }
 

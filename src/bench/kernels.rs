@@ -91,23 +91,38 @@ pub fn cases() -> Vec<Case> {
 /// A case's operations, checked and ready to be timed.
 pub struct Bench<'g> {
     gpu: &'g Gpu,
+    round: Duration,
 }
 
-/// A candidate being timed.
-struct Runner<'t> {
+/// A candidate that agrees with the reference, ready to be timed.
+pub struct Ready<'t> {
     attempt: Attempt<'t>,
-    kernel: &'static str,
+    /// The kernel.
+    pub kernel: &'static str,
     /// Of one round.
-    runs: u32,
-    /// Of one run, round by round; and processor seconds.
-    wall: Vec<Duration>,
-    spent: Vec<f64>,
+    pub runs: u32,
+}
+
+impl Ready<'_> {
+    /// The device's time and the processor's of one round.
+    ///
+    /// Errors: the device fails.
+    pub fn round(&self) -> Result<(Duration, Duration)> {
+        let (session, spent) = (self.attempt.session(), ProcessTime::now());
+        let wall = session.replay().time_steps(session.gpu(), self.runs)?;
+        Ok((wall, spent.elapsed()))
+    }
 }
 
 impl<'g> Bench<'g> {
     /// On this device.
     pub fn new(gpu: &'g Gpu) -> Self {
-        Self { gpu }
+        Self { gpu, round: ROUND }
+    }
+
+    /// As [`Bench::new`], with rounds of another length.
+    pub fn with_round(gpu: &'g Gpu, round: Duration) -> Self {
+        Self { gpu, round }
     }
 
     /// What the device can do.
@@ -135,33 +150,37 @@ impl<'g> Bench<'g> {
 
     fn trial(&self, trial: &Trial<'_>) -> Result<Vec<KernelTime>> {
         let candidates = 0..trial.kernels(self.gpu).len();
-        let mut runners: Vec<Runner<'_>> = candidates.map(|c| self.checked(trial, c)).collect::<Result<_>>()?;
+        let ready: Vec<Ready<'_>> = candidates.map(|c| self.ready(trial, c)).collect::<Result<_>>()?;
+        // Of one run, round by round.
+        let mut times = vec![(vec![], vec![]); ready.len()];
         for _ in 0..ROUNDS {
-            for runner in &mut runners {
-                let (wall, spent) = self.round(&runner.attempt, runner.runs)?;
-                runner.wall.push(wall / runner.runs);
-                runner.spent.push(spent.as_secs_f64() / f64::from(runner.runs));
+            for (candidate, (walls, spents)) in ready.iter().zip(&mut times) {
+                let (wall, spent) = candidate.round()?;
+                walls.push(wall / candidate.runs);
+                spents.push(spent.as_secs_f64() / f64::from(candidate.runs));
             }
         }
         let (multiply_adds, bytes) = trial.work();
-        let time = |(candidate, runner): (usize, Runner<'_>)| {
-            let ms = Spread::of_ms(runner.wall);
+        let time = |(candidate, (ready, (walls, spents))): (usize, (&Ready<'_>, (Vec<Duration>, Vec<f64>)))| {
+            let ms = Spread::of_ms(walls);
             KernelTime {
                 case: trial.case.to_string(),
                 operation: trial.op.name(),
-                kernel: runner.kernel,
+                kernel: ready.kernel,
                 candidate,
                 ms,
-                core_seconds: Spread::of(runner.spent).median,
+                core_seconds: Spread::of(spents).median,
                 gflops: 2e-6 * multiply_adds as f64 / ms.median,
                 gbytes_per_s: 1e-6 * bytes as f64 / ms.median,
             }
         };
-        Ok(runners.into_iter().enumerate().map(time).collect())
+        Ok(ready.iter().zip(times).enumerate().map(time).collect())
     }
 
-    /// A candidate that agrees with the reference, and how many runs fill a round.
-    fn checked<'t>(&self, trial: &'t Trial<'_>, candidate: usize) -> Result<Runner<'t>> {
+    /// Compares a candidate with the reference, and finds how many of its runs fill a round.
+    ///
+    /// Errors: they do not agree; the device fails.
+    pub fn ready<'t>(&self, trial: &'t Trial<'_>, candidate: usize) -> Result<Ready<'t>> {
         let attempt = trial.attempt(self.gpu, candidate, false)?.expect("an attempt, as nothing is done in place");
         let verdict = attempt.verdict()?;
         if !verdict.passed {
@@ -173,23 +192,22 @@ impl<'g> Bench<'g> {
             );
             return Err(Error::Gpu { what, reason });
         }
-        // The verdict's run compiled what drivers compile late.
-        let mut runs = 1;
-        loop {
-            let (wall, _) = self.round(&attempt, runs)?;
-            // A short round is mostly what a submission costs, so the runs grow until a round is long enough.
-            let missing = ROUND.as_secs_f64() / wall.as_secs_f64().max(1e-6);
-            if missing < 1.25 || runs == MOST_RUNS {
-                return Ok(Runner { attempt, kernel: verdict.kernel, runs, wall: vec![], spent: vec![] });
-            }
-            runs = (f64::from(runs) * missing).ceil().min(f64::from(MOST_RUNS)) as u32;
-        }
+        self.fill(attempt, verdict.kernel)
     }
 
-    /// The device's time and the processor's of so many runs.
-    fn round(&self, attempt: &Attempt<'_>, runs: u32) -> Result<(Duration, Duration)> {
-        let spent = ProcessTime::now();
-        let wall = attempt.session().replay().time_steps(self.gpu, runs)?;
-        Ok((wall, spent.elapsed()))
+    /// Finds how many runs of what has run before fill a round.
+    ///
+    /// Errors: the device fails.
+    pub(super) fn fill<'t>(&self, attempt: Attempt<'t>, kernel: &'static str) -> Result<Ready<'t>> {
+        let mut ready = Ready { attempt, kernel, runs: 1 };
+        loop {
+            let (wall, _) = ready.round()?;
+            // A short round is mostly what a submission costs, so the runs grow until a round is long enough.
+            let missing = self.round.as_secs_f64() / wall.as_secs_f64().max(1e-6);
+            if missing < 1.25 || ready.runs == MOST_RUNS {
+                return Ok(ready);
+            }
+            ready.runs = (f64::from(ready.runs) * missing).ceil().min(f64::from(MOST_RUNS)) as u32;
+        }
     }
 }

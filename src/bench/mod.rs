@@ -10,14 +10,16 @@ mod peak;
 
 mod pictures;
 mod training;
+mod tune;
 
 use std::time::{Duration, Instant};
 
 pub use inference::Inference;
-pub use kernels::{Bench, KernelTime, cases};
+pub use kernels::{Bench, KernelTime, Ready, cases};
 pub use peak::{Peak, peak_cases};
 pub use pictures::{IMAGES, parameters, pictures};
 pub use training::{DispatchTime, Profile, Stretch, Training};
+pub use tune::{Race, Runner, StepTimes, race, tune};
 
 /// What a session took to make ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -21,7 +21,7 @@ const TOLERANCE: f64 = 1e-3;
 
 /// A network in training on [`pictures`], in order, without validation.
 pub struct Training {
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     order: Vec<u32>,
     rates: Vec<f32>,
     begun: usize,

@@ -12,7 +12,7 @@ use safetensors::{SafeTensors, serialize};
 use super::kernel::{Element, Trial};
 use super::values::{Random, Value, interpret_rounded};
 use crate::compile::{fuse, gradients, schedule};
-use crate::gpu::{Distrusted, Gpu};
+use crate::gpu::{Gpu, KernelChoice};
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::nn::{Layout, Model, Part, TrainingForward};
 use crate::shape::{DType, TensorType};
@@ -123,12 +123,12 @@ pub fn diff(
         });
     }
     let values = interpret_rounded(&graph, &leaves);
-    let distrusted = gpu.distrusted()?;
+    let choice = gpu.choice()?;
     for node in schedule(&graph)? {
         let inputs: Vec<(TensorType, Value)> =
             graph.node(node).inputs().iter().map(|i| (graph.ty(*i).clone(), values[i.index()].clone())).collect();
         let direction = if node.index() < backward { "forward" } else { "backward" };
-        let Some(report) = run(gpu, &distrusted, &graph, node, &inputs, direction)? else { continue };
+        let Some(report) = run(gpu, &choice, &graph, node, &inputs, direction)? else { continue };
         observe(&report);
         if !report.passed {
             return Ok(Some(Difference { model: model.name().to_string(), batch, seed, node, inputs, report }));
@@ -147,7 +147,7 @@ fn classes(graph: &Graph) -> Result<u64> {
 /// One node on the GPU as training would run it; `None` if it moves no data.
 fn run(
     gpu: &Gpu,
-    distrusted: &Distrusted,
+    choice: &KernelChoice,
     graph: &Graph,
     node: NodeId,
     inputs: &[(TensorType, Value)],
@@ -159,7 +159,7 @@ fn run(
     }
     let layer = graph.node(node).name.clone();
     let trial = Trial { case: &layer, op: op.clone(), inputs: inputs.to_vec() };
-    let verdict = trial.chosen(gpu, distrusted)?;
+    let verdict = trial.chosen(gpu, choice)?;
     Ok(Some(LayerReport {
         layer: layer.clone(),
         operation: verdict.operation,
@@ -240,8 +240,8 @@ pub fn replay<M: Model>(gpu: &Gpu, path: impl AsRef<Path>, model: impl Fn(&str) 
             },
         ));
     }
-    let distrusted = gpu.distrusted()?;
+    let choice = gpu.choice()?;
     let direction = if text("direction")? == "forward" { "forward" } else { "backward" };
-    run(gpu, &distrusted, &graph, node, &inputs, direction)?
+    run(gpu, &choice, &graph, node, &inputs, direction)?
         .ok_or_else(|| damaged(format!("node {index} computes nothing")))
 }

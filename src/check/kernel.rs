@@ -7,7 +7,7 @@ use super::values::{Built, Value, interpret_rounded};
 use crate::Result;
 use crate::compile::compile_with;
 use crate::cpu::budget;
-use crate::gpu::{Distrusted, Gpu, GpuSession};
+use crate::gpu::{Gpu, GpuSession, KernelChoice, TunedOperation};
 use crate::graph::{Graph, NodeId, Op, Placement};
 use crate::kernel::{Io, Kernel};
 use crate::plan::BufferRole;
@@ -115,10 +115,10 @@ impl Trial<'_> {
     }
 
     /// Tries the candidate that a session on this device takes.
-    pub(super) fn chosen(&self, gpu: &Gpu, distrusted: &Distrusted) -> Result<Verdict> {
+    pub(super) fn chosen(&self, gpu: &Gpu, choice: &KernelChoice) -> Result<Verdict> {
         let output = self.output();
-        let candidates = self.op.kernels(&self.io(&output), gpu.limits());
-        let chosen = distrusted.first(self.op.name(), &candidates)?;
+        let io = self.io(&output);
+        let chosen = choice.choose(self.op.name(), &io, &self.op.kernels(&io, gpu.limits()))?;
         Ok(self.one(gpu, chosen, false)?.expect("a verdict, as nothing is done in place"))
     }
 
@@ -126,6 +126,14 @@ impl Trial<'_> {
     pub fn kernels(&self, gpu: &Gpu) -> Vec<&'static str> {
         let kernels = self.op.kernels(&self.io(&self.output()), gpu.limits());
         kernels.iter().map(|kernel| kernel.name).collect()
+    }
+
+    /// What the device's record says of these times in milliseconds.
+    pub fn tuned<'t>(&self, gpu: &Gpu, ms: impl IntoIterator<Item = (&'t str, f64)>) -> Result<TunedOperation> {
+        let output = self.output();
+        let io = self.io(&output);
+        let candidates = self.op.kernels(&io, gpu.limits());
+        TunedOperation::new(self.op.name(), format!("{:?}", self.op), &io, &candidates, ms)
     }
 
     fn output(&self) -> TensorType {

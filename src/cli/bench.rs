@@ -39,7 +39,7 @@ struct Work {
     #[arg(long, default_value = "lenet5")]
     model: String,
     /// Seconds to measure
-    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::seconds)]
     seconds: f64,
     #[command(flatten)]
     device: DeviceOption,
@@ -80,13 +80,6 @@ struct KernelOptions {
     device: DeviceOption,
     #[command(flatten)]
     json: JsonOption,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
-        _ => Err("a number of seconds above 0".into()),
-    }
 }
 
 /// Stretches of a measurement.

@@ -12,6 +12,7 @@ mod plan;
 mod shapes;
 mod summary;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -54,6 +55,8 @@ enum Command {
     Shapes(shapes::Options),
     /// Measures training, inference and kernels on this device
     Bench(bench::Options),
+    /// Measures the kernels of a network's operations, so that the fastest are taken from then on
+    Tune(tune::Options),
     /// Shows the memory and the dispatches of a training step before anything runs
     Plan(plan::Options),
 }
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Diff(options) => diff::run(&options),
         Command::Shapes(options) => shapes::run(&options),
         Command::Bench(options) => bench::run(&options, start),
+        Command::Tune(options) => tune::run(&options),
         Command::Plan(options) => plan::run(&options),
     };
     match result {
@@ -131,4 +135,12 @@ fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
     groups.join(",")
+}
+
+/// A length of time.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
+        _ => Err("a number of seconds above 0".into()),
+    }
 }

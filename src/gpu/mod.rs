@@ -1,11 +1,13 @@
 //! Execution on a GPU. The only floor that names `wgpu`; it knows plans and kernels, no operation.
 
 mod adapter;
+mod cache;
 mod pipeline;
 mod replay;
 mod session;
 mod timing;
 mod trust;
+mod tuned;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,7 @@ pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters};
 pub use replay::Replay;
 pub use session::{GpuSession, Reading};
 pub use trust::Distrusted;
+pub use tuned::{KernelChoice, Tuned, TunedOperation, forget_tuned};
 
 use crate::kernel::Limits;
 use crate::{Error, Result};
@@ -33,6 +36,8 @@ struct Shared {
     checks: ShaderChecks,
     pipelines: Mutex<pipeline::Cache>,
     lost: Arc<AtomicBool>,
+    /// What was measured here, once it was asked for.
+    tuned: Mutex<Option<Arc<Tuned>>>,
 }
 
 /// Whether shaders carry run-time checks of bounds and loops.
@@ -96,9 +101,8 @@ impl Gpu {
     fn wrap(device: wgpu::Device, queue: wgpu::Queue, checks: ShaderChecks) -> Self {
         let info = device.adapter_info();
         let limits = adapter::limits(&device.limits(), device.features(), &info);
-        let pipelines = Mutex::default();
-        let lost = Arc::default();
-        Self { shared: Arc::new(Shared { device, queue, info, limits, checks, pipelines, lost }) }
+        let (pipelines, lost, tuned) = Default::default();
+        Self { shared: Arc::new(Shared { device, queue, info, limits, checks, pipelines, lost, tuned }) }
     }
 
     /// The device.

@@ -29,12 +29,12 @@ impl GpuSession {
         Self::from_plan(gpu, graph, Self::compile(gpu, graph)?)
     }
 
-    /// Compiles a graph for the device. Kernels that were found wrong on this adapter and driver are left out.
+    /// Compiles a graph for the device, with the kernels of [`Gpu::choice`].
     ///
     /// Errors: the graph does not fit the device; an operation has no kernel left.
     pub fn compile(gpu: &Gpu, graph: &Graph) -> Result<Plan> {
-        let distrusted = gpu.distrusted()?;
-        compile::compile_with(graph, gpu.limits(), &|op, _, candidates| distrusted.first(op, candidates))
+        let choice = gpu.choice()?;
+        compile::compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))
     }
 
     /// A session of a plan made of this graph with other choices.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Gpu;
+use super::{Gpu, cache};
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
@@ -48,21 +48,10 @@ impl Distrusted {
 
 type Record = BTreeMap<String, Distrusted>;
 
-fn path() -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("LENSLET_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("lenslet")));
-    folder.map(|folder| folder.join("distrusted.toml"))
-}
+const FILE: &str = "distrusted.toml";
 
 fn read() -> Result<Record> {
-    let Some(path) = path() else { return Ok(Record::new()) };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| {
-            Error::data(&path, format!("{}; delete the file and run `lenslet doctor`", e.to_string().trim()))
-        }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Record::new()),
-        Err(e) => Err(Error::io(&path, "read")(e)),
-    }
+    cache::read(FILE, "delete the file and run `lenslet doctor`")
 }
 
 impl Gpu {
@@ -77,18 +66,12 @@ impl Gpu {
     ///
     /// Errors: there is no cache folder, or it cannot be written.
     pub fn distrust(&self, distrusted: Distrusted) -> Result<PathBuf> {
-        let path =
-            path().ok_or_else(|| Error::option("LENSLET_CACHE", "a folder, as this system names none", "nothing"))?;
         let mut record = read()?;
         match distrusted.kernels.is_empty() {
             true => record.remove(&self.identity()),
             false => record.insert(self.identity(), distrusted),
         };
-        let folder = path.parent().expect("it has a file name");
-        std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
-        let text = toml::to_string(&record).expect("a table of lists of names");
-        std::fs::write(&path, text).map_err(Error::io(&path, "write"))?;
-        Ok(path)
+        cache::write(FILE, &record)
     }
 
     fn identity(&self) -> String {

@@ -77,6 +77,41 @@ fn dispatches_and_kernels_are_measured() {
 }
 
 #[test]
+fn kernels_are_tuned_when_asked_for() {
+    let place = Place::new();
+    place.refuses("tune --model resnet", 2, &["lenet5"]);
+    place.refuses("tune --seconds nothing", 2, &["a number of seconds above 0"]);
+    place.refuses("tune --clear --batch-size 8", 2, &["cannot be used with"]);
+    place.refuses("tune --device cpu", 1, &["kernels run on a GPU"]);
+    let [help, _] = place.succeeds("tune --help");
+    assert!(help.contains("tuned.toml") && help.contains("lenslet tune --model all"), "{help}");
+    assert_eq!(place.json("tune --clear --json"), [serde_json::json!({ "event": "cleared", "record": null })]);
+    if common::gpu(ShaderChecks::Trusted).is_none() {
+        return;
+    }
+    place.refuses("tune --batch-size 0", 2, &["batch size: expected 1 to 8192, found 0"]);
+    place.succeeds("bench train --batch-size 8 --seconds 0.1");
+    assert!(!place.path("cache/tuned.toml").exists(), "nothing is measured unless asked for");
+    let lines = place.json("tune --batch-size 8 --json");
+    let (end, rows) = lines.split_last().unwrap();
+    has(end, &["default_ms", "tuned_ms", "ratio"]);
+    assert!(rows.iter().any(|row| row["operation"] == "conv2d"), "{rows:?}");
+    for row in rows {
+        has(row, &["layer", "inputs", "default"]);
+        let least = row["ms"].as_object().unwrap().values().filter_map(|ms| ms.as_f64()).fold(f64::MAX, f64::min);
+        assert_eq!(row["ms"][row["tuned"].as_str().unwrap()], least, "{row}");
+        assert!(row["ratio"].as_f64().unwrap() >= 1.0, "{row}");
+    }
+    assert!(place.path("cache/tuned.toml").exists());
+    let [text, err] = place.succeeds("tune --batch-size 8 --seconds 0.001");
+    assert!(text.contains("by tuning") && text.contains("a step takes"), "{text}");
+    assert!(err.contains("tuned.toml"), "{err}");
+    place.succeeds("train --data data --epochs 1 --batch-size 8");
+    let [text, _] = place.succeeds("tune --clear");
+    assert!(text.contains("deleted") && !place.path("cache/tuned.toml").exists(), "{text}");
+}
+
+#[test]
 fn bad_measurements_are_refused() {
     let place = Place::new();
     place.refuses("bench train --seconds 0 --device cpu", 2, &["a number of seconds above 0"]);

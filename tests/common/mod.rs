@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use lenslet::gpu::Tuned;
 use lenslet::{Error, Gpu, ShaderChecks};
 
 /// Whatever adapter there is, one device a check mode and process. `None`, and a line that says so, if there is none:
@@ -14,7 +15,11 @@ pub fn gpu(checks: ShaderChecks) -> Option<Gpu> {
         ShaderChecks::Checked => &CHECKED,
     };
     let open = || match Gpu::with_checks(checks) {
-        Ok(gpu) => Some(gpu),
+        Ok(gpu) => {
+            // What the user measured is no part of a test.
+            gpu.tune_by(Tuned::default());
+            Some(gpu)
+        }
         Err(Error::NoDevice(_)) => None,
         Err(error) => panic!("an adapter is there, but {error}"),
     };

@@ -1,0 +1,222 @@
+//! The choice among an operation's kernels by measurement, on the shapes of a network's training step.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{Bench, Ready, Spread, Training};
+use crate::check::{Trial, Value, interpret_nodes};
+use crate::compile::{compile_with, fuse, schedule};
+use crate::device::Session;
+use crate::gpu::{Gpu, GpuSession, KernelChoice};
+use crate::graph::{Graph, NodeId};
+use crate::nn::Model;
+use crate::optim::Optimizer;
+use crate::{Device, Error, Result};
+
+/// Most candidates of an operation.
+const MOST_CANDIDATES: usize = 6;
+/// Rounds in which they take turns, and how long one is.
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_millis(10);
+/// What is so many times slower than the fastest takes no further part.
+const BEHIND: u32 = 3;
+const BEHIND_OF: u32 = 2;
+/// Operations below this share of the step are left as they are.
+const LEAST_SHARE: f64 = 0.005;
+/// Rounds in which the step by default and the tuned one take turns at the end, and steps of each round.
+const STEP_ROUNDS: usize = 9;
+const STEPS: u32 = 4;
+
+/// A candidate and how it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runner {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Milliseconds of one run, the least of all rounds; `None` if it does not agree with the reference.
+    pub ms: Option<f64>,
+}
+
+/// An operation and its candidates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Race {
+    /// Layer.
+    pub layer: String,
+    /// Operation.
+    pub operation: &'static str,
+    /// Types of its inputs.
+    pub inputs: String,
+    /// The kernel that is taken where nothing was measured.
+    pub default: &'static str,
+    /// In the order of the operation, which has its best guess first.
+    pub runners: Vec<Runner>,
+}
+
+impl Race {
+    /// The fastest kernel, and how many times longer the default takes.
+    pub fn winner(&self) -> Option<(&'static str, f64)> {
+        let times = || self.runners.iter().filter_map(|r| Some((r.kernel, r.ms?)));
+        let (kernel, least) = times().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let default = times().find(|(kernel, _)| *kernel == self.default);
+        Some((kernel, default.map_or(f64::INFINITY, |(_, ms)| ms / least)))
+    }
+}
+
+/// Milliseconds of a whole step, round by round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepTimes {
+    /// With the kernels that are taken where nothing was measured.
+    pub default: Spread,
+    /// With the fastest ones.
+    pub tuned: Spread,
+    /// Where what was measured is kept.
+    pub record: PathBuf,
+}
+
+/// Compares each candidate of an operation with the reference, then times those that agree, in turns.
+///
+/// Errors: the device fails; a wrong kernel is a runner without a time.
+pub fn race(gpu: &Gpu, trial: &Trial<'_>) -> Result<Vec<Runner>> {
+    let bench = Bench::with_round(gpu, ROUND);
+    let (mut runners, mut ready) = (vec![], vec![]);
+    for (candidate, kernel) in trial.kernels(gpu).into_iter().enumerate().take(MOST_CANDIDATES) {
+        let attempt = trial.attempt(gpu, candidate, false)?.expect("an attempt, as nothing is done in place");
+        runners.push(Runner { kernel, ms: None });
+        if attempt.verdict()?.passed {
+            ready.push((candidate, bench.fill(attempt, kernel)?));
+        }
+    }
+    for (candidate, time) in take_turns(&ready)? {
+        runners[candidate].ms = Some(1e3 * time.as_secs_f64());
+    }
+    Ok(runners)
+}
+
+/// The least time of each.
+fn take_turns(ready: &[(usize, Ready<'_>)]) -> Result<Vec<(usize, Duration)>> {
+    let mut best: Vec<(usize, Duration)> = ready.iter().map(|(candidate, _)| (*candidate, Duration::MAX)).collect();
+    let mut running: Vec<usize> = (0..ready.len()).collect();
+    for _ in 0..ROUNDS {
+        for &at in &running {
+            let (_, runner) = &ready[at];
+            best[at].1 = best[at].1.min(runner.round()?.0 / runner.runs);
+        }
+        let fastest = best.iter().map(|(_, time)| *time).min().unwrap_or_default();
+        running.retain(|&at| best[at].1 * BEHIND_OF <= fastest * BEHIND);
+    }
+    Ok(best)
+}
+
+/// Times the candidates of the heaviest operations of a model's training step for about so many seconds, keeps what was
+/// found in the device's record, and compares whole steps.
+///
+/// Errors: those of [`Training::new`]; the device fails; the record cannot be written.
+pub fn tune(
+    gpu: &Gpu,
+    model: &dyn Model,
+    optimizer: &dyn Optimizer,
+    batch: usize,
+    seconds: f64,
+    mut observe: impl FnMut(&Race),
+) -> Result<StepTimes> {
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut training = Training::new(&Device::Gpu(gpu.clone()), model, optimizer, batch)?;
+    training.run(2)?;
+    let Session::Gpu(session) = &training.epoch.session else { unreachable!("it was made on a GPU") };
+    let graph = session.graph();
+    let leaves = leaves(session)?;
+    let fused = fuse(graph);
+    let order: HashSet<NodeId> = schedule(&fused)?.into_iter().collect();
+    let numbers: Vec<Value> = fused.ids().filter(|&id| is_written(&fused, id)).map(|id| leaves[&id].clone()).collect();
+    let values = interpret_nodes(&fused, &numbers, |id| order.contains(&id));
+
+    let default = gpu.choice()?.untuned();
+    let mut tuned = (*gpu.tuned()?).clone();
+    let mut met = HashSet::new();
+    for node in heaviest(session)? {
+        let Some(op) = fused.node(node).op() else { continue };
+        let input = |i: &NodeId| (fused.ty(*i).clone(), values[i.index()].clone());
+        let layer = &fused.node(node).name;
+        let trial =
+            Trial { case: layer, op: op.clone(), inputs: fused.node(node).inputs().iter().map(input).collect() };
+        let inputs = trial.inputs.iter().map(|(ty, _)| ty.to_string()).collect::<Vec<_>>().join(" ");
+        let candidates = op.kernels(&fused.io(node), gpu.limits());
+        if candidates.len() < 2 || !met.insert(format!("{op:?} {inputs}")) {
+            continue;
+        }
+        if Instant::now() > until {
+            break;
+        }
+        let first = default.choose(op.name(), &fused.io(node), &candidates)?;
+        let runners = race(gpu, &trial)?;
+        tuned.keep(trial.tuned(gpu, runners.iter().filter_map(|r| Some((r.kernel, r.ms?))))?);
+        let default = candidates[first].name;
+        observe(&Race { layer: layer.clone(), operation: op.name(), inputs, default, runners });
+    }
+    let record = gpu.keep_tuned(tuned)?;
+    let leaves = || leaves.iter().map(|(id, value)| (*id, value));
+    let sessions = [ready(gpu, graph, &default, leaves())?, ready(gpu, graph, &gpu.choice()?, leaves())?];
+    let [default, tuned] = whole_steps(&sessions)?;
+    Ok(StepTimes { default, tuned, record })
+}
+
+/// Whether the host writes a node's value.
+fn is_written(graph: &Graph, id: NodeId) -> bool {
+    use crate::graph::Source::{Input, Variable};
+    matches!(graph.node(id).source, Input | Variable)
+}
+
+/// What a session's leaves hold.
+fn leaves(session: &GpuSession) -> Result<BTreeMap<NodeId, Value>> {
+    let graph = session.graph();
+    let value = |id| {
+        let numbers = match session.plan().place(id) {
+            Ok(_) => session.read_f64(id)?,
+            Err(_) => vec![0.0; graph.shape(id).elements()],
+        };
+        Ok((id, Value::of(graph.dtype(id), numbers)))
+    };
+    graph.ids().filter(|&id| is_written(graph, id)).map(value).collect()
+}
+
+/// The nodes that take the most of the device's time of a step, the heaviest first.
+fn heaviest(session: &GpuSession) -> Result<Vec<NodeId>> {
+    let mut times: BTreeMap<NodeId, Duration> = BTreeMap::new();
+    for _ in 0..3 {
+        for (step, time) in session.plan().steps.iter().zip(session.replay().time(session.gpu())?) {
+            *times.entry(step.node).or_default() += time;
+        }
+    }
+    let least = times.values().sum::<Duration>().mul_f64(LEAST_SHARE);
+    let mut nodes: Vec<(NodeId, Duration)> = times.into_iter().filter(|(_, time)| *time >= least).collect();
+    nodes.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    Ok(nodes.into_iter().map(|(node, _)| node).collect())
+}
+
+/// A session with that choice of kernels, with these leaves.
+fn ready<'v>(
+    gpu: &Gpu,
+    graph: &Graph,
+    choice: &KernelChoice,
+    leaves: impl Iterator<Item = (NodeId, &'v Value)>,
+) -> Result<GpuSession> {
+    let plan = compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))?;
+    let session = GpuSession::from_plan(gpu, graph, plan)?;
+    for (id, value) in leaves.filter(|(id, _)| session.plan().place(*id).is_ok()) {
+        value.with_host_data(graph.dtype(id), |data| session.write(id, data))?;
+    }
+    Ok(session)
+}
+
+/// Milliseconds of each session's step.
+fn whole_steps(sessions: &[GpuSession; 2]) -> Result<[Spread; 2]> {
+    let time = |session: &GpuSession| Ok::<_, Error>(session.replay().time_steps(session.gpu(), STEPS)? / STEPS);
+    sessions.iter().try_for_each(|session| time(session).map(drop))?;
+    let mut times = [vec![], vec![]];
+    for _ in 0..STEP_ROUNDS {
+        for (times, session) in times.iter_mut().zip(sessions) {
+            times.push(time(session)?);
+        }
+    }
+    Ok(times.map(Spread::of_ms))
+}

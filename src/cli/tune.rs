@@ -1,0 +1,114 @@
+//! `lenslet tune`.
+
+use std::io::Write;
+
+use anyhow::bail;
+use lenslet::Device;
+use lenslet::bench::{Race, StepTimes, tune};
+use lenslet::gpu::forget_tuned;
+use lenslet::models::NAMES;
+use lenslet::optim::Sgd;
+use serde_json::json;
+
+use super::{DeviceOption, JsonOption};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet tune                             LeNet-5's training step at batch 64
+  lenslet tune --model all --batch-size 256
+  lenslet tune --clear                     forgets what was measured, on every device
+The heaviest operations of the step are run with each of their kernels, which are first compared with the reference on
+the same values. The times go to tuned.toml in the cache folder; from then on what runs on this device takes the fastest.
+Nothing is measured unless this command is called. Leave the machine alone meanwhile.")]
+pub struct Options {
+    /// lenet5, convnet, convnet-no-pool or all
+    #[arg(long, default_value = "lenet5")]
+    model: String,
+    /// Pictures a step: other batches have other shapes
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Seconds a model after which no further operation is begun
+    #[arg(long, default_value_t = 30.0, value_parser = super::seconds)]
+    seconds: f64,
+    /// Deletes the record
+    #[arg(long, conflicts_with_all = ["model", "batch_size", "seconds"])]
+    clear: bool,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if options.clear {
+        let gone = forget_tuned()?.map(|path| path.display().to_string());
+        return Ok(match (options.json.json, gone) {
+            (true, gone) => writeln!(out, "{}", json!({ "event": "cleared", "record": gone }))?,
+            (false, Some(path)) => writeln!(out, "deleted {path}")?,
+            (false, None) => writeln!(out, "there was no record")?,
+        });
+    }
+    let models = if options.model == "all" { NAMES.to_vec() } else { vec![options.model.as_str()] };
+    let models: Vec<_> = models.into_iter().map(super::model).collect::<lenslet::Result<_>>()?;
+    let Device::Gpu(gpu) = options.device.open()? else {
+        bail!("kernels run on a GPU; {}", lenslet::gpu::HOW_TO_GET_A_DRIVER);
+    };
+    let json = options.json.json;
+    if !json {
+        writeln!(
+            out,
+            "{:10} {:24} {:28} {:28} {:>6}  ms of each",
+            "layer", "operation", "by default", "by tuning", "ratio"
+        )?;
+    }
+    for model in &models {
+        let (name, batch) = (lenslet::nn::Model::name(model), options.batch_size);
+        let mut broken = None;
+        let steps = tune(&gpu, model, &Sgd::new(0.05).momentum(0.9), batch, options.seconds, |race| {
+            broken = broken.take().or_else(|| print(&mut out, race, name, json).err());
+        })?;
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
+        print_steps(&mut out, &steps, name, batch, json)?;
+        eprintln!("what was measured is kept in {}", steps.record.display());
+    }
+
+    Ok(())
+}
+
+fn print(out: &mut impl Write, race: &Race, model: &str, json: bool) -> std::io::Result<()> {
+    let (winner, ratio) = race.winner().map_or(("none", None), |(kernel, ratio)| (kernel, Some(ratio)));
+    if json {
+        let ms: serde_json::Map<_, _> = race.runners.iter().map(|r| (r.kernel.to_string(), json!(r.ms))).collect();
+        let line = json!({
+            "model": model, "layer": race.layer, "operation": race.operation, "inputs": race.inputs,
+            "default": race.default, "tuned": winner, "ratio": ratio, "ms": ms,
+        });
+        return writeln!(out, "{line}");
+    }
+    let time = |r: &lenslet::bench::Runner| match r.ms {
+        Some(ms) => format!("{} {ms:.3}", r.kernel),
+        None => format!("{} WRONG", r.kernel),
+    };
+    let ms: Vec<_> = race.runners.iter().map(time).collect();
+    let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+    let Race { layer, operation, default, inputs, .. } = race;
+    writeln!(out, "{layer:10} {operation:24} {default:28} {winner:28} {ratio:>6}  {}; {inputs}", ms.join(", "))
+}
+
+fn print_steps(out: &mut impl Write, steps: &StepTimes, model: &str, batch: usize, json: bool) -> std::io::Result<()> {
+    let (default, tuned) = (steps.default.median, steps.tuned.median);
+    let ratio = default / tuned;
+    if json {
+        let line = json!({
+            "event": "end", "model": model, "batch_size": batch, "default_ms": default, "tuned_ms": tuned, "ratio": ratio,
+        });
+        return writeln!(out, "{line}");
+    }
+    writeln!(
+        out,
+        "\n{model} at batch {batch}: a step takes {default:.3} ms by default, {tuned:.3} ms tuned; {ratio:.2} times\n"
+    )
+}
