@@ -1,18 +1,23 @@
 //! Memory: where each value of a step lives.
 //!
 //! Leaves have buffers of their own. A value that another one holds (a gradient in the flat gradient buffer) is written
-//! straight into its range. The rest live in slots: buffers as large as the largest value in them. Values are placed by
-//! decreasing size, each at the first range that is free for its whole life (Pisarchyk & Lee 2020, arXiv:2001.03288,
-//! section 5), in the first slot where that is allowed: WebGPU tracks use per buffer and refuses a dispatch that reads
-//! one range and writes another of the same one, so values that a kernel binds together while writing one of them go
-//! to different slots. An operation whose output may overwrite an input that dies with it shares that input's memory.
+//! straight into its range. The rest live in slots, which are buffers. Values are placed one after the other, each at the
+//! first range that is free for its whole life (Pisarchyk & Lee 2020, arXiv:2001.03288, section 5), in the slot that
+//! grows least by it or a new one; several orders are tried, by decreasing size among them, and the one that takes the
+//! least memory stays. WebGPU tracks use per buffer and refuses a dispatch that reads one range and writes another of the
+//! same one, so values that a kernel binds together while writing one of them go to different slots. An operation whose
+//! output may overwrite an input that dies with it shares that input's memory.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
+
+/// How many values are tried at the front of the order.
+const MOST_PROMOTED: usize = 32;
 
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels.
 pub fn memory(graph: &Graph, order: &[NodeId], kernels: Vec<Option<Kernel>>) -> Plan {
@@ -39,6 +44,25 @@ struct Life {
     last: usize,
     bytes: u64,
     place: Option<Place>,
+}
+
+impl Slots {
+    fn bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+}
+
+impl Life {
+    fn length(&self) -> u64 {
+        (self.last - self.first + 1) as u64
+    }
+}
+
+/// Slots with what lives in them; the buffer of a place is the slot's number.
+#[derive(Default)]
+struct Slots {
+    sizes: Vec<u64>,
+    places: Vec<(usize, Place)>,
 }
 
 struct Planner<'a> {
@@ -175,20 +199,52 @@ impl<'a> Planner<'a> {
 
     fn assign_slots(&mut self, order: &[NodeId]) {
         let rivals = self.rivals(order);
-        let mut by_size: Vec<usize> = (0..self.lives.len()).filter(|&l| self.lives[l].bytes > 0).collect();
-        by_size.sort_by_key(|&l| (std::cmp::Reverse(self.lives[l].bytes), self.lives[l].first));
-        let mut slots: Vec<usize> = vec![];
-        for life in by_size {
-            let bytes = self.lives[life].bytes;
-            let room = |&slot: &usize| Some((slot, self.room(slot, life, &rivals[life])?));
-            let (buffer, offset) = slots.iter().find_map(room).unwrap_or_else(|| {
-                let label = format!("slot {}", slots.len());
-                self.buffers.push(BufferSpec { label, bytes, role: BufferRole::Slot });
-                slots.push(self.buffers.len() - 1);
-                (self.buffers.len() - 1, 0)
-            });
-            self.lives[life].place = Some(Place { buffer, offset, bytes });
+        let lives: Vec<usize> = (0..self.lives.len()).filter(|&l| self.lives[l].bytes > 0).collect();
+        let orders: [fn(&Life) -> u64; 4] = [
+            |life| life.bytes,
+            |life| life.bytes * life.length(),
+            |life| life.length(),
+            |life| u64::MAX - life.first as u64,
+        ];
+        let tried = orders.map(|largest_first| {
+            let mut order = lives.clone();
+            order.sort_by_key(|&l| (Reverse(largest_first(&self.lives[l])), Reverse(self.lives[l].bytes)));
+            (self.fill_slots(&order, &rivals), order)
+        });
+        let (mut least, mut order) = tried.into_iter().min_by_key(|(slots, _)| slots.bytes()).expect("orders");
+        // What is placed late has to take what is left: each of the first ones in turn may go before all others.
+        for at in 1..order.len().min(MOST_PROMOTED) {
+            order[..=at].rotate_right(1);
+            let slots = self.fill_slots(&order, &rivals);
+            match slots.bytes() < least.bytes() {
+                true => least = slots,
+                false => order[..=at].rotate_left(1),
+            }
         }
+        for (life, place) in least.places {
+            self.lives[life].place = Some(Place { buffer: self.buffers.len() + place.buffer, ..place });
+        }
+        for (number, bytes) in least.sizes.into_iter().enumerate() {
+            self.buffers.push(BufferSpec { label: format!("slot {number}"), bytes, role: BufferRole::Slot });
+        }
+    }
+
+    /// Places lives in this order.
+    fn fill_slots(&self, order: &[usize], rivals: &[HashSet<usize>]) -> Slots {
+        let mut slots = Slots::default();
+        for &life in order {
+            let bytes = self.lives[life].bytes;
+            let growth = |slot: usize| {
+                let offset = self.room(&slots, slot, life, &rivals[life])?;
+                Some(((offset + bytes).saturating_sub(slots.sizes[slot]), slot, offset))
+            };
+            let new = (bytes, slots.sizes.len(), 0);
+            let (_, buffer, offset) = (0..slots.sizes.len()).filter_map(growth).min().unwrap_or(new).min(new);
+            slots.sizes.resize(slots.sizes.len().max(buffer + 1), 0);
+            slots.sizes[buffer] = slots.sizes[buffer].max(offset + bytes);
+            slots.places.push((life, Place { buffer, offset, bytes }));
+        }
+        slots
     }
 
     /// For each life, those that a kernel binds together with it while writing one of the two.
@@ -207,15 +263,16 @@ impl<'a> Planner<'a> {
         rivals
     }
 
-    /// Where in a slot there is room for a whole life, if no rival ever lives in that slot.
-    fn room(&self, slot: usize, life: usize, rivals: &HashSet<usize>) -> Option<u64> {
-        let in_slot = |life: &Life| life.place.filter(|place| place.buffer == slot);
-        if rivals.iter().any(|&rival| in_slot(&self.lives[rival]).is_some()) {
+    /// Where in a slot, or at its end, there is room for a whole life, if no rival ever lives in that slot.
+    fn room(&self, slots: &Slots, slot: usize, life: usize, rivals: &HashSet<usize>) -> Option<u64> {
+        let inside = || slots.places.iter().filter(|(_, place)| place.buffer == slot);
+        if inside().any(|(other, _)| rivals.contains(other)) {
             return None;
         }
         let life = &self.lives[life];
-        let meanwhile = self.lives.iter().filter(|other| life.first <= other.last && other.first <= life.last);
-        let mut taken: Vec<_> = meanwhile.filter_map(in_slot).map(|p| (p.offset, p.offset + p.bytes)).collect();
+        let meanwhile = |other: &Life| life.first <= other.last && other.first <= life.last;
+        let taken = inside().filter(|(other, _)| meanwhile(&self.lives[*other]));
+        let mut taken: Vec<_> = taken.map(|(_, p)| (p.offset, p.offset + p.bytes)).collect();
         taken.sort_unstable();
         let mut begin = 0;
         for (start, end) in taken {
@@ -224,7 +281,7 @@ impl<'a> Planner<'a> {
             }
             begin = begin.max(end.next_multiple_of(ALIGNMENT as u64));
         }
-        (begin + life.bytes <= self.buffers[slot].bytes).then_some(begin)
+        Some(begin)
     }
 
     fn report(&self, positions: usize) -> Memory {

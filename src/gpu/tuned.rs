@@ -212,3 +212,12 @@ pub fn forget_tuned() -> Result<Option<PathBuf>> {
         Err(e) => Err(crate::Error::io(&path, "delete")(e)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_wgpu_is_that_of_the_manifest() {
+        let line = format!("wgpu = {{ version = \"{}\"", super::WGPU);
+        assert!(include_str!("../../Cargo.toml").contains(&line), "{line}");
+    }
+}

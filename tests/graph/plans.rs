@@ -176,7 +176,7 @@ fn activations_take_little_more_than_what_is_alive_at_once() {
             let step = training_step(&model, &Sgd::new(0.1).momentum(0.9), batch);
             let memory = followed(name, &step.graph, &first).memory;
             let ratio = memory.planned as f64 / memory.lower_bound as f64;
-            assert!(ratio <= 1.2, "{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound");
+            assert!(ratio <= 1.12, "{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound");
             assert!(memory.planned * 5 <= memory.naive * 4, "{name} at {batch}: {memory:?}");
         }
     }
