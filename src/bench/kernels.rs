@@ -161,9 +161,10 @@ impl<'g> Bench<'g> {
             }
         }
         let (multiply_adds, bytes) = trial.work();
-        let time = |(candidate, (ready, (walls, spents))): (usize, (&Ready<'_>, (Vec<Duration>, Vec<f64>)))| {
+        let mut rows = vec![];
+        for (candidate, (ready, (walls, spents))) in ready.iter().zip(times).enumerate() {
             let ms = Spread::of_ms(walls);
-            KernelTime {
+            rows.push(KernelTime {
                 case: trial.case.to_string(),
                 operation: trial.op.name(),
                 kernel: ready.kernel,
@@ -172,9 +173,9 @@ impl<'g> Bench<'g> {
                 core_seconds: Spread::of(spents).median,
                 gflops: 2e-6 * multiply_adds as f64 / ms.median,
                 gbytes_per_s: 1e-6 * bytes as f64 / ms.median,
-            }
-        };
-        Ok(ready.iter().zip(times).enumerate().map(time).collect())
+            });
+        }
+        Ok(rows)
     }
 
     /// Compares a candidate with the reference, and finds how many of its runs fill a round.

@@ -43,11 +43,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.clear {
         let gone = forget_tuned()?.map(|path| path.display().to_string());
-        return Ok(match (options.json.json, gone) {
+        match (options.json.json, gone) {
             (true, gone) => writeln!(out, "{}", json!({ "event": "cleared", "record": gone }))?,
             (false, Some(path)) => writeln!(out, "deleted {path}")?,
             (false, None) => writeln!(out, "there was no record")?,
-        });
+        }
+        return Ok(());
     }
     let models = if options.model == "all" { NAMES.to_vec() } else { vec![options.model.as_str()] };
     let models: Vec<_> = models.into_iter().map(super::model).collect::<lenslet::Result<_>>()?;
@@ -55,18 +56,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         bail!("kernels run on a GPU; {}", lenslet::gpu::HOW_TO_GET_A_DRIVER);
     };
     let json = options.json.json;
-    if !json {
-        writeln!(
-            out,
-            "{:10} {:24} {:28} {:28} {:>6}  ms of each",
-            "layer", "operation", "by default", "by tuning", "ratio"
-        )?;
-    }
     for model in &models {
         let (name, batch) = (lenslet::nn::Model::name(model), options.batch_size);
-        let mut broken = None;
+        let (mut broken, mut rows) = (None, 0);
         let steps = tune(&gpu, model, &Sgd::new(0.05).momentum(0.9), batch, options.seconds, |race| {
-            broken = broken.take().or_else(|| print(&mut out, race, name, json).err());
+            let heading = if rows == 0 && !json { print_heading(&mut out) } else { Ok(()) };
+            rows += 1;
+            broken = broken.take().or_else(|| heading.and_then(|()| print(&mut out, race, name, json)).err());
         })?;
         if let Some(error) = broken {
             return Err(error.into());
@@ -74,8 +70,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         print_steps(&mut out, &steps, name, batch, json)?;
         eprintln!("what was measured is kept in {}", steps.record.display());
     }
-
     Ok(())
+}
+
+fn print_heading(out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{:10} {:24} {:28} {:28} {:>6}  ms of each", "layer", "operation", "by default", "by tuning", "ratio")
 }
 
 fn print(out: &mut impl Write, race: &Race, model: &str, json: bool) -> std::io::Result<()> {

@@ -103,7 +103,7 @@ fn kernels_are_tuned_when_asked_for() {
         assert!(row["ratio"].as_f64().unwrap() >= 1.0, "{row}");
     }
     assert!(place.path("cache/tuned.toml").exists());
-    let [text, err] = place.succeeds("tune --batch-size 8 --seconds 0.001");
+    let [text, err] = place.succeeds("tune --batch-size 8 --seconds 9");
     assert!(text.contains("by tuning") && text.contains("a step takes"), "{text}");
     assert!(err.contains("tuned.toml"), "{err}");
     place.succeeds("train --data data --epochs 1 --batch-size 8");
