@@ -1,6 +1,6 @@
-//! Where a computation runs: a GPU, or the CPU interpreter.
+//! Where a computation runs: a GPU, or the CPU.
 
-use crate::cpu::Interpreter;
+use crate::cpu::CpuSession;
 use crate::gpu::{self, Gpu, GpuSession, Reading};
 use crate::graph::{Graph, NodeId};
 use crate::shape::DType;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub enum Device {
     /// A GPU, or a driver that acts as one.
     Gpu(Gpu),
-    /// The f64 reference on the CPU's cores.
+    /// The CPU's cores.
     Cpu,
 }
 
@@ -92,7 +92,7 @@ pub enum Session {
     /// On a GPU.
     Gpu(Box<GpuSession>),
     /// On the CPU.
-    Cpu(Box<Interpreter>),
+    Cpu(Box<CpuSession>),
 }
 
 /// A value on its way to the host.
@@ -110,7 +110,7 @@ impl Session {
     pub fn new(device: &Device, graph: &Graph) -> Result<Self> {
         Ok(match device {
             Device::Gpu(gpu) => Session::Gpu(Box::new(GpuSession::new(gpu, graph)?)),
-            Device::Cpu => Session::Cpu(Box::new(Interpreter::new(graph)?)),
+            Device::Cpu => Session::Cpu(Box::new(CpuSession::new(graph)?)),
         })
     }
 
@@ -128,7 +128,7 @@ impl Session {
     pub fn write<'a>(&mut self, node: NodeId, data: impl Into<HostData<'a>>) -> Result<()> {
         match self {
             Session::Gpu(session) => session.write(node, data.into()),
-            Session::Cpu(interpreter) => interpreter.write(node, data.into()),
+            Session::Cpu(session) => session.write(node, data.into()),
         }
     }
 
@@ -136,7 +136,7 @@ impl Session {
     pub fn run(&mut self, steps: usize) {
         match self {
             Session::Gpu(session) => session.submit(steps),
-            Session::Cpu(interpreter) => (0..steps).for_each(|_| interpreter.step()),
+            Session::Cpu(session) => session.run(steps),
         }
     }
 
@@ -144,7 +144,7 @@ impl Session {
     pub fn start_reading(&self, node: NodeId) -> Result<Pending> {
         Ok(match self {
             Session::Gpu(session) => Pending::Gpu(session.start_reading(node)?),
-            Session::Cpu(interpreter) => Pending::Cpu(interpreter.read(node)?),
+            Session::Cpu(session) => Pending::Cpu(session.read(node)?),
         })
     }
 
@@ -171,7 +171,7 @@ impl Session {
     pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
         match self {
             Session::Gpu(session) => session.read_f64(node),
-            Session::Cpu(interpreter) => interpreter.read(node),
+            Session::Cpu(session) => session.read(node),
         }
     }
 }

@@ -119,7 +119,8 @@ impl<'a> From<&'a Tensor> for HostData<'a> {
     }
 }
 
-/// An operand of a reference evaluation. Integers are held as f64 too (exact to 2⁵³), bytes stay bytes.
+/// An operand of an evaluation on the CPU. Integers are held as f64 (exact to 2⁵³), bytes stay bytes; floats are f64 for
+/// the reference and f32 for [`Op::eval_f32`](crate::graph::Op::eval_f32).
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The operand's extents.
@@ -133,6 +134,8 @@ pub struct View<'a> {
 pub enum ViewData<'a> {
     /// Numbers.
     F64(&'a [f64]),
+    /// Floats.
+    F32(&'a [f32]),
     /// Bytes.
     U8(&'a [u8]),
 }
@@ -147,7 +150,15 @@ impl<'a> View<'a> {
     pub fn f64(&self) -> &'a [f64] {
         match self.data {
             ViewData::F64(v) => v,
-            ViewData::U8(_) => panic!("an operand of numbers, found bytes"),
+            other => panic!("an operand of numbers in f64, found {other:?}"),
+        }
+    }
+
+    /// The floats of an operand of [`Op::eval_f32`](crate::graph::Op::eval_f32). Panics on others.
+    pub fn f32(&self) -> &'a [f32] {
+        match self.data {
+            ViewData::F32(v) => v,
+            other => panic!("an operand of f32, found {other:?}"),
         }
     }
 
@@ -160,7 +171,7 @@ impl<'a> View<'a> {
     pub fn u8(&self) -> &'a [u8] {
         match self.data {
             ViewData::U8(v) => v,
-            ViewData::F64(_) => panic!("an operand of bytes, found numbers"),
+            other => panic!("an operand of bytes, found {other:?}"),
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::gpu::{Gpu, GpuSession, KernelChoice, TunedOperation};
 use crate::graph::{Graph, NodeId, Op, Placement};
 use crate::kernel::{Io, Kernel};
 use crate::plan::BufferRole;
-use crate::shape::TensorType;
-use crate::tensor::View;
+use crate::shape::{DType, TensorType};
+use crate::tensor::{View, ViewData};
 
 /// An operation with values for its inputs, ready to be tried.
 pub struct Trial<'a> {
@@ -152,6 +152,48 @@ impl Trial<'_> {
         (self.op.traits(&self.io(&output)).multiply_adds, bytes)
     }
 
+    /// Tries what the CPU does as a device, where that is not the reference: on memory that is not clean.
+    pub fn on_cpu(&self) -> Option<Verdict> {
+        let floats = |(ty, value): &(TensorType, Value)| match (value, ty.dtype) {
+            (Value::Numbers(v), DType::F32) => v.iter().map(|&v| v as f32).collect(),
+            _ => vec![],
+        };
+        let floats: Vec<Vec<f32>> = self.inputs.iter().map(floats).collect();
+        let mut views: Vec<View<'_>> = self.inputs.iter().map(|(ty, value)| value.view(ty)).collect();
+        for ((view, floats), (ty, _)) in views.iter_mut().zip(&floats).zip(&self.inputs) {
+            if ty.dtype == DType::F32 {
+                view.data = ViewData::F32(floats);
+            }
+        }
+        let output = self.output();
+        let io = self.io(&output);
+        let results: Vec<&TensorType> = match self.op.traits(&io).updates {
+            [] => vec![&output],
+            updates => updates.iter().map(|&u| io.inputs[u]).collect(),
+        };
+        let mut got = vec![f32::NAN; results.iter().map(|ty| ty.shape.elements()).sum()];
+        let done = results.iter().all(|ty| ty.dtype == DType::F32) && self.op.eval_f32(&views, &mut got);
+        done.then(|| {
+            let got: Vec<f64> = got.into_iter().map(f64::from).collect();
+            self.verdict(&io, &got, "f32 on the CPU", 0, false)
+        })
+    }
+
+    fn verdict(&self, io: &Io<'_>, got: &[f64], kernel: &'static str, candidate: usize, in_place: bool) -> Verdict {
+        let (worst, passed) = self.compare(io, got);
+        let operands: Vec<_> = io.inputs.iter().map(|t| t.to_string()).collect();
+        Verdict {
+            case: self.case.to_string(),
+            operation: self.op.name(),
+            detail: format!("{:?} {}", self.op, operands.join(" ")),
+            kernel,
+            candidate,
+            in_place,
+            worst,
+            passed,
+        }
+    }
+
     fn one(&self, gpu: &Gpu, candidate: usize, in_place: bool) -> Result<Option<Verdict>> {
         self.attempt(gpu, candidate, in_place)?.map(|attempt| attempt.verdict()).transpose()
     }
@@ -244,17 +286,7 @@ impl Attempt<'_> {
         let trial = self.trial;
         let output = trial.output();
         let io = trial.io(&output);
-        let (worst, passed) = trial.compare(&io, &got);
-        let operands: Vec<_> = io.inputs.iter().map(|t| t.to_string()).collect();
-        Ok(Verdict {
-            case: trial.case.to_string(),
-            operation: trial.op.name(),
-            detail: format!("{:?} {}", trial.op, operands.join(" ")),
-            kernel: trial.op.kernels(&io, self.session.gpu().limits())[self.candidate].name,
-            candidate: self.candidate,
-            in_place: self.in_place,
-            worst,
-            passed,
-        })
+        let kernel = trial.op.kernels(&io, self.session.gpu().limits())[self.candidate].name;
+        Ok(trial.verdict(&io, &got, kernel, self.candidate, self.in_place))
     }
 }

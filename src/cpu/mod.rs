@@ -1,10 +1,11 @@
-//! The CPU interpreter: the same graph, evaluated by each operation's f64 reference.
-//!
-//! It is what kernels are checked against, and the fallback on machines without a GPU.
+//! The CPU: the interpreter of a graph by each operation's f64 reference, which kernels are checked against, and the
+//! [session](CpuSession) in f32, the fallback on machines without a GPU.
 
 mod budget;
+mod session;
 
 pub use budget::budget;
+pub use session::CpuSession;
 
 use crate::graph::{Graph, NodeId, Source};
 use crate::shape::DType;

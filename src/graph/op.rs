@@ -21,6 +21,14 @@ pub trait Op: Debug + Send + Sync {
     /// The meaning, in f64 from end to end. `out` has the output's length and holds zeros.
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]);
 
+    /// The same in f32, for the CPU as a device: floats among the inputs are f32, `out` may hold anything. Finite operands
+    /// give what kernels must give too, within their tolerance. `false`, and nothing promised of `out`, where there is no
+    /// such path: then `eval` is used. Sums have one order, whatever the number of threads.
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let _ = (inputs, out);
+        false
+    }
+
     /// The gradient to each input, by appending nodes; `None` where there is none (labels, indices).
     /// Nodes nobody needs are dropped later. Operations that no loss passes through need not say.
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {

@@ -73,6 +73,12 @@ impl Op for Conv2d {
         e.forward(inputs[0].f64(), inputs[1].f64(), inputs.get(2).map(View::f64), out);
     }
 
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let e = Extents::of(inputs[0].shape, inputs[1].shape, self.0);
+        e.forward_f32(inputs[0].f32(), inputs[1].f32(), inputs.get(2).map(View::f32), out);
+        true
+    }
+
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);
@@ -139,6 +145,11 @@ impl Op for Conv2dGradInput {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         self.extents(inputs[0].shape).grad_input(inputs[0].f64(), inputs[1].f64(), None, out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        self.extents(inputs[0].shape).grad_input_f32(inputs[0].f32(), inputs[1].f32(), None, out);
+        true
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
@@ -228,6 +239,11 @@ impl Op for Conv2dGradWeight {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         self.extents(inputs[0].shape).grad_weight(inputs[0].f64(), inputs[1].f64(), out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        self.extents(inputs[0].shape).grad_weight_f32(inputs[0].f32(), inputs[1].f32(), out);
+        true
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {

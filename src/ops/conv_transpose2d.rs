@@ -132,6 +132,14 @@ impl Op for ConvTranspose2d {
         e.grad_input(inputs[1].f64(), inputs[0].f64(), inputs.get(2).map(View::f64), out);
     }
 
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let (x, w) = (inputs[0].shape, inputs[1].shape);
+        let [h, width] = self.output([x[2], x[3]]).expect("inferred when built");
+        let e = Extents::of(&[x[0], w[1] * self.groups, h, width], w, self.convolution(x));
+        e.grad_input_f32(inputs[1].f32(), inputs[0].f32(), inputs.get(2).map(View::f32), out);
+        true
+    }
+
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);

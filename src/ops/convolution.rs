@@ -22,7 +22,7 @@ pub(super) const TILE_COLUMNS: usize = 14;
 /// Most partial sums of the gradient to w, in floats.
 pub(super) const MOST_PARTIAL: usize = 1 << 24;
 /// Images whose contributions are summed before those of others: fixes the order of the sum for any thread count.
-const IMAGES_A_PART: usize = 8;
+pub(super) const IMAGES_A_PART: usize = 8;
 
 /// What a convolution is besides the shapes of its operands.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -5,6 +5,8 @@
 //! or `u32[B]` · **Rows without a picture**: an index of [`IGNORE`] gives zeros and the label [`IGNORE`], which
 //! counts for nothing; a step past the end of the order gives nothing but such rows · **Gradient**: none.
 
+use rayon::prelude::*;
+
 use super::IGNORE;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op};
@@ -81,6 +83,20 @@ impl Op for Gather {
                 (What::Labels, false) => row[0] = f64::from(IGNORE),
             }
         }
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let (set, order) = (inputs[0].u8(), inputs[1].f64());
+        let first = inputs[2].f64()[0] as usize * self.batch;
+        let row_size = out.len() / self.batch;
+        out.par_chunks_mut(row_size).enumerate().for_each(|(i, row)| {
+            let index = order.get(first + i).map_or(inputs[0].shape[0], |&index| index as usize);
+            match set.chunks(row_size).nth(index) {
+                Some(x) => row.iter_mut().zip(x).for_each(|(y, &x)| *y = f32::from(x) / 255.0),
+                None => row.fill(0.0),
+            }
+        });
+        true
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {

@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use super::reference::axpy;
+use super::simd::{Panels, Runs, add_dots, add_rows};
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -244,6 +245,38 @@ impl Op for Matmul {
                 axpy(c, *a, b, 0, 1);
             }
         });
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        if self.transpose_a && self.transpose_b {
+            return false;
+        }
+        let types: Vec<_> = inputs.iter().map(|v| TensorType::f32(v.shape.clone())).collect();
+        let e = self.extents(&types.iter().collect::<Vec<_>>()).expect("inferred when built");
+        let (m, k, n) = (e.m, e.k, e.n);
+        let (a, b) = (inputs[0].f32(), inputs[1].f32());
+        let every = |step: usize, count: usize| (0..count).map(|i| i * step).collect::<Vec<_>>();
+        let (b_at, c_at) = (every(if self.transpose_b { k } else { n }, if self.transpose_b { n } else { k }), every(n, m));
+        // Enough parts for many cores, each of whole panels.
+        let rows = m.div_ceil(16).clamp(6, 48);
+        out.par_chunks_mut(m * n).zip(e.starts()).for_each(|(c, [a0, b0])| {
+            let b = &b[b0..][..k * n];
+            c.par_chunks_mut(rows * n).enumerate().for_each(|(part, c)| {
+                let (first, rows) = (part * rows, c.len() / n);
+                match inputs.get(2) {
+                    Some(bias) => c.chunks_mut(n).for_each(|c| c.copy_from_slice(bias.f32())),
+                    None => c.fill(0.0),
+                }
+                if self.transpose_b {
+                    let a = Runs { data: &a[a0 + first * k..], starts: &every(k, rows), image: 0 };
+                    return add_dots(a, Runs { data: b, starts: &b_at, image: 0 }, 1, k, c);
+                }
+                let [begin, row, column] = if self.transpose_a { [first, 1, m] } else { [first * k, k, 1] };
+                let panels = Panels::new(&a[a0 + begin..], [rows, k], [row, column]);
+                add_rows(&panels, b, &b_at, n, c, &c_at[..rows]);
+            });
+        });
+        true
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dc: NodeId) -> Result<Vec<Option<NodeId>>> {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::convolution::in_turn;
 use super::pool::Pool;
+use super::simd::vectorised;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
@@ -21,6 +22,9 @@ const MAX_POOL2D_GRAD: Shader = shader!("max_pool2d_grad");
 const MAX_POOL2D_POSITIONS: Shader = shader!("max_pool2d_positions");
 const MAX_POOL2D_POSITIONS_ROWS: Shader = shader!("max_pool2d_positions_rows");
 const MAX_POOL2D_GRAD_DISJOINT: Shader = shader!("max_pool2d_grad_disjoint");
+
+/// Planes that one thread of the CPU does at a time, at least.
+const PLANES_A_TASK: usize = 16;
 
 impl Graph {
     /// The maximum of each window of `x` `[N, C, H, W]`. NaN propagates; of equal maxima the first gets the gradient.
@@ -56,7 +60,8 @@ fn pool(window: Window, x: &TensorType) -> Result<Pool, String> {
 }
 
 /// Position in a plane of the first maximum of a window; the first NaN is one.
-fn first_maximum(plane: &[f64], width: usize, rows: &[usize], columns: &[usize]) -> usize {
+fn first_maximum<T: Copy + PartialOrd>(plane: &[T], width: usize, rows: &[usize], columns: &[usize]) -> usize {
+    let is_nan = |v: T| v.partial_cmp(&v).is_none();
     let mut position = rows[0] * width + columns[0];
     let mut best = plane[position];
     for h in rows {
@@ -64,12 +69,56 @@ fn first_maximum(plane: &[f64], width: usize, rows: &[usize], columns: &[usize])
             let here = h * width + w;
             let v = plane[here];
             // Selects, not branches: which tap wins is anyone's guess.
-            let wins = (v > best) | (v.is_nan() & !best.is_nan());
+            let wins = (v > best) | (is_nan(v) & !is_nan(best));
             position = if wins { here } else { position };
             best = if wins { v } else { best };
         }
     }
     position
+}
+
+/// The pairs of a pool that [halves](Pool::halves): for each row of outputs, both rows of inputs under it.
+fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]]; 2]> {
+    x.chunks_exact(2 * pool.input[1]).map(|rows| {
+        let (upper, lower) = rows.split_at(rows.len() / 2);
+        [upper.as_chunks().0, lower.as_chunks().0]
+    })
+}
+
+/// The first maximum of a window of two by two, and its number.
+fn first_of_four([[a, b], [c, d]]: [[f32; 2]; 2]) -> (f32, u32) {
+    [(b, 1), (c, 2), (d, 3)].into_iter().fold((a, 0), |(best, number), (v, at)| {
+        let wins = (v > best) | (v.is_nan() & !best.is_nan());
+        (if wins { v } else { best }, if wins { at } else { number })
+    })
+}
+
+/// The maxima of a plane under a pool that halves, in f32.
+fn halve(pool: &Pool, x: &[f32], y: &mut [f32]) {
+    vectorised(|| {
+        for (y, [upper, lower]) in y.chunks_mut(pool.placed.out[1]).zip(pairs(pool, x)) {
+            let windows = upper.iter().zip(lower);
+            y.iter_mut().zip(windows).for_each(|(y, (&upper, &lower))| *y = first_of_four([upper, lower]).0);
+        }
+    });
+}
+
+/// Their gradient.
+fn spread(pool: &Pool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let width = pool.input[1];
+    vectorised(|| {
+        let rows = dy.chunks(pool.placed.out[1]).zip(pairs(pool, x)).zip(dx.chunks_exact_mut(2 * width));
+        for ((dy, [upper, lower]), dx) in rows {
+            let (dx_upper, dx_lower) = dx.split_at_mut(width);
+            let windows = upper.iter().zip(lower).zip(dy);
+            let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
+            for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(windows) {
+                let (_, number) = first_of_four([upper, lower]);
+                let share = |at: u32| if at == number { dy } else { 0.0 };
+                (*dx_upper, *dx_lower) = ([share(0), share(1)], [share(2), share(3)]);
+            }
+        }
+    });
 }
 
 /// Appends the dispatches that write to `to` the first maximum of each window over input 0, `[N, C, H, W]`.
@@ -115,6 +164,21 @@ impl Op for MaxPool2d {
                 *y = x[first_maximum(x, pool.input[1], rows, columns)];
             }
         });
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f32().par_chunks(pool.input_plane());
+        out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(y, x)| {
+            match pool.halves() {
+                true => halve(&pool, x, y),
+                false => y.iter_mut().zip(taps.windows()).for_each(|(y, (rows, columns))| {
+                    *y = x[first_maximum(x, pool.input[1], rows, columns)];
+                }),
+            }
+        });
+        true
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
@@ -212,6 +276,23 @@ impl Op for MaxPool2dGrad {
                 dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
             }
         });
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f32().par_chunks(pool.input_plane());
+        let planes = planes.zip(inputs[1].f32().par_chunks(pool.output_plane()));
+        out.par_chunks_mut(pool.input_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(dx, (x, dy))| {
+            dx.fill(0.0);
+            match pool.halves() {
+                true => spread(&pool, x, dy, dx),
+                false => dy.iter().zip(taps.windows()).for_each(|(dy, (rows, columns))| {
+                    dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
+                }),
+            }
+        });
+        true
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {

@@ -65,6 +65,12 @@ impl Pool {
         self.placed.out[0] * self.placed.out[1]
     }
 
+    /// Whether windows of two by two lie side by side: the pooling of most networks.
+    pub fn halves(&self) -> bool {
+        let Window { size, stride, dilation, .. } = self.window;
+        [size, stride] == [[2, 2]; 2] && dilation == [1, 1] && !self.padded()
+    }
+
     /// Whether a window may reach into padding.
     pub fn padded(&self) -> bool {
         self.placed.begin != [0, 0] || self.placed.end != [0, 0]

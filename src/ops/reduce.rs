@@ -6,6 +6,8 @@
 //! x and passes over ever shorter partial results: an invocation combines at most 64 values, so that chains are
 //! short and rounding errors small. The order of every sum is fixed. NaN propagates, through `max` too.
 
+use rayon::prelude::*;
+
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -21,6 +23,17 @@ const MAX_GRAD: Shader = shader!("max_grad");
 
 /// How many values one invocation combines at most.
 pub(super) const MOST: usize = 64;
+
+/// Rows of the first axis that are summed before others.
+const ROWS_A_PART: usize = 8;
+
+/// The sum of floats, in interleaved sums.
+fn sum(x: &[f32]) -> f64 {
+    let (runs, rest) = x.as_chunks::<16>();
+    let mut sums = [0.0; 16];
+    runs.iter().for_each(|run| sums.iter_mut().zip(run).for_each(|(sum, x)| *sum += x));
+    sums.iter().chain(rest).map(|x| f64::from(*x)).sum()
+}
 
 impl Graph {
     /// `Σ x` over `axes`, all if there are none; they stay with extent 1 if `keep`.
@@ -130,6 +143,34 @@ impl Op for Reduce {
             let n = self.reduced(inputs[0].shape) as f64;
             out.iter_mut().for_each(|y| *y /= n);
         }
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        if self.kind == Kind::Max {
+            return false;
+        }
+        let (x, shape) = (inputs[0].f32(), inputs[0].shape);
+        // Parts of the first axis, whose sums are added in order.
+        let (first, rest) = shape.split_first().map_or((1, &[][..]), |(first, rest)| (*first, rest));
+        let sum_part = |x: &[f32]| {
+            let shape: Shape = [x.len() / (shape.elements() / first)].iter().chain(rest).copied().collect::<Vec<_>>().into();
+            let walk = self.walk(&shape);
+            let [step] = walk.steps();
+            let mut sums = vec![0.0; self.kept(&shape).elements()];
+            walk.runs(|range, [first]| match step {
+                0 => sums[first] += sum(&x[range]),
+                _ => sums[first..].iter_mut().step_by(step).zip(&x[range]).for_each(|(y, v)| *y += f64::from(*v)),
+            });
+            sums
+        };
+        let parts: Vec<Vec<f64>> = x.par_chunks(ROWS_A_PART * (shape.elements() / first)).map(sum_part).collect();
+        let n = if self.kind == Kind::Mean { self.reduced(shape) as f64 } else { 1.0 };
+        if self.axes.first() == Some(&0) {
+            out.iter_mut().enumerate().for_each(|(i, y)| *y = (parts.iter().map(|part| part[i]).sum::<f64>() / n) as f32);
+        } else {
+            out.iter_mut().zip(parts.iter().flatten()).for_each(|(y, sum)| *y = (sum / n) as f32);
+        }
+        true
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {

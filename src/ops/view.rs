@@ -213,6 +213,14 @@ impl Op for Pack {
         }
     }
 
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        out.fill(0.0);
+        for (part, &offset) in inputs.iter().zip(&self.offsets) {
+            out[offset..][..part.f32().len()].copy_from_slice(part.f32());
+        }
+        true
+    }
+
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         vec![]
     }

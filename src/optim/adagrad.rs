@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -87,6 +87,23 @@ impl Optimizer for Adagrad {
 #[derive(Debug)]
 struct AdagradUpdate(Vec<Ruled<Adagrad>>);
 
+impl AdagradUpdate {
+    fn update<T: Number>(&self, [p, g, rates, s]: [&[T]; 4], inputs: &[View<'_>], out: &mut [T]) {
+        let [step, clock] = [3, 5].map(|i| inputs[i].f64()[0]);
+        keep(out, &[p, s]);
+        for ruled in &self.0 {
+            let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = ruled.rule;
+            let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step) / (1.0 + clock * rate_decay);
+            ruled.each([p, g, s], out, |[p, g, s]| {
+                let d = g + decay * p;
+                let new_s = s + d * d;
+                [p - rate * d / ((initial + new_s).sqrt() + epsilon), new_s]
+            });
+        }
+    }
+}
+
 impl Op for AdagradUpdate {
     fn name(&self) -> &'static str {
         "adagrad"
@@ -97,19 +114,12 @@ impl Op for AdagradUpdate {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [p, g, rates, step, s, clock] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
-        keep(out, &[p, s]);
-        let (new_p, new_s) = out.split_at_mut(p.len());
-        for ruled in &self.0 {
-            let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = ruled.rule;
-            let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step[0]) / (1.0 + clock[0] * rate_decay);
-            for i in ruled.range.clone() {
-                let d = g[i] + decay * p[i];
-                new_s[i] = s[i] + d * d;
-                new_p[i] = p[i] - rate * d / ((initial + new_s[i]).sqrt() + epsilon);
-            }
-        }
+        self.update([0, 1, 2, 4].map(|i| inputs[i].f64()), inputs, out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        self.update([0, 1, 2, 4].map(|i| inputs[i].f32()), inputs, out);
+        true
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {

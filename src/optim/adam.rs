@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -89,6 +89,27 @@ impl<const DECOUPLED: bool> Optimizer for AdamRule<DECOUPLED> {
 #[derive(Debug)]
 struct AdamUpdate<const DECOUPLED: bool>(Vec<Ruled<AdamRule<DECOUPLED>>>);
 
+impl<const DECOUPLED: bool> AdamUpdate<DECOUPLED> {
+    fn update<T: Number>(&self, [p, g, rates, m, v]: [&[T]; 5], inputs: &[View<'_>], out: &mut [T]) {
+        let [step, clock] = [3, 6].map(|i| inputs[i].f64()[0]);
+        keep(out, &[p, m, v]);
+        for ruled in &self.0 {
+            let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = ruled.rule;
+            let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step);
+            let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock + 1.0));
+            let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
+            ruled.each([p, g, m, v], out, |[p, g, m, v]| {
+                let d = g + in_gradient * p;
+                let new_m = beta1 * m + (1.0 - beta1) * d;
+                let new_v = beta2 * v + (1.0 - beta2) * d * d;
+                let root = new_v.sqrt() / share2.sqrt() + epsilon;
+                [p - shrink * p - rate / share1 * new_m / root, new_m, new_v]
+            });
+        }
+    }
+}
+
 impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
     fn name(&self) -> &'static str {
         if DECOUPLED { "adamw" } else { "adam" }
@@ -99,24 +120,12 @@ impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [p, g, rates, step, m, v, clock] = [0, 1, 2, 3, 4, 5, 6].map(|i| inputs[i].f64());
-        keep(out, &[p, m, v]);
-        let (new_p, rest) = out.split_at_mut(p.len());
-        let (new_m, new_v) = rest.split_at_mut(p.len());
-        for ruled in &self.0 {
-            let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = ruled.rule;
-            let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step[0]);
-            let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock[0] + 1.0));
-            let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
-            for i in ruled.range.clone() {
-                let d = g[i] + in_gradient * p[i];
-                new_m[i] = beta1 * m[i] + (1.0 - beta1) * d;
-                new_v[i] = beta2 * v[i] + (1.0 - beta2) * d * d;
-                let root = new_v[i].sqrt() / share2.sqrt() + epsilon;
-                new_p[i] = p[i] - shrink * p[i] - rate / share1 * new_m[i] / root;
-            }
-        }
+        self.update([0, 1, 2, 4, 5].map(|i| inputs[i].f64()), inputs, out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        self.update([0, 1, 2, 4, 5].map(|i| inputs[i].f32()), inputs, out);
+        true
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {

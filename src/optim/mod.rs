@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeId};
 use crate::kernel::{Dispatch, Kernel, Shader};
+use crate::ops::vectorised;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Error, Result};
@@ -121,8 +122,28 @@ struct Ruled<R> {
 
 impl<R> Ruled<R> {
     /// The rate of a step.
-    fn rate(&self, rates: &[f64], step: f64) -> f64 {
+    fn rate<T: Number>(&self, rates: &[T], step: f64) -> f64 {
         f64::from(self.rate_factor) * rate(rates, step)
+    }
+
+    /// Sets the elements of this range in each part of `out` to what `rule` makes of the same elements of the inputs.
+    fn each<T: Number, const I: usize, const O: usize>(
+        &self,
+        inputs: [&[T]; I],
+        out: &mut [T],
+        rule: impl Fn([f64; I]) -> [f64; O],
+    ) {
+        let (start, length) = (self.range.start, self.range.len());
+        let mut parts = out.chunks_mut(inputs[0].len());
+        let mut parts: [&mut [T]; O] =
+            std::array::from_fn(|_| &mut parts.next().expect("a part for each result")[start..][..length]);
+        let inputs = inputs.map(|values| &values[start..][..length]);
+        vectorised(|| {
+            for i in 0..length {
+                let new = rule(inputs.map(|values| values[i].into()));
+                (0..O).for_each(|part| parts[part][i] = T::rounded(new[part]));
+            }
+        });
     }
 
     /// `dispatch` over this range.
@@ -197,13 +218,30 @@ fn updated(inputs: &[&TensorType], states: usize, clocked: bool) -> Result<Tenso
 }
 
 /// Fills the output of an update with the values from before it, for what no rule reaches.
-fn keep(out: &mut [f64], values: &[&[f64]]) {
+fn keep<T: Copy>(out: &mut [T], values: &[&[T]]) {
     out.chunks_mut(values[0].len()).zip(values).for_each(|(new, old)| new.copy_from_slice(old));
 }
 
 /// The rate of a step: the last one goes on past the end.
-fn rate(rates: &[f64], step: f64) -> f64 {
-    rates[(step as usize).min(rates.len() - 1)]
+fn rate<T: Number>(rates: &[T], step: f64) -> f64 {
+    rates[(step as usize).min(rates.len() - 1)].into()
+}
+
+/// How values are held, by the reference or by the CPU as a device. Rules are written, and computed, in f64.
+trait Number: Copy + Into<f64> {
+    fn rounded(v: f64) -> Self;
+}
+
+impl Number for f64 {
+    fn rounded(v: f64) -> Self {
+        v
+    }
+}
+
+impl Number for f32 {
+    fn rounded(v: f64) -> Self {
+        v as f32
+    }
 }
 
 fn in_range(option: &str, value: f32, range: Range<f32>) -> Result<()> {

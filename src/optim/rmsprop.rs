@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -114,6 +114,39 @@ impl Optimizer for RmsProp {
 #[derive(Debug)]
 struct RmsPropUpdate(Vec<Ruled<RmsProp>>, RmsProp);
 
+impl RmsPropUpdate {
+    /// With the mean of the gradients if the rule is centered.
+    fn update<T: Number>(&self, [p, g, rates, s, v]: [&[T]; 5], mean: Option<&[T]>, step: f64, out: &mut [T]) {
+        match mean {
+            Some(m) => keep(out, &[p, s, v, m]),
+            None => keep(out, &[p, s, v]),
+        }
+        for ruled in &self.0 {
+            let RmsProp { alpha, epsilon, momentum, weight_decay, epsilon_inside, .. } = ruled.rule;
+            let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
+            let rate = ruled.rate(rates, step);
+            let (inside, outside) = if epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
+            let root = |square: f64| (square + inside).sqrt() + outside;
+            match mean {
+                Some(m) => ruled.each([p, g, s, v, m], out, |[p, g, s, v, m]| {
+                    let d = g + decay * p;
+                    let new_s = alpha * s + (1.0 - alpha) * d * d;
+                    let new_m = alpha * m + (1.0 - alpha) * d;
+                    let variance = new_s - new_m * new_m;
+                    let new_v = momentum * v + d / root(if variance < 0.0 { 0.0 } else { variance });
+                    [p - rate * new_v, new_s, new_v, new_m]
+                }),
+                None => ruled.each([p, g, s, v], out, |[p, g, s, v]| {
+                    let d = g + decay * p;
+                    let new_s = alpha * s + (1.0 - alpha) * d * d;
+                    let new_v = momentum * v + d / root(new_s);
+                    [p - rate * new_v, new_s, new_v]
+                }),
+            }
+        }
+    }
+}
+
 impl Op for RmsPropUpdate {
     fn name(&self) -> &'static str {
         "rmsprop"
@@ -124,32 +157,14 @@ impl Op for RmsPropUpdate {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [p, g, rates, step, s, v] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
-        keep(out, &[p, s, v]);
-        if let Some(m) = inputs.get(6) {
-            out[3 * p.len()..].copy_from_slice(m.f64());
-        }
-        let (new_p, rest) = out.split_at_mut(p.len());
-        let (new_s, rest) = rest.split_at_mut(p.len());
-        let (new_v, new_m) = rest.split_at_mut(p.len());
-        for ruled in &self.0 {
-            let RmsProp { alpha, epsilon, momentum, weight_decay, centered, epsilon_inside, .. } = ruled.rule;
-            let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step[0]);
-            let (inside, outside) = if epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
-            for i in ruled.range.clone() {
-                let d = g[i] + decay * p[i];
-                new_s[i] = alpha * s[i] + (1.0 - alpha) * d * d;
-                let mut square = new_s[i];
-                if centered {
-                    new_m[i] = alpha * inputs[6].f64()[i] + (1.0 - alpha) * d;
-                    let variance = square - new_m[i] * new_m[i];
-                    square = if variance < 0.0 { 0.0 } else { variance };
-                }
-                new_v[i] = momentum * v[i] + d / ((square + inside).sqrt() + outside);
-                new_p[i] = p[i] - rate * new_v[i];
-            }
-        }
+        let mean = inputs.get(6).map(View::f64);
+        self.update([0, 1, 2, 4, 5].map(|i| inputs[i].f64()), mean, inputs[3].f64()[0], out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let mean = inputs.get(6).map(View::f32);
+        self.update([0, 1, 2, 4, 5].map(|i| inputs[i].f32()), mean, inputs[3].f64()[0], out);
+        true
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -101,6 +101,23 @@ impl SgdUpdate {
     fn dampened(&self) -> bool {
         self.0.iter().any(|ruled| ruled.rule.dampening != 0.0)
     }
+
+    fn update<T: Number>(&self, [p, g, rates, v]: [&[T]; 4], inputs: &[View<'_>], out: &mut [T]) {
+        let first = inputs.get(5).is_some_and(|clock| clock.f64()[0] == 0.0);
+        keep(out, &[p, v]);
+        for ruled in &self.0 {
+            let Sgd { momentum, dampening, weight_decay, nesterov, .. } = ruled.rule;
+            let [momentum, dampening, decay] = [momentum, dampening, weight_decay].map(f64::from);
+            let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
+            let rate = ruled.rate(rates, inputs[3].f64()[0]);
+            ruled.each([p, g, v], out, |[p, g, v]| {
+                let d = g + decay * p;
+                let new_v = kept * v + entering * d;
+                let direction = if nesterov { d + momentum * new_v } else { new_v };
+                [p - rate * direction, new_v]
+            });
+        }
+    }
 }
 
 impl Op for SgdUpdate {
@@ -113,22 +130,12 @@ impl Op for SgdUpdate {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [p, g, rates, step, v] = [0, 1, 2, 3, 4].map(|i| inputs[i].f64());
-        let first = inputs.get(5).is_some_and(|clock| clock.f64()[0] == 0.0);
-        keep(out, &[p, v]);
-        let (new_p, new_v) = out.split_at_mut(p.len());
-        for ruled in &self.0 {
-            let Sgd { momentum, dampening, weight_decay, nesterov, .. } = ruled.rule;
-            let [momentum, dampening, decay] = [momentum, dampening, weight_decay].map(f64::from);
-            let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
-            let rate = ruled.rate(rates, step[0]);
-            for i in ruled.range.clone() {
-                let d = g[i] + decay * p[i];
-                new_v[i] = kept * v[i] + entering * d;
-                let direction = if nesterov { d + momentum * new_v[i] } else { new_v[i] };
-                new_p[i] = p[i] - rate * direction;
-            }
-        }
+        self.update([0, 1, 2, 4].map(|i| inputs[i].f64()), inputs, out);
+    }
+
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        self.update([0, 1, 2, 4].map(|i| inputs[i].f32()), inputs, out);
+        true
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {

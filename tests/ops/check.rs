@@ -34,6 +34,18 @@ pub fn kernels(case: &Case, gpu: &Gpu) {
     }
 }
 
+/// The operations of the case that have a path in f32 on the CPU, each compared with the reference.
+pub fn on_cpu(case: &Case) -> Vec<&'static str> {
+    let trials = case.trials().unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let verdicts = trials.iter().filter_map(|trial| trial.on_cpu());
+    verdicts
+        .map(|v| {
+            assert!(v.passed, "OPS_CASE={:?}: {} {}, {}: {:?}", v.case, v.operation, v.detail, v.kernel, v.worst);
+            v.operation
+        })
+        .collect()
+}
+
 /// A picture shifted by a row and two columns gives the same response, shifted alike, away from the border: for each
 /// kernel of the convolution, to the bit.
 pub fn translation_equivariance(gpu: &Gpu) {

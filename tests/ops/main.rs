@@ -41,6 +41,16 @@ fn every_checked_kernel_matches_the_reference() {
 }
 
 #[test]
+fn what_the_cpu_does_in_f32_matches_the_reference() {
+    let tried: Vec<&str> = selected().iter().flat_map(check::on_cpu).collect();
+    let wanted = std::env::var("OPS_CASE").unwrap_or_default();
+    let missing = ["conv2d", "conv2d_grad_weight", "max_pool2d_grad", "matmul", "sum", "relu", "sgd", "adamw"]
+        .into_iter()
+        .find(|operation| !tried.contains(operation));
+    assert!(!wanted.is_empty() || missing.is_none(), "no case of {missing:?} went by its own path");
+}
+
+#[test]
 fn fused_forms_match_the_plain_ones() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
     for case in selected().iter().filter(|case| !case.updates) {

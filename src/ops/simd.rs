@@ -1,0 +1,229 @@
+//! The two inner loops of the f32 path: sums of rows and sums of products along rows, in the widest vectors that the
+//! processor has. Each sum has one order, whatever the number of threads.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Most rows of a register tile that shares loads of two vectors.
+const MOST_ROWS: usize = 6;
+/// Depth of a block whose rows stay in the first-level cache.
+const DEPTH: usize = 256;
+
+/// Runs plain loops compiled for the vectors that the processor has.
+pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(loops)
+}
+
+/// A matrix `[rows, depth]` in panels of a few rows, column after column.
+pub(super) struct Panels {
+    rows: usize,
+    height: usize,
+    depth: usize,
+    data: Vec<f32>,
+}
+
+impl Panels {
+    /// Element `[m, t]` is `a[m · strides[0] + t · strides[1]]`.
+    pub fn new(a: &[f32], [rows, depth]: [usize; 2], strides: [usize; 2]) -> Self {
+        let height = rows.div_ceil(rows.div_ceil(MOST_ROWS));
+        let mut data = Vec::with_capacity(rows * depth);
+        for first in (0..rows).step_by(height) {
+            let panel = first..rows.min(first + height);
+            data.extend((0..depth).flat_map(|t| panel.clone().map(move |m| a[m * strides[0] + t * strides[1]])));
+        }
+        Self { rows, height, depth, data }
+    }
+
+    /// For each panel and a range of the depth: the first row, the rows, the elements.
+    fn parts(&self, depth: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize, &[f32])> {
+        (0..self.rows).step_by(self.height).map(move |first| {
+            let rows = self.height.min(self.rows - first);
+            (first, rows, &self.data[first * self.depth + depth.start * rows..first * self.depth + depth.end * rows])
+        })
+    }
+}
+
+/// `c[c_at[m] + j] += Σ_t a[m,t] · b[b_at[t] + j]` for all j below `columns`.
+pub(super) fn add_rows(a: &Panels, b: &[f32], b_at: &[usize], columns: usize, c: &mut [f32], c_at: &[usize]) {
+    assert!(a.depth == b_at.len() && a.rows == c_at.len(), "a start for each row");
+    Arch::new().dispatch(AddRows { a, b, b_at, columns, c, c_at });
+}
+
+struct AddRows<'a> {
+    a: &'a Panels,
+    b: &'a [f32],
+    b_at: &'a [usize],
+    columns: usize,
+    c: &'a mut [f32],
+    c_at: &'a [usize],
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for start in (0..self.a.depth).step_by(DEPTH) {
+            let depth = start..self.a.depth.min(start + DEPTH);
+            for j in (0..self.columns).step_by(2 * S::F32_LANES) {
+                let left = self.columns - j;
+                for (first, rows, panel) in self.a.parts(depth.clone()) {
+                    let tile = Tile { panel, b_at: &self.b_at[depth.clone()], first, j, left };
+                    match rows {
+                        6 => self.columns_of_tile::<S, 6>(simd, tile),
+                        5 => self.columns_of_tile::<S, 5>(simd, tile),
+                        4 => self.columns_of_tile::<S, 4>(simd, tile),
+                        3 => self.columns_of_tile::<S, 3>(simd, tile),
+                        2 => self.columns_of_tile::<S, 2>(simd, tile),
+                        _ => self.columns_of_tile::<S, 1>(simd, tile),
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Tile<'a> {
+    panel: &'a [f32],
+    b_at: &'a [usize],
+    first: usize,
+    j: usize,
+    left: usize,
+}
+
+impl AddRows<'_> {
+    #[inline(always)]
+    fn columns_of_tile<S: Simd, const ROWS: usize>(&mut self, simd: S, tile: Tile<'_>) {
+        match tile.left.div_ceil(S::F32_LANES) {
+            1 => self.tile::<S, ROWS, 1, false>(simd, tile),
+            2 if tile.left < 2 * S::F32_LANES => self.tile::<S, ROWS, 2, false>(simd, tile),
+            _ => self.tile::<S, ROWS, 2, true>(simd, tile),
+        }
+    }
+
+    /// `VECTORS` vectors of columns, of which the last may be part of one unless they are `WHOLE`.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const WHOLE: bool>(&mut self, simd: S, tile: Tile<'_>) {
+        let width = if WHOLE { VECTORS * S::F32_LANES } else { tile.left };
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        for (a, at) in tile.panel.as_chunks::<ROWS>().0.iter().zip(tile.b_at) {
+            let b = load::<S, VECTORS, WHOLE>(simd, &self.b[at + tile.j..][..width]);
+            for (sums, a) in sums.iter_mut().zip(a) {
+                let a = simd.splat_f32s(*a);
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = simd.mul_add_e_f32s(a, b, *sum);
+                }
+            }
+        }
+        for (sums, at) in sums.into_iter().zip(&self.c_at[tile.first..][..ROWS]) {
+            let c = &mut self.c[at + tile.j..][..width];
+            let old = load::<S, VECTORS, WHOLE>(simd, c);
+            for (v, (old, sum)) in old.into_iter().zip(sums).enumerate() {
+                let new = simd.add_f32s(old, sum);
+                match WHOLE {
+                    true => S::as_mut_simd_f32s(c).0[v] = new,
+                    false => {
+                        let end = c.len().min((v + 1) * S::F32_LANES);
+                        simd.partial_store_f32s(&mut c[v * S::F32_LANES..end], new);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize, const WHOLE: bool>(simd: S, b: &[f32]) -> [S::f32s; VECTORS] {
+    std::array::from_fn(|v| match WHOLE {
+        true => S::as_simd_f32s(b).0[v],
+        false => simd.partial_load_f32s(&b[v * S::F32_LANES..b.len().min((v + 1) * S::F32_LANES)]),
+    })
+}
+
+/// A matrix whose rows are runs of `length` in each of `count` images; row m of an image begins at `starts[m]`, and the
+/// next image so many elements later.
+pub(super) struct Runs<'a> {
+    pub data: &'a [f32],
+    pub starts: &'a [usize],
+    pub image: usize,
+}
+
+/// `c[m·columns + j] += Σ_i,t a[i,m,t] · b[i,j,t]` over the images i and t below `length`.
+pub(super) fn add_dots(a: Runs<'_>, b: Runs<'_>, count: usize, length: usize, c: &mut [f32]) {
+    Arch::new().dispatch(AddDots { a, b, count, length, c });
+}
+
+struct AddDots<'a> {
+    a: Runs<'a>,
+    b: Runs<'a>,
+    count: usize,
+    length: usize,
+    c: &'a mut [f32],
+}
+
+/// Columns of a register tile of [`add_dots`].
+const COLUMNS: usize = 4;
+
+impl WithSimd for AddDots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let rows = self.a.starts.len();
+        for j in (0..self.b.starts.len()).step_by(COLUMNS) {
+            // 4 x 4 sums and their operands are more than 16 registers hold; three rows waste less of 6 filters.
+            let height = if S::REGISTER_COUNT < 32 || rows % 4 != 0 && rows % 3 == 0 { 3 } else { 4 };
+            for m in (0..rows).step_by(height) {
+                match height.min(rows - m) {
+                    4 => self.tile::<S, 4>(simd, m, j),
+                    3 => self.tile::<S, 3>(simd, m, j),
+                    2 => self.tile::<S, 2>(simd, m, j),
+                    _ => self.tile::<S, 1>(simd, m, j),
+                }
+            }
+        }
+    }
+}
+
+impl AddDots<'_> {
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize>(&mut self, simd: S, m: usize, j: usize) {
+        let columns = self.b.starts.len();
+        let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
+        let whole = self.length / S::F32_LANES * S::F32_LANES;
+        for image in 0..self.count {
+            let run = |runs: &Runs<'_>, row: usize| {
+                // Past the last row it is taken again, and what comes of it is not used.
+                let start = image * runs.image + runs.starts[row.min(runs.starts.len() - 1)];
+                start..start + self.length
+            };
+            let a: [&[f32]; ROWS] = std::array::from_fn(|i| &self.a.data[run(&self.a, m + i)]);
+            let b: [&[f32]; COLUMNS] = std::array::from_fn(|i| &self.b.data[run(&self.b, j + i)]);
+            for at in (0..whole).step_by(S::F32_LANES) {
+                let vector = |run: &[f32]| S::as_simd_f32s(&run[at..][..S::F32_LANES]).0[0];
+                multiply(simd, &mut sums, a.map(vector), b.map(vector));
+            }
+            if whole < self.length {
+                let rest = |run: &[f32]| simd.partial_load_f32s(&run[whole..]);
+                multiply(simd, &mut sums, a.map(rest), b.map(rest));
+            }
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            let c = &mut self.c[(m + i) * columns..][..columns][j..];
+            c.iter_mut().zip(sums).for_each(|(c, sum)| *c += simd.reduce_sum_f32s(sum));
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply<S: Simd, const ROWS: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; COLUMNS]; ROWS],
+    a: [S::f32s; ROWS],
+    b: [S::f32s; COLUMNS],
+) {
+    for (sums, a) in sums.iter_mut().zip(a) {
+        for (sum, b) in sums.iter_mut().zip(b) {
+            *sum = simd.mul_add_e_f32s(a, b, *sum);
+        }
+    }
+}
