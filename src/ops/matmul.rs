@@ -256,7 +256,8 @@ impl Op for Matmul {
         let (m, k, n) = (e.m, e.k, e.n);
         let (a, b) = (inputs[0].f32(), inputs[1].f32());
         let every = |step: usize, count: usize| (0..count).map(|i| i * step).collect::<Vec<_>>();
-        let (b_at, c_at) = (every(if self.transpose_b { k } else { n }, if self.transpose_b { n } else { k }), every(n, m));
+        let (b_at, c_at) =
+            (every(if self.transpose_b { k } else { n }, if self.transpose_b { n } else { k }), every(n, m));
         // Enough parts for many cores, each of whole panels.
         let rows = m.div_ceil(16).clamp(6, 48);
         out.par_chunks_mut(m * n).zip(e.starts()).for_each(|(c, [a0, b0])| {

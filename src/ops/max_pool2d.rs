@@ -77,7 +77,8 @@ fn first_maximum<T: Copy + PartialOrd>(plane: &[T], width: usize, rows: &[usize]
     position
 }
 
-/// The pairs of a pool that [halves](Pool::halves): for each row of outputs, both rows of inputs under it.
+/// The pairs of a plane under a pool that [halves](Pool::halves): for each row of outputs, both rows of inputs under it.
+#[inline(always)]
 fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]]; 2]> {
     x.chunks_exact(2 * pool.input[1]).map(|rows| {
         let (upper, lower) = rows.split_at(rows.len() / 2);
@@ -86,39 +87,41 @@ fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]];
 }
 
 /// The first maximum of a window of two by two, and its number.
+#[inline(always)]
 fn first_of_four([[a, b], [c, d]]: [[f32; 2]; 2]) -> (f32, u32) {
-    [(b, 1), (c, 2), (d, 3)].into_iter().fold((a, 0), |(best, number), (v, at)| {
+    let (mut best, mut number) = (a, 0);
+    for (v, at) in [(b, 1), (c, 2), (d, 3)] {
         let wins = (v > best) | (v.is_nan() & !best.is_nan());
-        (if wins { v } else { best }, if wins { at } else { number })
-    })
+        best = if wins { v } else { best };
+        number = if wins { at } else { number };
+    }
+    (best, number)
 }
 
 /// The maxima of a plane under a pool that halves, in f32.
+#[inline(always)]
 fn halve(pool: &Pool, x: &[f32], y: &mut [f32]) {
-    vectorised(|| {
-        for (y, [upper, lower]) in y.chunks_mut(pool.placed.out[1]).zip(pairs(pool, x)) {
-            let windows = upper.iter().zip(lower);
-            y.iter_mut().zip(windows).for_each(|(y, (&upper, &lower))| *y = first_of_four([upper, lower]).0);
+    for (y, [upper, lower]) in y.chunks_mut(pool.placed.out[1]).zip(pairs(pool, x)) {
+        for (y, (&upper, &lower)) in y.iter_mut().zip(upper.iter().zip(lower)) {
+            *y = first_of_four([upper, lower]).0;
         }
-    });
+    }
 }
 
-/// Their gradient.
+/// Their gradient; a last row or column under no window keeps what it holds.
+#[inline(always)]
 fn spread(pool: &Pool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     let width = pool.input[1];
-    vectorised(|| {
-        let rows = dy.chunks(pool.placed.out[1]).zip(pairs(pool, x)).zip(dx.chunks_exact_mut(2 * width));
-        for ((dy, [upper, lower]), dx) in rows {
-            let (dx_upper, dx_lower) = dx.split_at_mut(width);
-            let windows = upper.iter().zip(lower).zip(dy);
-            let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
-            for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(windows) {
-                let (_, number) = first_of_four([upper, lower]);
-                let share = |at: u32| if at == number { dy } else { 0.0 };
-                (*dx_upper, *dx_lower) = ([share(0), share(1)], [share(2), share(3)]);
-            }
+    let rows = dy.chunks(pool.placed.out[1]).zip(pairs(pool, x)).zip(dx.chunks_exact_mut(2 * width));
+    for ((dy, [upper, lower]), dx) in rows {
+        let (dx_upper, dx_lower) = dx.split_at_mut(width);
+        let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
+        for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
+            let (_, number) = first_of_four([upper, lower]);
+            *dx_upper = [if number == 0 { dy } else { 0.0 }, if number == 1 { dy } else { 0.0 }];
+            *dx_lower = [if number == 2 { dy } else { 0.0 }, if number == 3 { dy } else { 0.0 }];
         }
-    });
+    }
 }
 
 /// Appends the dispatches that write to `to` the first maximum of each window over input 0, `[N, C, H, W]`.
@@ -172,7 +175,7 @@ impl Op for MaxPool2d {
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
         out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(y, x)| {
             match pool.halves() {
-                true => halve(&pool, x, y),
+                true => vectorised(|| halve(&pool, x, y)),
                 false => y.iter_mut().zip(taps.windows()).for_each(|(y, (rows, columns))| {
                     *y = x[first_maximum(x, pool.input[1], rows, columns)];
                 }),
@@ -284,9 +287,11 @@ impl Op for MaxPool2dGrad {
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
         let planes = planes.zip(inputs[1].f32().par_chunks(pool.output_plane()));
         out.par_chunks_mut(pool.input_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(dx, (x, dy))| {
-            dx.fill(0.0);
+            if !(pool.halves() && pool.input.iter().all(|extent| extent.is_multiple_of(2))) {
+                dx.fill(0.0);
+            }
             match pool.halves() {
-                true => spread(&pool, x, dy, dx),
+                true => vectorised(|| spread(&pool, x, dy, dx)),
                 false => dy.iter().zip(taps.windows()).for_each(|(dy, (rows, columns))| {
                     dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
                 }),

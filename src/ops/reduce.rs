@@ -153,7 +153,8 @@ impl Op for Reduce {
         // Parts of the first axis, whose sums are added in order.
         let (first, rest) = shape.split_first().map_or((1, &[][..]), |(first, rest)| (*first, rest));
         let sum_part = |x: &[f32]| {
-            let shape: Shape = [x.len() / (shape.elements() / first)].iter().chain(rest).copied().collect::<Vec<_>>().into();
+            let shape: Shape =
+                [x.len() / (shape.elements() / first)].iter().chain(rest).copied().collect::<Vec<_>>().into();
             let walk = self.walk(&shape);
             let [step] = walk.steps();
             let mut sums = vec![0.0; self.kept(&shape).elements()];
@@ -166,7 +167,9 @@ impl Op for Reduce {
         let parts: Vec<Vec<f64>> = x.par_chunks(ROWS_A_PART * (shape.elements() / first)).map(sum_part).collect();
         let n = if self.kind == Kind::Mean { self.reduced(shape) as f64 } else { 1.0 };
         if self.axes.first() == Some(&0) {
-            out.iter_mut().enumerate().for_each(|(i, y)| *y = (parts.iter().map(|part| part[i]).sum::<f64>() / n) as f32);
+            out.iter_mut()
+                .enumerate()
+                .for_each(|(i, y)| *y = (parts.iter().map(|part| part[i]).sum::<f64>() / n) as f32);
         } else {
             out.iter_mut().zip(parts.iter().flatten()).for_each(|(y, sum)| *y = (sum / n) as f32);
         }

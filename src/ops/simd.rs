@@ -8,7 +8,8 @@ const MOST_ROWS: usize = 6;
 /// Depth of a block whose rows stay in the first-level cache.
 const DEPTH: usize = 256;
 
-/// Runs plain loops compiled for the vectors that the processor has.
+/// Runs plain loops compiled for the vectors that the processor has. Long loops need `#[inline(always)]`, to be part of
+/// what is so compiled: they go into a function that has it.
 pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(loops)
 }
@@ -27,8 +28,10 @@ impl Panels {
         let height = rows.div_ceil(rows.div_ceil(MOST_ROWS));
         let mut data = Vec::with_capacity(rows * depth);
         for first in (0..rows).step_by(height) {
-            let panel = first..rows.min(first + height);
-            data.extend((0..depth).flat_map(|t| panel.clone().map(move |m| a[m * strides[0] + t * strides[1]])));
+            for t in 0..depth {
+                let column = &a[t * strides[1]..];
+                (first..rows.min(first + height)).for_each(|m| data.push(column[m * strides[0]]));
+            }
         }
         Self { rows, height, depth, data }
     }
@@ -133,10 +136,15 @@ impl AddRows<'_> {
 
 #[inline(always)]
 fn load<S: Simd, const VECTORS: usize, const WHOLE: bool>(simd: S, b: &[f32]) -> [S::f32s; VECTORS] {
-    std::array::from_fn(|v| match WHOLE {
-        true => S::as_simd_f32s(b).0[v],
-        false => simd.partial_load_f32s(&b[v * S::F32_LANES..b.len().min((v + 1) * S::F32_LANES)]),
-    })
+    // Loops, as methods of arrays are not compiled for these vectors.
+    let mut vectors = [simd.splat_f32s(0.0); VECTORS];
+    for (v, vector) in vectors.iter_mut().enumerate() {
+        *vector = match WHOLE {
+            true => S::as_simd_f32s(b).0[v],
+            false => simd.partial_load_f32s(&b[v * S::F32_LANES..b.len().min((v + 1) * S::F32_LANES)]),
+        };
+    }
+    vectors
 }
 
 /// A matrix whose rows are runs of `length` in each of `count` images; row m of an image begins at `starts[m]`, and the
@@ -145,6 +153,14 @@ pub(super) struct Runs<'a> {
     pub data: &'a [f32],
     pub starts: &'a [usize],
     pub image: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// Neighbouring rows of an image. Past the last it is taken again, and what comes of that is not used.
+    fn runs<const ROWS: usize>(&self, image: usize, first: usize, length: usize) -> [&'a [f32]; ROWS] {
+        let start = |row: usize| image * self.image + self.starts[row.min(self.starts.len() - 1)];
+        std::array::from_fn(|i| &self.data[start(first + i)..][..length])
+    }
 }
 
 /// `c[m·columns + j] += Σ_i,t a[i,m,t] · b[i,j,t]` over the images i and t below `length`.
@@ -191,20 +207,13 @@ impl AddDots<'_> {
         let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
         let whole = self.length / S::F32_LANES * S::F32_LANES;
         for image in 0..self.count {
-            let run = |runs: &Runs<'_>, row: usize| {
-                // Past the last row it is taken again, and what comes of it is not used.
-                let start = image * runs.image + runs.starts[row.min(runs.starts.len() - 1)];
-                start..start + self.length
-            };
-            let a: [&[f32]; ROWS] = std::array::from_fn(|i| &self.a.data[run(&self.a, m + i)]);
-            let b: [&[f32]; COLUMNS] = std::array::from_fn(|i| &self.b.data[run(&self.b, j + i)]);
+            let a: [&[f32]; ROWS] = self.a.runs(image, m, self.length);
+            let b: [&[f32]; COLUMNS] = self.b.runs(image, j, self.length);
             for at in (0..whole).step_by(S::F32_LANES) {
-                let vector = |run: &[f32]| S::as_simd_f32s(&run[at..][..S::F32_LANES]).0[0];
-                multiply(simd, &mut sums, a.map(vector), b.map(vector));
+                multiply::<S, ROWS, true>(simd, &mut sums, a, b, at);
             }
             if whole < self.length {
-                let rest = |run: &[f32]| simd.partial_load_f32s(&run[whole..]);
-                multiply(simd, &mut sums, a.map(rest), b.map(rest));
+                multiply::<S, ROWS, false>(simd, &mut sums, a, b, whole);
             }
         }
         for (i, sums) in sums.into_iter().enumerate() {
@@ -214,15 +223,23 @@ impl AddDots<'_> {
     }
 }
 
+/// Adds the products of the vectors of all rows of `a` and `b` from `at` on, a part of one unless it is `WHOLE`.
 #[inline(always)]
-fn multiply<S: Simd, const ROWS: usize>(
+fn multiply<S: Simd, const ROWS: usize, const WHOLE: bool>(
     simd: S,
     sums: &mut [[S::f32s; COLUMNS]; ROWS],
-    a: [S::f32s; ROWS],
-    b: [S::f32s; COLUMNS],
+    a: [&[f32]; ROWS],
+    b: [&[f32]; COLUMNS],
+    at: usize,
 ) {
+    let width = if WHOLE { S::F32_LANES } else { a[0].len() - at };
+    let mut vectors = [simd.splat_f32s(0.0); COLUMNS];
+    for (vector, b) in vectors.iter_mut().zip(b) {
+        *vector = load::<S, 1, WHOLE>(simd, &b[at..][..width])[0];
+    }
     for (sums, a) in sums.iter_mut().zip(a) {
-        for (sum, b) in sums.iter_mut().zip(b) {
+        let a = load::<S, 1, WHOLE>(simd, &a[at..][..width])[0];
+        for (sum, b) in sums.iter_mut().zip(vectors) {
             *sum = simd.mul_add_e_f32s(a, b, *sum);
         }
     }
