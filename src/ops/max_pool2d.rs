@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::convolution::in_turn;
 use super::pool::Pool;
-use super::simd::vectorised;
+use super::simd::{NullaryFnOnce, vectorised};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
@@ -99,27 +99,48 @@ fn first_of_four([[a, b], [c, d]]: [[f32; 2]; 2]) -> (f32, u32) {
 }
 
 /// The maxima of a plane under a pool that halves, in f32.
-#[inline(always)]
-fn halve(pool: &Pool, x: &[f32], y: &mut [f32]) {
-    for (y, [upper, lower]) in y.chunks_mut(pool.placed.out[1]).zip(pairs(pool, x)) {
-        for (y, (&upper, &lower)) in y.iter_mut().zip(upper.iter().zip(lower)) {
-            *y = first_of_four([upper, lower]).0;
+struct Halve<'a> {
+    pool: &'a Pool,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Halve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (y, [upper, lower]) in self.y.chunks_mut(self.pool.placed.out[1]).zip(pairs(self.pool, self.x)) {
+            for (y, (&upper, &lower)) in y.iter_mut().zip(upper.iter().zip(lower)) {
+                *y = first_of_four([upper, lower]).0;
+            }
         }
     }
 }
 
 /// Their gradient; a last row or column under no window keeps what it holds.
-#[inline(always)]
-fn spread(pool: &Pool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let width = pool.input[1];
-    let rows = dy.chunks(pool.placed.out[1]).zip(pairs(pool, x)).zip(dx.chunks_exact_mut(2 * width));
-    for ((dy, [upper, lower]), dx) in rows {
-        let (dx_upper, dx_lower) = dx.split_at_mut(width);
-        let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
-        for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
-            let (_, number) = first_of_four([upper, lower]);
-            *dx_upper = [if number == 0 { dy } else { 0.0 }, if number == 1 { dy } else { 0.0 }];
-            *dx_lower = [if number == 2 { dy } else { 0.0 }, if number == 3 { dy } else { 0.0 }];
+struct Spread<'a> {
+    pool: &'a Pool,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let width = self.pool.input[1];
+        let rows = self.dy.chunks(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
+        for ((dy, [upper, lower]), dx) in rows.zip(self.dx.chunks_exact_mut(2 * width)) {
+            let (dx_upper, dx_lower) = dx.split_at_mut(width);
+            let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
+            for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
+                let (_, number) = first_of_four([upper, lower]);
+                *dx_upper = [if number == 0 { dy } else { 0.0 }, if number == 1 { dy } else { 0.0 }];
+                *dx_lower = [if number == 2 { dy } else { 0.0 }, if number == 3 { dy } else { 0.0 }];
+            }
         }
     }
 }
@@ -175,7 +196,7 @@ impl Op for MaxPool2d {
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
         out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(y, x)| {
             match pool.halves() {
-                true => vectorised(|| halve(&pool, x, y)),
+                true => vectorised(Halve { pool: &pool, x, y }),
                 false => y.iter_mut().zip(taps.windows()).for_each(|(y, (rows, columns))| {
                     *y = x[first_maximum(x, pool.input[1], rows, columns)];
                 }),
@@ -291,7 +312,7 @@ impl Op for MaxPool2dGrad {
                 dx.fill(0.0);
             }
             match pool.halves() {
-                true => vectorised(|| spread(&pool, x, dy, dx)),
+                true => vectorised(Spread { pool: &pool, x, dy, dx }),
                 false => dy.iter().zip(taps.windows()).for_each(|(dy, (rows, columns))| {
                     dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
                 }),

@@ -1,6 +1,7 @@
 //! The two inner loops of the f32 path: sums of rows and sums of products along rows, in the widest vectors that the
 //! processor has. Each sum has one order, whatever the number of threads.
 
+pub(super) use pulp::NullaryFnOnce;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Most rows of a register tile that shares loads of two vectors.
@@ -8,9 +9,9 @@ const MOST_ROWS: usize = 6;
 /// Depth of a block whose rows stay in the first-level cache.
 const DEPTH: usize = 256;
 
-/// Runs plain loops compiled for the vectors that the processor has. Long loops need `#[inline(always)]`, to be part of
-/// what is so compiled: they go into a function that has it.
-pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
+/// Runs plain loops compiled for the vectors that the processor has. Where a closure holds more than a few lines, compilers
+/// may leave it apart, for any processor: a type whose `call` is `#[inline(always)]` always is part of what is so compiled.
+pub(crate) fn vectorised<R>(loops: impl NullaryFnOnce<Output = R>) -> R {
     Arch::new().dispatch(loops)
 }
 
@@ -187,7 +188,8 @@ impl WithSimd for AddDots<'_> {
         let rows = self.a.starts.len();
         for j in (0..self.b.starts.len()).step_by(COLUMNS) {
             // 4 x 4 sums and their operands are more than 16 registers hold; three rows waste less of 6 filters.
-            let height = if S::REGISTER_COUNT < 32 || rows % 4 != 0 && rows % 3 == 0 { 3 } else { 4 };
+            let height =
+                if S::REGISTER_COUNT < 32 || !rows.is_multiple_of(4) && rows.is_multiple_of(3) { 3 } else { 4 };
             for m in (0..rows).step_by(height) {
                 match height.min(rows - m) {
                     4 => self.tile::<S, 4>(simd, m, j),
