@@ -44,7 +44,7 @@ struct Row {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let Device::Gpu(gpu) = options.device.open()? else {
         bail!(
-            "there is no GPU to examine: the CPU interpreter is the reference itself; {}",
+            "there is no GPU to examine, and what the CPU computes depends on no driver; {}",
             lenslet::gpu::HOW_TO_GET_A_DRIVER
         );
     };

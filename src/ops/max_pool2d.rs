@@ -86,16 +86,11 @@ fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]];
     })
 }
 
-/// The first maximum of a window of two by two, and its number.
+/// Whether the first maximum of a pair is the second, and what it is.
 #[inline(always)]
-fn first_of_four([[a, b], [c, d]]: [[f32; 2]; 2]) -> (f32, u32) {
-    let (mut best, mut number) = (a, 0);
-    for (v, at) in [(b, 1), (c, 2), (d, 3)] {
-        let wins = (v > best) | (v.is_nan() & !best.is_nan());
-        best = if wins { v } else { best };
-        number = if wins { at } else { number };
-    }
-    (best, number)
+fn larger(a: f32, b: f32) -> (bool, f32) {
+    let second = (b > a) | (b.is_nan() & !a.is_nan());
+    (second, if second { b } else { a })
 }
 
 /// The maxima of a plane under a pool that halves, in f32.
@@ -112,9 +107,28 @@ impl NullaryFnOnce for Halve<'_> {
     fn call(self) {
         for (y, [upper, lower]) in self.y.chunks_mut(self.pool.placed.out[1]).zip(pairs(self.pool, self.x)) {
             for (y, (&upper, &lower)) in y.iter_mut().zip(upper.iter().zip(lower)) {
-                *y = first_of_four([upper, lower]).0;
+                let (a, b) = (larger(upper[0], upper[1]).1, larger(lower[0], lower[1]).1);
+                *y = larger(a, b).1;
             }
         }
+    }
+}
+
+/// A row of their gradient. A function of its own, so that compilers know that the rows do not overlap.
+#[inline(always)]
+fn spread_row(
+    upper: &[[f32; 2]],
+    lower: &[[f32; 2]],
+    dy: &[f32],
+    dx_upper: &mut [[f32; 2]],
+    dx_lower: &mut [[f32; 2]],
+) {
+    let to = dx_upper.iter_mut().zip(dx_lower);
+    for ((dx_upper, dx_lower), ((&[a, b], &[c, d]), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
+        let ((right, above), (lower_right, below)) = (larger(a, b), larger(c, d));
+        let (down, _) = larger(above, below);
+        *dx_upper = [if !down & !right { dy } else { 0.0 }, if !down & right { dy } else { 0.0 }];
+        *dx_lower = [if down & !lower_right { dy } else { 0.0 }, if down & lower_right { dy } else { 0.0 }];
     }
 }
 
@@ -135,12 +149,7 @@ impl NullaryFnOnce for Spread<'_> {
         let rows = self.dy.chunks(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
         for ((dy, [upper, lower]), dx) in rows.zip(self.dx.chunks_exact_mut(2 * width)) {
             let (dx_upper, dx_lower) = dx.split_at_mut(width);
-            let to = dx_upper.as_chunks_mut::<2>().0.iter_mut().zip(dx_lower.as_chunks_mut::<2>().0);
-            for ((dx_upper, dx_lower), ((&upper, &lower), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
-                let (_, number) = first_of_four([upper, lower]);
-                *dx_upper = [if number == 0 { dy } else { 0.0 }, if number == 1 { dy } else { 0.0 }];
-                *dx_lower = [if number == 2 { dy } else { 0.0 }, if number == 3 { dy } else { 0.0 }];
-            }
+            spread_row(upper, lower, dy, dx_upper.as_chunks_mut().0, dx_lower.as_chunks_mut().0);
         }
     }
 }

@@ -82,6 +82,21 @@ fn the_same_seed_gives_the_same_bytes_and_another_others() {
 }
 
 #[test]
+fn the_number_of_threads_changes_no_byte() {
+    let data = dataset(200);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let model = network();
+            let mut trainer = trainer(&Device::Cpu, &model, sgd()).batch_size(50);
+            fit(&mut trainer, &data, 2);
+            bits(&trainer.parameters())
+        })
+    };
+    assert!(run(1) == run(3));
+}
+
+#[test]
 fn training_goes_on_where_it_ended() {
     let data = dataset(50);
     for device in devices() {
