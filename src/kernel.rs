@@ -1,8 +1,8 @@
 //! A kernel as pure data: which shader, with which constants, over which operands. No GPU here.
 //!
 //! A shader file is valid WGSL by itself. Two kinds of lines in it are meant to be rewritten when it is loaded:
-//! `const NAME: u32 = 4u;` takes another value, and a one-line function `fn name(..) -> f32 { return ..; }` another
-//! expression. Everything about a shape is such a constant, so drivers see literal bounds and addresses; kernels that
+//! `const NAME: u32 = 4u;` takes another value (`alias NAME = f32;` another type), and a one-line function
+//! `fn name(..) -> f32 { return ..; }` another expression. Everything about a shape is such a constant, so drivers see literal bounds and addresses; kernels that
 //! work on flat arrays take their length from the binding instead and need no variant per shape. Loops marked
 //! `// unroll` are written out.
 
@@ -45,6 +45,9 @@ pub const ALIGNMENT: usize = 256;
 
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
+
+/// What matrix products through workgroup memory share, joined to the files that ask for it.
+const BLOCK: [&str; 2] = ["// joined with common/block.wgsl", include_str!("../shaders/common/block.wgsl")];
 
 /// Most rounds that all loops of one invocation make together, as operations plan them.
 ///
@@ -215,6 +218,7 @@ impl Dispatch {
         let mut functions_set = 0;
         for line in self.shader.source.lines() {
             if let Some((name, value)) = word_after(line, "const ")
+                .or_else(|| word_after(line, "alias "))
                 .and_then(|name| self.constants.iter().find(|(n, _)| *n == name))
                 .map(|(n, v)| (*n, v))
             {
@@ -230,6 +234,10 @@ impl Dispatch {
                 text.push_str(line);
             }
             text.push('\n');
+        }
+        let [asks, block] = BLOCK;
+        if self.shader.source.lines().any(|line| line == asks) {
+            text.push_str(block);
         }
         if constants_set != self.constants.len() || functions_set != self.functions.len() {
             let names: Vec<_> =

@@ -1,7 +1,9 @@
 //! `lenslet plan`.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use lenslet::compile::compile;
 use lenslet::data::Spec;
 use lenslet::kernel::Limits;
@@ -18,6 +20,7 @@ use super::{DeviceOption, JsonOption, thousands};
 #[command(after_help = "Examples:
   lenslet plan lenet5 --batch-size 64
   lenslet plan convnet --steps         every dispatch of the step, with its kernel and buffers
+  lenslet plan convnet --device cpu --shaders wgsl     the WGSL that a hardware GPU gets, in the folder wgsl
 The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
 pub struct Options {
     /// The network: lenet5, convnet or convnet-no-pool
@@ -28,6 +31,9 @@ pub struct Options {
     /// Lists the buffers and the dispatches
     #[arg(long)]
     steps: bool,
+    /// Writes the WGSL of every dispatch, as the driver gets it, to a folder: NUMBER-LAYER-KERNEL.wgsl
+    #[arg(long, value_name = "FOLDER")]
+    shaders: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -53,6 +59,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         other => other,
     })?;
+    if let Some(folder) = &options.shaders {
+        write_shaders(&plan, folder)?;
+    }
     let slots = plan.buffers.iter().filter(|b| b.role == BufferRole::Slot).count();
     let parameters = layout.ty().bytes();
     let mut out = std::io::stdout().lock();
@@ -101,6 +110,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ];
     for (what, value) in rows {
         writeln!(out, "{what:<16} {value}")?;
+    }
+    Ok(())
+}
+
+/// The text of each step's shader. Compilers that a driver comes with can be tried on it without the device.
+fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (number, step) in plan.steps.iter().enumerate() {
+        let file = folder.join(format!("{number:03}-{}-{}.wgsl", step.name, step.dispatch.shader.name));
+        std::fs::write(&file, step.dispatch.source()?).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }

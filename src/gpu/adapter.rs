@@ -138,5 +138,6 @@ pub(super) fn limits(l: &wgpu::Limits, features: wgpu::Features, info: &wgpu::Ad
         max_compute_workgroups_per_dimension: l.max_compute_workgroups_per_dimension,
         max_compute_invocations_per_workgroup: l.max_compute_invocations_per_workgroup,
         subgroup: (subgroups && one_size).then_some(info.subgroup_min_size),
+        software: info.device_type == DeviceType::Cpu,
     }
 }

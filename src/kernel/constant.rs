@@ -11,6 +11,8 @@ pub enum Constant {
     F32(f32),
     /// `const NAME = array<u32, ..>(..);`
     List(Vec<u32>),
+    /// `alias NAME = ..;`
+    Type(&'static str),
 }
 
 impl Constant {
@@ -24,6 +26,7 @@ impl Constant {
                 let items: Vec<_> = v.iter().map(|i| format!("{i}u")).collect();
                 format!("const {name} = array<u32, {}>({});", v.len(), items.join(", "))
             }
+            Constant::Type(name_of_type) => format!("alias {name} = {name_of_type};"),
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_compute_invocations_per_workgroup: u32,
     /// Invocations of a subgroup, if shaders may use subgroups and all have this size. None in core WebGPU.
     pub subgroup: Option<u32>,
+    /// Whether the device is a driver that computes on the CPU.
+    pub software: bool,
 }
 
 impl Default for Limits {
@@ -26,11 +28,18 @@ impl Default for Limits {
             max_compute_workgroups_per_dimension: 65_535,
             max_compute_invocations_per_workgroup: 256,
             subgroup: None,
+            software: false,
         }
     }
 }
 
 impl Limits {
+    /// Whether invocations should share what they load through workgroup memory. Software drivers keep an invocation's
+    /// state in memory at each barrier, and subgroups of eight share without any.
+    pub fn prefers_workgroup_memory(&self) -> bool {
+        !self.software && self.subgroup != Some(8)
+    }
+
     /// WebGPU's defaults, and subgroups of this size.
     pub fn with_subgroups(size: u32) -> Self {
         Self { subgroup: Some(size), ..Self::default() }

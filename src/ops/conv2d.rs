@@ -6,6 +6,7 @@
 //! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
 //! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
+use super::block::with_block;
 use super::convolution::{
     Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, sum_parts, tile,
 };
@@ -104,7 +105,7 @@ impl Op for Conv2d {
             None => in_turn(GATHER, dispatch(GATHER, 1), e.gather_stages(e.group_c, planes)),
         };
         let kernel = add_bias(kernel, bias.map(|bias| (bias, "b[k]")));
-        e.subgroup(limits, bias).into_iter().chain([kernel]).collect()
+        with_block(e.block(bias), true, limits, e.subgroup(limits, bias).into_iter().chain([kernel]).collect())
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

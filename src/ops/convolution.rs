@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::block::with_block;
 use super::reduce::sum_stages;
 use super::reference::{axpy, dot, span};
 use crate::kernel::{Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
@@ -79,6 +80,23 @@ impl Extents {
         (windows - 1) * self.window.stride[1] + (self.window.size[1] - 1) * self.window.dilation[1] + 1
     }
 
+    /// The convolution of dy that is the gradient to x, with the taps turned round. `None` where windows skip elements or
+    /// lie outside.
+    pub fn turned(&self) -> Option<Self> {
+        let Window { size, stride, dilation, .. } = self.window;
+        let begin = |axis: usize| (dilation[axis] * (size[axis] - 1)).checked_sub(self.placed.begin[axis]);
+        (stride == [1, 1]).then_some(Self {
+            c: self.k,
+            k: self.c,
+            group_c: self.group_k,
+            group_k: self.group_c,
+            h: self.placed.out[0],
+            w: self.placed.out[1],
+            placed: Placed { out: [self.h, self.w], begin: [begin(0)?, begin(1)?], ..self.placed },
+            ..*self
+        })
+    }
+
     /// Products behind one y.
     pub fn taps(&self) -> usize {
         self.group_c * self.window.size[0] * self.window.size[1]
@@ -124,7 +142,8 @@ impl Extents {
         let stages = self.direct_stages(self.group_k, names, self.strip(tile_w), tile_c);
         let direct = dispatch(GRAD_INPUT_DIRECT, tile_w).constant("TILE_W", tile_w);
         let direct = stages.map(|stages| biased(in_turn(GRAD_INPUT_DIRECT, direct, stages)));
-        self.grad_input_subgroup(limits, w, dy, bias).into_iter().chain(direct).chain([gather]).collect()
+        let others = self.grad_input_subgroup(limits, w, dy, bias).into_iter().chain(direct).chain([gather]).collect();
+        with_block(self.grad_input_block(w, dy, bias), true, limits, others)
     }
 
     /// How a kernel that keeps a strip of a row for a tile of some depth goes over `planes`, if it can: the constants

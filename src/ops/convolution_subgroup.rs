@@ -4,7 +4,7 @@
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
-use crate::shape::{Placed, Window};
+use crate::shape::Window;
 
 const SUBGROUP: Shader = shader!("conv2d_subgroup");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
@@ -49,24 +49,9 @@ impl Extents {
         dy: Operand,
         bias: Option<Operand>,
     ) -> Option<Kernel> {
-        let Window { size, stride, dilation, .. } = self.window;
-        let begin = |axis: usize| (dilation[axis] * (size[axis] - 1)).checked_sub(self.placed.begin[axis]);
-        let turned = Self {
-            c: self.k,
-            k: self.c,
-            group_c: self.group_k,
-            group_k: self.group_c,
-            h: self.placed.out[0],
-            w: self.placed.out[1],
-            placed: Placed { out: [self.h, self.w], begin: [begin(0)?, begin(1)?], ..self.placed },
-            ..*self
-        };
-        let plane = size[0] * size[1];
+        let plane = self.window.size[0] * self.window.size[1];
         let tap = "(R - 1u - r) * S + (S - 1u - s)";
-        match stride {
-            [1, 1] => turned.shared(limits, [plane, self.group_c * plane], tap, [dy, w], bias),
-            _ => None,
-        }
+        self.turned()?.shared(limits, [plane, self.group_c * plane], tap, [dy, w], bias)
     }
 
     /// The kernel for the gradient to w of x and dy; `None` as for [`Extents::subgroup`].

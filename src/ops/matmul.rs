@@ -9,17 +9,19 @@
 
 use rayon::prelude::*;
 
+use super::block::{Block, with_block};
 use super::reference::axpy;
 use super::simd::{Panels, Runs, add_dots, add_rows};
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
+use crate::kernel::{Constant, Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 const TILE: Shader = shader!("matmul_tile");
+const BLOCK: Shader = shader!("matmul_block");
 const SUBGROUP: Shader = shader!("matmul_subgroup");
 const SUM_PARTS: Shader = shader!("matmul_sum_parts");
 
@@ -185,25 +187,37 @@ impl Matmul {
         let e = self.known_extents(io);
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
         let (tile_m, tile_n) = (m.min(8), n.min(4));
-        let has_bias = io.inputs.len() == 3;
-        let finish = |dispatch: Dispatch| {
-            let bias = if has_bias { "bias_of[n]" } else { "0.0" };
-            dispatch.function("bias", bias).writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2)))
-        };
         let tile = self
             .dispatch(&e, TILE)
             .constants([("TILE_M", tile_m), ("TILE_N", tile_n), ("PARTS", parts), ("K_PART", k.div_ceil(parts))])
             .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64);
-        if parts == 1 {
-            return Kernel::single(finish(tile));
+        let kernel = finished(io, &e, tile, parts);
+        Kernel { name: if parts == 1 { TILE.name } else { SUM_PARTS.name }, ..kernel }
+    }
+
+    /// The kernel whose workgroups share what they load through workgroup memory, and whether it suits these extents.
+    fn block(&self, io: &Io<'_>) -> (Kernel, bool) {
+        let e = self.known_extents(io);
+        let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
+        let block = Block::of(pairs, m, n, k);
+        let mut dispatch = self.dispatch(&e, BLOCK).constants(block.constants()).constant("PARTS", block.parts);
+        dispatch.workgroups = (block.parts * block.count(pairs, m, n)) as u64;
+        // The extent of each operand along which its elements are neighbours.
+        let lines = [if self.transpose_a { m } else { k }, if self.transpose_b { k } else { n }];
+        for (side, line) in [("A", "a"), ("B", "b")].into_iter().zip(lines) {
+            let ((alias, operand), aligned) = (side, line.is_multiple_of(4));
+            let quad = match aligned {
+                true => format!("{operand}[at / 4u]"),
+                false => {
+                    let next = |j| format!("{operand}[at + min({j}u, more)]");
+                    format!("vec4<f32>({operand}[at], {}, {}, {})", next(1), next(2), next(3))
+                }
+            };
+            let of_quad = if operand == "a" { "quad_a" } else { "quad_b" };
+            dispatch = dispatch.constant(alias, Constant::Type(if aligned { "vec4<f32>" } else { "f32" }));
+            dispatch = dispatch.function(of_quad, quad);
         }
-        let partial = tile.function("bias", "0.0").writes(Operand::Scratch(0));
-        let sum = Dispatch::new(SUM_PARTS)
-            .constants([("N", n), ("PARTS", parts)])
-            .invocations(pairs * m * n, 64)
-            .reads([Operand::Scratch(0)]);
-        let scratch = vec![TensorType::f32([parts, pairs, m, n])];
-        Kernel { name: SUM_PARTS.name, dispatches: vec![partial, finish(sum)], scratch }
+        (finished(io, &e, dispatch, block.parts), block.suits(pairs, m, n))
     }
 
     fn known_extents(&self, io: &Io<'_>) -> Extents {
@@ -318,7 +332,8 @@ impl Op for Matmul {
             true => split.into_iter().chain(whole).collect(),
             false => whole.into_iter().chain(split).collect(),
         };
-        self.subgroup(io, limits).into_iter().chain(tiled).collect()
+        let (block, suits) = self.block(io);
+        with_block(Some(block), suits, limits, self.subgroup(io, limits).into_iter().chain(tiled).collect())
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -331,6 +346,27 @@ impl Op for Matmul {
             ..Traits::default()
         }
     }
+}
+
+/// The kernel of a dispatch that leaves its sums, of so many parts of K; if there are several, another adds them. The last
+/// adds the bias.
+fn finished(io: &Io<'_>, e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
+    let has_bias = io.inputs.len() == 3;
+    let finish = |dispatch: Dispatch| {
+        let bias = if has_bias { "bias_of[n]" } else { "0.0" };
+        dispatch.function("bias", bias).writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2)))
+    };
+    if parts == 1 {
+        return Kernel::single(finish(dispatch));
+    }
+    let (m, n, pairs) = (e.m, e.n, e.pairs());
+    let name = dispatch.shader.name;
+    let partial = dispatch.function("bias", "0.0").writes(Operand::Scratch(0));
+    let sum = Dispatch::new(SUM_PARTS)
+        .constants([("N", n), ("PARTS", parts)])
+        .invocations(pairs * m * n, 64)
+        .reads([Operand::Scratch(0)]);
+    Kernel { name, dispatches: vec![partial, finish(sum)], scratch: vec![TensorType::f32([parts, pairs, m, n])] }
 }
 
 /// All rows of a stack of matrices as those of one.

@@ -3,6 +3,7 @@
 mod adaptive_pool2d;
 mod avg_pool2d;
 mod binary;
+mod block;
 mod broadcast;
 mod channel_pool;
 mod class_targets;
@@ -13,6 +14,7 @@ mod concat;
 pub mod conv2d;
 pub mod conv_transpose2d;
 mod convolution;
+mod convolution_block;
 mod convolution_f32;
 mod convolution_subgroup;
 mod copy;

@@ -3,7 +3,7 @@
 use lenslet::ShaderChecks;
 
 use crate::common;
-use crate::place::{Place, has};
+use crate::place::{Place, files, has};
 
 #[test]
 fn summary_shows_the_layers_and_their_parameters() {
@@ -45,6 +45,26 @@ fn plan_shows_the_memory_of_a_step() {
     for part in ["dispatches", "activations", "lower bound", "parameters", "limits needed", "largest batch", "sgd"] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+#[test]
+fn plan_writes_what_drivers_compile() {
+    let place = Place::new();
+    place.succeeds("plan lenet5 --device cpu --shaders wgsl");
+    let written = files(&place.path("wgsl"));
+    let plan = &place.json("plan lenet5 --device cpu --json")[0];
+    assert_eq!(written.len() as u64, plan["dispatches_per_step"].as_u64().unwrap());
+    for (file, text) in written {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let kernel = name.rsplit('-').next().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(&format!("fn {kernel}(")) && !text.contains("// unroll"), "{name}: {text}");
+    }
+    place.refuses(
+        "plan lenet5 --device cpu --shaders wgsl/000-batch-gather_images.wgsl",
+        1,
+        &["cannot make the folder"],
+    );
 }
 
 #[test]

@@ -63,6 +63,7 @@ const NO_LIMITS: Limits = Limits {
     max_compute_workgroups_per_dimension: u32::MAX,
     max_compute_invocations_per_workgroup: 256,
     subgroup: None,
+    software: false,
 };
 
 fn followed(about: &str, graph: &Graph, choice: &Choice<'_>) -> Plan {

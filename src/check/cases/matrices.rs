@@ -54,6 +54,24 @@ fn batches() -> Vec<Case> {
     large("long", &[2, 1, 3, 2311], &[3, 2311, 2]);
     large("tall", &[40, 33, 20], &[20, 6]);
     large("many", &[300, 1, 5, 3], &[70, 3, 4]);
+    cases.extend(blocks());
     cases.push(case("dense of a stack", &[&[2, 3, 4], &[4, 5], &[5]], |g, i| g.dense(i[0], i[1], Some(i[2]))));
     cases
+}
+
+/// Enough blocks for each size that goes through workgroup memory, whole and cut off, and K in slices and parts.
+fn blocks() -> Vec<Case> {
+    let stack = |[pairs, m, k, n]: [usize; 4], ta: bool, tb: bool| {
+        let (left, right) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+        let (a, b) = ([1, left[0], left[1]], [pairs, right[0], right[1]]);
+        let name = format!("matmul blocks, {pairs} of {m}x{k}x{n}");
+        case(name, &[&a, &b], move |g, i| g.matmul(i[0], i[1], ta, tb)).forward_only()
+    };
+    vec![
+        stack([1030, 64, 3, 64], false, false),
+        stack([260, 60, 32, 64], true, false),
+        stack([260, 61, 35, 63], false, true),
+        stack([257, 30, 70, 31], true, true),
+        stack([1, 60, 4100, 33], false, false),
+    ]
 }

@@ -1,0 +1,50 @@
+//! Convolutions as matrix products through workgroup memory: forward, backward to the weights, and for strides of 1
+//! backward to the input. For GPUs; they take no groups.
+
+use super::block::Block;
+use super::convolution::{Extents, add_bias};
+use crate::kernel::{Kernel, Operand, Shader};
+use crate::shader;
+
+const BLOCK: Shader = shader!("conv2d_block");
+
+/// Fewest channels of which fours are worth it.
+const FEWEST_CHANNELS: usize = 4;
+
+impl Extents {
+    /// The kernel for y of x, w and b; `None` for groups and for few channels.
+    pub fn block(&self, bias: Option<Operand>) -> Option<Kernel> {
+        let plane = self.window.size[0] * self.window.size[1];
+        self.product([self.group_c * plane, plane], "tap", [Operand::Input(0), Operand::Input(1)], bias)
+    }
+
+    /// As [`Extents::block`], for the gradient to x. `None` also where windows skip elements or lie outside.
+    pub fn grad_input_block(&self, w: Operand, dy: Operand, bias: Option<Operand>) -> Option<Kernel> {
+        let plane = self.window.size[0] * self.window.size[1];
+        self.turned()?.product([plane, self.group_c * plane], "R * S - 1u - tap", [dy, w], bias)
+    }
+
+    /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of
+    /// a tap among the weights of both.
+    fn product(
+        &self,
+        [w_k, w_c]: [usize; 2],
+        place_of: &str,
+        operands: [Operand; 2],
+        bias: Option<Operand>,
+    ) -> Option<Kernel> {
+        let places = self.n * self.placed.out[0] * self.placed.out[1];
+        let terms = self.window.size[0] * self.window.size[1] * self.group_c.next_multiple_of(4);
+        let block = Block::of(1, self.k, places, terms).in_one(terms)?;
+        let fits = self.groups == 1 && self.c >= FEWEST_CHANNELS && block.suits(1, self.k, places);
+        let mut dispatch = self
+            .dispatch(BLOCK)
+            .constants([("W_K", w_k), ("W_C", w_c)])
+            .constants(block.constants())
+            .function("place_of", place_of)
+            .reads(operands)
+            .writes(Operand::Output);
+        dispatch.workgroups = block.count(1, self.k, places) as u64;
+        fits.then(|| add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]"))))
+    }
+}
