@@ -28,6 +28,7 @@ const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u; // no others
 const W_K: u32 = 576u;
 const W_C: u32 = 9u;
+const IS_INSIDE: u32 = 1u; // 1 if no window reaches out of the picture
 const QUADS: u32 = 2u; // 1 or 2
 const SIDE: u32 = 8u; // 4 or 8
 const SLICES: u32 = 1u; // 1, 2, 4, .. 16
@@ -94,7 +95,8 @@ fn right(at: Places, term: u32) -> mat4x4<f32> {
     let ahead = (c * H + r) * W + s;
     for (var i = 0u; i < 4u; i++) { // unroll
         // A position above or left of the input wraps to a large number.
-        if at.row[i] + r < H && at.column[i] + s < W && (STEPS * DEPTH == R * S * FOURS * 4u || r < R * DILATION_H) {
+        let is_seen = IS_INSIDE == 1u || (at.row[i] + r < H && at.column[i] + s < W);
+        if is_seen && (STEPS * DEPTH == R * S * FOURS * 4u || r < R * DILATION_H) {
             for (var j = 0u; j < 4u; j++) { // unroll
                 if C % 4u == 0u || c + j < C {
                     tile[j][i] = x[at.first[i] + ahead + j * (H * W)];

@@ -254,7 +254,8 @@ impl Op for Conv2dGradWeight {
         let rows = self.tiled(&e, GRAD_WEIGHT_ROWS, 1, e.group_c * r);
         let tiled: Vec<Kernel> = taps.into_iter().chain(rows).collect();
         let core = if tiled.is_empty() { vec![self.gather(&e)] } else { tiled };
-        e.grad_weight_subgroup(limits).into_iter().chain(core).collect()
+        let others = e.grad_weight_subgroup(limits).into_iter().chain(core).collect();
+        with_block(e.grad_weight_block(), true, limits, others)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

@@ -97,6 +97,13 @@ impl Extents {
         })
     }
 
+    /// Whether no window reaches out of the picture.
+    pub fn lies_inside(&self) -> bool {
+        let Window { size, stride, dilation, .. } = self.window;
+        let last = |axis: usize| (self.placed.out[axis] - 1) * stride[axis] + (size[axis] - 1) * dilation[axis];
+        self.placed.begin == [0, 0] && last(0) < self.h && last(1) < self.w
+    }
+
     /// Products behind one y.
     pub fn taps(&self) -> usize {
         self.group_c * self.window.size[0] * self.window.size[1]

@@ -2,11 +2,12 @@
 //! backward to the input. For GPUs; they take no groups.
 
 use super::block::Block;
-use super::convolution::{Extents, add_bias};
+use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts};
 use crate::kernel::{Kernel, Operand, Shader};
 use crate::shader;
 
 const BLOCK: Shader = shader!("conv2d_block");
+const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_block");
 
 /// Fewest channels of which fours are worth it.
 const FEWEST_CHANNELS: usize = 4;
@@ -22,6 +23,24 @@ impl Extents {
     pub fn grad_input_block(&self, w: Operand, dy: Operand, bias: Option<Operand>) -> Option<Kernel> {
         let plane = self.window.size[0] * self.window.size[1];
         self.turned()?.product([plane, self.group_c * plane], "R * S - 1u - tap", [dy, w], bias)
+    }
+
+    /// The kernel for the gradient to w of x and dy; `None` for groups.
+    pub fn grad_weight_block(&self) -> Option<Kernel> {
+        let [p, q] = self.placed.out;
+        let (columns, terms) = (self.taps(), self.n * p * q.next_multiple_of(4));
+        let block = Block::of(1, self.k, columns, terms);
+        let (parts, weights) = (block.parts, self.k * columns);
+        let mut partial = self
+            .dispatch(GRAD_WEIGHT)
+            .constant("IS_INSIDE", self.lies_inside())
+            .constants(block.constants())
+            .constant("PARTS", parts)
+            .reads_inputs(2)
+            .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) });
+        partial.workgroups = (parts * block.count(1, self.k, columns)) as u64;
+        let fits = self.groups == 1 && parts.saturating_mul(weights) <= MOST_PARTIAL;
+        fits.then(|| sum_parts(Kernel::single(partial), parts, weights))
     }
 
     /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of
@@ -40,6 +59,7 @@ impl Extents {
         let mut dispatch = self
             .dispatch(BLOCK)
             .constants([("W_K", w_k), ("W_C", w_c)])
+            .constant("IS_INSIDE", self.lies_inside())
             .constants(block.constants())
             .function("place_of", place_of)
             .reads(operands)

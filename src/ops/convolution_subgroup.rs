@@ -4,7 +4,6 @@
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
-use crate::shape::Window;
 
 const SUBGROUP: Shader = shader!("conv2d_subgroup");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
@@ -94,13 +93,6 @@ impl Extents {
             && s * k * q <= MOST_COPIES
             && strip <= LONGEST_STRIP;
         fits.then_some(Tile { k, q, strip })
-    }
-
-    /// Whether no window reaches out of the picture.
-    fn lies_inside(&self) -> bool {
-        let Window { size, stride, dilation, .. } = self.window;
-        let last = |axis: usize| (self.placed.out[axis] - 1) * stride[axis] + (size[axis] - 1) * dilation[axis];
-        self.placed.begin == [0, 0] && last(0) < self.h && last(1) < self.w
     }
 
     /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of a

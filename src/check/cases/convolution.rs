@@ -136,6 +136,7 @@ fn plain() -> Vec<Case> {
         conv("lenet conv1", [5, 1, 28, 28], [6, 1, 5, 5], true, window(5).padding(2)).no_differences(),
         conv("lenet conv2", [3, 6, 14, 14], [16, 6, 5, 5], true, window(5)).no_differences(),
         conv("convnet conv3", [2, 64, 5, 5], [64, 64, 3, 3], true, window(3)).no_differences(),
+        conv("blocks", [26, 37, 24, 27], [61, 37, 3, 3], true, window(3).padding(1)).no_differences(),
         conv("primes", [3, 5, 11, 13], [7, 5, 3, 3], true, window(3)).no_differences(),
         conv("one over a tile", [1, 2, 6, 17], [9, 2, 3, 3], false, window(3)),
         conv("stride", [2, 3, 9, 10], [4, 3, 3, 3], true, window(3).stride(2)),
