@@ -32,6 +32,7 @@ const IS_INSIDE: u32 = 1u; // 1 if no window reaches out of the picture
 const QUADS: u32 = 2u; // 1 or 2
 const SIDE: u32 = 8u; // 4 or 8
 const SLICES: u32 = 1u; // 1, 2, 4, .. 16
+const INVOCATIONS: u32 = 64u; // SIDE * SIDE * SLICES
 const TILE_K: u32 = 16u; // 8 or 16
 const STEPS: u32 = 36u; // of DEPTH
 

@@ -117,7 +117,7 @@ impl Session {
     /// Dispatches of a step; `None` on the CPU.
     pub fn dispatches(&self) -> Option<usize> {
         match self {
-            Session::Gpu(session) => Some(session.replay().dispatches()),
+            Session::Gpu(session) => Some(session.replay().launches()),
             Session::Cpu(_) => None,
         }
     }

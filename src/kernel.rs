@@ -7,6 +7,7 @@
 //! `// unroll` are written out.
 
 mod constant;
+mod join;
 mod limits;
 mod unroll;
 
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 
 pub use constant::Constant;
 pub(crate) use constant::f32_literal;
+pub use join::{JOINED, Part, Workgroup, join, joined_workgroups, workgroup_size};
 pub use limits::Limits;
 pub(crate) use unroll::replace_word;
 
@@ -195,20 +197,23 @@ impl Dispatch {
     ///
     /// Errors: a constant or function that the file does not have.
     pub fn source(&self) -> Result<String> {
+        Ok(self.own_source()? + COMMON)
+    }
+
+    /// The WGSL text without the common functions.
+    fn own_source(&self) -> Result<String> {
         let refuse = |reason| Error::Gpu { what: format!("shader {}", self.shader.name), reason };
-        let text = unroll::unroll(&self.specialised()?).map_err(refuse)?;
-        let factor = match self.bindings.last() {
-            Some(binding) if binding.number >= self.declared() => {
-                format!("@group(0) @binding({}) var<storage, read> factor: array<f32>;\n", binding.number)
-            }
-            _ => String::new(),
-        };
-        let ending = factor + COMMON;
-        let Some(read) = self.in_place else { return Ok(text + &ending) };
+        let mut text = unroll::unroll(&self.specialised()?).map_err(refuse)?;
+        if let Some(binding) = self.bindings.last().filter(|binding| binding.number >= self.declared()) {
+            let number = binding.number;
+            writeln!(text, "@group(0) @binding({number}) var<storage, read> factor: array<f32>;")
+                .expect("a string takes all");
+        }
+        let Some(read) = self.in_place else { return Ok(text) };
         let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
         let (from, to) = (variable(&text, read), variable(&text, written));
         let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
-        Ok(rename(&kept.join("\n"), from, to) + &ending)
+        Ok(rename(&kept.join("\n"), from, to))
     }
 
     /// The file with its constants and expressions set.
@@ -249,13 +254,13 @@ impl Dispatch {
         }
         Ok(text)
     }
+}
 
-    /// The grid, folded so that no axis passes `limit`. `None` if two axes do not suffice.
-    pub fn grid(&self, limit: u32) -> Option<[u32; 2]> {
-        let x = self.workgroups.min(u64::from(limit)).max(1);
-        let y = self.workgroups.div_ceil(x).max(1);
-        (y <= u64::from(limit)).then_some([x as u32, y as u32])
-    }
+/// A grid of so many workgroups, folded so that no axis passes `limit`. `None` if two axes do not suffice.
+pub fn fold(workgroups: u64, limit: u32) -> Option<[u32; 2]> {
+    let x = workgroups.min(u64::from(limit)).max(1);
+    let y = workgroups.div_ceil(x).max(1);
+    (y <= u64::from(limit)).then_some([x as u32, y as u32])
 }
 
 /// The name of the variable at `@binding(number)`.
@@ -347,10 +352,7 @@ mod tests {
 
     #[test]
     fn grids_fold() {
-        let mut dispatch = Dispatch::new(SHADER);
-        dispatch.workgroups = 65_536;
-        assert_eq!(dispatch.grid(65_535), Some([65_535, 2]));
-        dispatch.workgroups = 65_535 * 65_535 + 1;
-        assert_eq!(dispatch.grid(65_535), None);
+        assert_eq!(fold(65_536, 65_535), Some([65_535, 2]));
+        assert_eq!(fold(65_535 * 65_535 + 1, 65_535), None);
     }
 }

@@ -1,11 +1,15 @@
 //! A step as pure data: buffers and the dispatches over them, in order. Made by [`crate::compile`], printed by
 //! `lenslet plan`, turned into GPU calls by [`crate::gpu`]. No GPU here.
 
+mod launch;
+
 use std::fmt;
 use std::sync::Arc;
 
+pub use launch::Launch;
+
 use crate::graph::NodeId;
-use crate::kernel::{Dispatch, Limits};
+use crate::kernel::{self, Dispatch, Limits};
 use crate::{Error, Result};
 
 /// What a buffer is for.
@@ -59,6 +63,8 @@ pub struct Bound {
 /// One dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
+    /// The launch it is part of: dispatches of one launch run side by side.
+    pub launch: usize,
     /// The node it works for.
     pub node: NodeId,
     /// Its operation.
@@ -87,7 +93,7 @@ pub struct Memory {
 pub struct Plan {
     /// Buffers to make.
     pub buffers: Vec<BufferSpec>,
-    /// Dispatches in order.
+    /// Dispatches in order, launch by launch.
     pub steps: Vec<Step>,
     /// Where each node of the graph lives; `None` for those never computed.
     pub places: Vec<Option<Place>>,
@@ -114,6 +120,11 @@ impl Plan {
         self.bytes(|_| true)
     }
 
+    /// What the device is called for, in order.
+    pub fn launches(&self) -> impl Iterator<Item = Launch<'_>> {
+        self.steps.chunk_by(|a, b| a.launch == b.launch).map(|steps| Launch { steps })
+    }
+
     /// Refuses the plan if a buffer, a binding or a grid passes the device's limits.
     pub fn check(&self, limits: &Limits) -> Result<()> {
         let refuse = |what: String, limit: &'static str, needed: u64, available: u64| {
@@ -128,14 +139,16 @@ impl Plan {
                     return refuse(name(step), "maxStorageBufferBindingSize", needed, available);
                 }
             }
-            let (needed, available) = (step.bindings.len() as u64, limits.max_storage_buffers_per_shader_stage);
+        }
+        for launch in self.launches() {
+            let (needed, available) = (launch.bindings().len() as u64, limits.max_storage_buffers_per_shader_stage);
             if needed > u64::from(available) {
-                return refuse(name(step), "maxStorageBuffersPerShaderStage", needed, available.into());
+                return refuse(name(&launch.steps[0]), "maxStorageBuffersPerShaderStage", needed, available.into());
             }
-            let side = limits.max_compute_workgroups_per_dimension;
-            if step.dispatch.grid(side).is_none() {
-                let needed = step.dispatch.workgroups;
-                return refuse(name(step), "maxComputeWorkgroupsPerDimension squared", needed, u64::from(side).pow(2));
+            let (needed, side) = (launch.workgroups(), limits.max_compute_workgroups_per_dimension);
+            if kernel::fold(needed, side).is_none() {
+                let available = u64::from(side).pow(2);
+                return refuse(name(&launch.steps[0]), "maxComputeWorkgroupsPerDimension squared", needed, available);
             }
         }
         for (number, buffer) in self.buffers.iter().enumerate() {
@@ -166,7 +179,7 @@ impl fmt::Display for Plan {
             };
             writeln!(f, "b{i:<3} {role:8} {:>12} bytes  {}", buffer.bytes, buffer.label)?;
         }
-        for (i, step) in self.steps.iter().enumerate() {
+        for step in &self.steps {
             let range = |b: &Bound| match b.place.offset {
                 0 => format!("b{}", b.place.buffer),
                 offset => format!("b{}+{offset}", b.place.buffer),
@@ -174,7 +187,8 @@ impl fmt::Display for Plan {
             let list = |writes| step.bindings.iter().filter(|b| b.writes == writes).map(range).collect::<Vec<_>>();
             writeln!(
                 f,
-                "{i:>3}  {:10} {:28} {:>6} workgroups  {} -> {}",
+                "{:>3}  {:10} {:28} {:>6} workgroups  {} -> {}",
+                step.launch,
                 step.name,
                 step.dispatch.shader.name,
                 step.dispatch.workgroups,

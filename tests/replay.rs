@@ -52,8 +52,11 @@ impl Job {
 
     /// A session with every leaf set.
     fn session(&self, device: impl Into<Device>) -> Session {
+        self.with_leaves(Session::new(&device.into(), &self.step.graph).unwrap())
+    }
+
+    fn with_leaves(&self, mut session: Session) -> Session {
         let Self { step, layout, pictures } = self;
-        let mut session = Session::new(&device.into(), &step.graph).unwrap();
         let labels: Vec<u8> = (0..40).map(|i| i % 10).collect();
         let order: Vec<u32> = (0..(STEPS * BATCH) as u32).map(|i| i * 7 % 40).collect();
         session.write(step.batches.pictures, pictures.as_slice()).unwrap();
@@ -88,6 +91,26 @@ fn replays_give_identical_bytes_however_they_are_submitted() {
     assert!(first[1].chunks(3).all(|row| f32::from_bits(row[2]) == BATCH as f32), "every step is recorded");
     for submissions in [&[1; STEPS][..], &[STEPS], &[2, 1, 3]] {
         assert!(job.trained(&gpu, submissions) == first, "{submissions:?}");
+    }
+}
+
+#[test]
+fn dispatches_side_by_side_compute_what_they_compute_alone() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    for model in [small(), models::lenet5(), models::convnet()] {
+        let job = Job::new(&model);
+        // The same kernels: a software device runs few of them side by side, others all that do not depend on each other.
+        let plans =
+            [true, false].map(|software| compile(&job.step.graph, &Limits { software, ..*gpu.limits() }).unwrap());
+        let [few, many] = plans.each_ref().map(|plan| plan.launches().count());
+        assert!(many < few && few <= plans[0].steps.len(), "{}: {few}, {many}", model.name());
+        let [apart, together] = plans.map(|plan| {
+            let session = GpuSession::from_plan(&gpu, &job.step.graph, plan).unwrap();
+            let mut session = job.with_leaves(Session::Gpu(Box::new(session)));
+            session.run(STEPS);
+            [job.step.parameters, job.step.batches.history].map(|node| bits(&session.read(node).unwrap()))
+        });
+        assert!(apart == together, "{}", model.name());
     }
 }
 

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::Command;
 
 use lenslet::check::cases;
-use lenslet::compile::{fuse, gradients};
+use lenslet::compile::{compile, fuse, gradients};
 use lenslet::data::Spec;
 use lenslet::graph::Graph;
-use lenslet::kernel::{Dispatch, Kernel, Limits, Operand, Shader};
+use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold};
 use lenslet::nn::{Layout, Model};
 use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
@@ -48,6 +48,27 @@ fn every_kernel_of_every_case_is_valid_and_binds_what_it_declares() {
     let there = shaders();
     let forgotten: Vec<&str> = there.keys().map(String::as_str).filter(|name| !reached.contains(name)).collect();
     assert!(forgotten.is_empty(), "no case in tests/shaders.rs reaches {forgotten:?}");
+    check_with_tint(&checked.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_launch_of_a_training_step_is_valid_and_binds_what_it_declares() {
+    let mut checked = BTreeMap::<String, Reflection>::new();
+    for Case { name, graph } in steps() {
+        for limits in [Limits::default(), Limits::with_subgroups(8), Limits { software: true, ..Limits::default() }] {
+            let plan = compile(&graph, &limits).unwrap_or_else(|error| panic!("{name}: {error}"));
+            for launch in plan.launches() {
+                let about = format!("{name}, launch {}", launch.steps[0].launch);
+                let source = launch.source().unwrap_or_else(|error| panic!("{about}: {error}"));
+                let reflection = checked.entry(source).or_insert_with_key(|source| Reflection::of(&about, source));
+                assert_eq!(reflection.entry_point, launch.entry(), "{about}");
+                let bound: Vec<(usize, bool)> =
+                    launch.bindings().iter().map(|b| (b.binding as usize, b.writes)).collect();
+                assert_eq!(reflection.bindings, bound, "{about}: (binding, whether it is written)");
+            }
+        }
+    }
+    assert!(checked.values().any(|r| r.entry_point == JOINED), "some dispatches run side by side");
     check_with_tint(&checked.into_keys().collect::<Vec<_>>());
 }
 
@@ -244,7 +265,10 @@ fn check_against(reflection: &Reflection, dispatch: &Dispatch, about: &str) {
     assert_eq!(reflection.bindings, bound, "{about}: (binding, whether it is written): declared, then bound");
     let limits = Limits::default();
     assert!(bound.len() <= limits.max_storage_buffers_per_shader_stage as usize, "{about}: {} buffers", bound.len());
-    assert!(dispatch.grid(limits.max_compute_workgroups_per_dimension).is_some(), "{about}: the grid does not fold");
+    assert!(
+        fold(dispatch.workgroups, limits.max_compute_workgroups_per_dimension).is_some(),
+        "{about}: the grid does not fold"
+    );
 }
 
 /// A constant of the file that is a plain number is only its default: the kernel must set it, once.

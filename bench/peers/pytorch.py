@@ -1,4 +1,4 @@
-"""The workloads of `lenslet bench` in PyTorch on the CPU: pytorch.py train|infer MODEL BATCH SECONDS THREADS.
+"""The workloads of `lenslet bench` in PyTorch: pytorch.py train|infer MODEL BATCH SECONDS THREADS [cpu|cuda].
 
 Pictures, labels and first parameters come from the hash of src/bench/pictures.rs; batches are taken in order and go
 from host memory to the network at every step. Prints one line of JSON with the fields of `lenslet bench --json`.
@@ -10,6 +10,7 @@ import time
 
 WHAT, MODEL, BATCH, SECONDS, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
+DEVICE = sys.argv[6] if len(sys.argv) > 6 else "cpu"
 START = time.perf_counter()
 
 import numpy as np  # noqa: E402
@@ -93,14 +94,15 @@ def measure(step):
     times = [run(a_stretch) / a_stretch for _ in range(STRETCHES)]
     print(json.dumps({
         "event": WHAT, "peer": f"PyTorch {torch.__version__}", "model": MODEL, "batch_size": BATCH,
-        "device": f"cpu, {THREADS} threads", "images_per_s": spread([BATCH / t for t in times]),
+        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else f"cpu, {THREADS} threads",
+        "images_per_s": spread([BATCH / t for t in times]),
         "ms_per_step": spread([1e3 * t for t in times]), "first_step_s": first_step, **LOSSES,
     }))
 
 
 LOSSES = {}
 x, y = pictures()
-model = network()
+model = network().to(DEVICE)
 if WHAT == "train":
     if MODEL == "lenet5":
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -112,7 +114,7 @@ if WHAT == "train":
         global count
         batch = slice(i * BATCH, (i + 1) * BATCH)
         optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
+        loss = nn.functional.cross_entropy(model(x[batch].to(DEVICE)), y[batch].to(DEVICE))
         loss.backward()
         optimizer.step()
         count += 1
@@ -124,4 +126,4 @@ if WHAT == "train":
 else:
     model.eval()
     with torch.inference_mode():
-        measure(lambda i: model(x[i * BATCH:(i + 1) * BATCH])[0, 0])
+        measure(lambda i: model(x[i * BATCH:(i + 1) * BATCH].to(DEVICE)).cpu()[0, 0])

@@ -1,14 +1,13 @@
 // A block of a matrix product, the way of a workgroup: it takes DEPTH terms of all its sums at a time into workgroup
 // memory, and each invocation adds TILE_K of them to 4 * QUADS rows by 4 * QUADS columns in registers. The invocations
 // fall into SLICES that share the block's outputs and split the terms; their sums are added at the end.
-// A kernel sets QUADS, SIDE, SLICES and TILE_K, and says what the terms are.
+// A kernel sets QUADS, SIDE, SLICES, INVOCATIONS and TILE_K, and says what the terms are.
 
 // Quads of rows, or of columns, of the block, which is square.
 const STRIP = QUADS * SIDE;
 const BLOCK = 4u * STRIP;
 // Terms in workgroup memory.
 const DEPTH = SLICES * TILE_K;
-const INVOCATIONS = SIDE * SIDE * SLICES;
 // Tiles of 4 by 4 to load of each operand. Where they are half as many as invocations, the first half loads the left
 // operand, the other half the right one; else each loads one of both.
 const LOADS = STRIP * DEPTH / 4u;

@@ -10,6 +10,7 @@ use super::{Preparation, Spread};
 use crate::device::Session;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
+use crate::plan::{Launch, Step};
 use crate::shape::Shape;
 use crate::train::{Epoch, TrainingStep};
 use crate::{Device, Error, Result};
@@ -45,12 +46,8 @@ pub struct Stretch {
 /// One dispatch of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DispatchTime {
-    /// Layer.
-    pub layer: String,
-    /// Operation.
-    pub operation: &'static str,
-    /// Shader.
-    pub shader: &'static str,
+    /// Layer, operation and shader of all that it does.
+    pub parts: Vec<[String; 3]>,
     /// The device's time in milliseconds.
     pub ms: f64,
 }
@@ -178,13 +175,12 @@ impl Training {
             times.push(replay.time(gpu)?);
             steps.push(replay.time_steps(gpu, 1)?);
         }
-        let row = |(at, step): (usize, &crate::plan::Step)| DispatchTime {
-            layer: step.name.clone(),
-            operation: step.op,
-            shader: step.dispatch.shader.name,
+        let parts = |step: &Step| [step.name.clone(), step.op.to_string(), step.dispatch.shader.name.to_string()];
+        let row = |(at, launch): (usize, Launch<'_>)| DispatchTime {
+            parts: launch.steps.iter().map(parts).collect(),
             ms: Spread::of_ms(times.iter().map(|t| t[at])).median,
         };
-        let dispatches = session.plan().steps.iter().enumerate().map(row).collect();
+        let dispatches = session.plan().launches().enumerate().map(row).collect();
         Ok(Some(Profile { dispatches, step_ms: Spread::of_ms(steps).median }))
     }
 }

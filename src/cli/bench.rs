@@ -229,8 +229,9 @@ fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         for r in rows {
+            let of = |which: usize| r.parts.iter().map(|part| part[which].as_str()).collect::<Vec<_>>().join(" + ");
             let line = json!({
-                "layer": r.layer, "operation": r.operation, "kernel": r.shader, "ms": r.ms, "share": r.ms / step,
+                "layer": of(0), "operation": of(1), "kernel": of(2), "ms": r.ms, "share": r.ms / step,
             });
             writeln!(out, "{line}")?;
         }
@@ -239,13 +240,17 @@ fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let mut row = |what: &str, ms: f64| writeln!(out, "{what:70} {ms:>9.3} ms {:>6.1} %", 100.0 * ms / step);
+    let line = |what: &str, ms: f64| format!("{what:70} {ms:>9.3} ms {:>6.1} %", 100.0 * ms / step);
     for r in rows {
-        row(&format!("{:10} {:24} {}", r.layer, r.operation, r.shader), r.ms)?;
+        for (number, [layer, operation, kernel]) in r.parts.iter().enumerate() {
+            let what = format!("{layer:10} {operation:26} {kernel}");
+            // What runs beside the first of a dispatch has no time of its own.
+            writeln!(out, "{}", if number == 0 { line(&what, r.ms) } else { format!("  beside {what}") })?;
+        }
     }
-    row(&format!("{} dispatches, one by one", rows.len()), sum)?;
-    row("between dispatches (below 0 where they overlap)", between)?;
-    row("a whole step in one pass", step)?;
+    writeln!(out, "{}", line(&format!("{} dispatches, one by one", rows.len()), sum))?;
+    writeln!(out, "{}", line("between dispatches (below 0 where they overlap)", between))?;
+    writeln!(out, "{}", line("a whole step in one pass", step))?;
     Ok(())
 }
 

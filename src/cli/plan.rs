@@ -20,7 +20,7 @@ use super::{DeviceOption, JsonOption, thousands};
 #[command(after_help = "Examples:
   lenslet plan lenet5 --batch-size 64
   lenslet plan convnet --steps         every dispatch of the step, with its kernel and buffers
-  lenslet plan convnet --device cpu --shaders wgsl     the WGSL that a hardware GPU gets, in the folder wgsl
+  lenslet plan convnet --device cpu --shaders wgsl     the WGSL of a hardware GPU's kernels, in the folder wgsl
 The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
 pub struct Options {
     /// The network: lenet5, convnet or convnet-no-pool
@@ -31,7 +31,7 @@ pub struct Options {
     /// Lists the buffers and the dispatches
     #[arg(long)]
     steps: bool,
-    /// Writes the WGSL of every dispatch, as the driver gets it, to a folder: NUMBER-LAYER-KERNEL.wgsl
+    /// Writes the WGSL of every kernel, with all constants set, to a folder: NUMBER-LAYER-KERNEL.wgsl
     #[arg(long, value_name = "FOLDER")]
     shaders: Option<PathBuf>,
     #[command(flatten)]
@@ -69,7 +69,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let line = json!({
             "model": options.model,
             "batch_size": batch,
-            "dispatches_per_step": plan.steps.len(),
+            "dispatches_per_step": plan.launches().count(),
+            "kernels_per_step": plan.steps.len(),
             "slots": slots,
             "bytes_naive": plan.memory.naive,
             "bytes_planned": plan.memory.planned,
@@ -87,10 +88,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let m = plan.memory;
     let ratio = m.planned as f64 / m.lower_bound.max(1) as f64;
     let largest_binding = plan.steps.iter().flat_map(|s| &s.bindings).map(|b| b.place.bytes).max().unwrap_or(0);
-    let most_bindings = plan.steps.iter().map(|s| s.bindings.len()).max().unwrap_or(0);
+    let most_bindings = plan.launches().map(|launch| launch.bindings().len()).max().unwrap_or(0);
     let rows = [
         ("training step", format!("{} at batch {batch}", options.model)),
-        ("dispatches", plan.steps.len().to_string()),
+        ("dispatches", format!("{}, of {} kernels", plan.launches().count(), plan.steps.len())),
         ("activations", format!("{} bytes in {slots} slots", thousands(m.planned))),
         ("  without reuse", format!("{} bytes", thousands(m.naive))),
         (

@@ -5,12 +5,13 @@
 //! first range that is free for its whole life (Pisarchyk & Lee 2020, arXiv:2001.03288, section 5), in the slot that
 //! grows least by it or a new one; several orders are tried, by decreasing size among them, and the one that takes the
 //! least memory stays. WebGPU tracks use per buffer and refuses a dispatch that reads one range and writes another of the
-//! same one, so values that a kernel binds together while writing one of them go to different slots. An operation whose
+//! same one, so what a launch reads and what it writes go to different slots. An operation whose
 //! output may overwrite an input that dies with it shares that input's memory.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use super::Launches;
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Operand};
 use crate::ops;
@@ -19,13 +20,12 @@ use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
 /// How many values are tried at the front of the order.
 const MOST_PROMOTED: usize = 32;
 
-/// Plans the buffers and dispatches of the nodes of `order` with their kernels.
-pub fn memory(graph: &Graph, order: &[NodeId], kernels: Vec<Option<Kernel>>) -> Plan {
-    let mut planner = Planner::new(graph, order);
-    let mut kernels = kernels;
-    planner.share_in_place(order, &mut kernels);
-    planner.assign_slots(order);
-    planner.steps(order, &kernels)
+/// Plans the buffers and dispatches of the nodes of `order` with their kernels, which run in these launches.
+pub fn memory(graph: &Graph, order: &[NodeId], mut kernels: Vec<Option<Kernel>>, launches: &Launches) -> Plan {
+    let mut planner = Planner::new(graph, order, &kernels, launches);
+    planner.share_in_place(&mut kernels);
+    planner.assign_slots(&kernels);
+    planner.steps(&kernels)
 }
 
 /// Memory that one or more values occupy in turn.
@@ -37,25 +37,13 @@ enum Home {
     Life(usize),
 }
 
-/// From when to when memory is needed, in positions of the order, both included.
+/// From when to when memory is needed, in launches, both included.
 #[derive(Clone, Debug)]
 struct Life {
     first: usize,
     last: usize,
     bytes: u64,
     place: Option<Place>,
-}
-
-impl Slots {
-    fn bytes(&self) -> u64 {
-        self.sizes.iter().sum()
-    }
-}
-
-impl Life {
-    fn length(&self) -> u64 {
-        (self.last - self.first + 1) as u64
-    }
 }
 
 /// Slots with what lives in them; the buffer of a place is the slot's number.
@@ -65,8 +53,30 @@ struct Slots {
     places: Vec<(usize, Place)>,
 }
 
+impl Slots {
+    fn bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+}
+
+/// A life in a launch.
+struct Use {
+    launch: usize,
+    life: usize,
+    writes: bool,
+}
+
+impl Life {
+    /// Launches of it.
+    fn length(&self) -> u64 {
+        (self.last - self.first + 1) as u64
+    }
+}
+
 struct Planner<'a> {
     graph: &'a Graph,
+    order: &'a [NodeId],
+    launches: &'a Launches,
     buffers: Vec<BufferSpec>,
     /// Home and byte offset of each node that has a value.
     homes: Vec<Option<(Home, u64)>>,
@@ -77,33 +87,66 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph, order: &[NodeId]) -> Self {
+    fn new(graph: &'a Graph, order: &'a [NodeId], kernels: &[Option<Kernel>], launches: &'a Launches) -> Self {
         let mut planner = Self {
             graph,
+            order,
+            launches,
             buffers: vec![],
             homes: vec![None; graph.len()],
             lives: vec![],
-            scratch: vec![vec![]; order.len()],
+            scratch: vec![],
             naive: 0,
         };
-        planner.place_leaves_and_packs(order);
-        for (position, &id) in order.iter().enumerate() {
-            planner.place(position, id);
+        planner.place_leaves_and_packs();
+        order.iter().for_each(|&id| planner.place(id));
+        for kernel in kernels {
+            let scratch = kernel.iter().flat_map(|kernel| &kernel.scratch);
+            let lives = scratch.map(|ty| planner.new_life(ty.bytes())).collect();
+            planner.scratch.push(lives);
         }
-        // Everything read at a position lives at least until then; outputs to the end.
-        for (position, &id) in order.iter().enumerate() {
-            for input in graph.node(id).inputs() {
-                planner.lives_until(*input, position);
-            }
+        for Use { launch, life, .. } in planner.uses(kernels) {
+            let life = &mut planner.lives[life];
+            (life.first, life.last) = (life.first.min(launch), life.last.max(launch));
         }
         for &output in graph.outputs() {
-            planner.lives_until(output, order.len());
+            if let Some(life) = planner.life(output) {
+                planner.lives[life].last = launches.count;
+            }
         }
         planner
     }
 
+    /// Which lives each launch reads and writes.
+    fn uses(&self, kernels: &[Option<Kernel>]) -> Vec<Use> {
+        let mut uses = vec![];
+        for (position, (&id, kernel)) in self.order.iter().zip(kernels).enumerate() {
+            let (inputs, of) = (self.graph.node(id).inputs(), &self.launches.of[position]);
+            let Some(kernel) = kernel else {
+                // A packed value takes in what was not written where it belongs.
+                let parts = inputs.iter().filter_map(|&part| self.life(part));
+                uses.extend(
+                    of.iter().flat_map(|&launch| parts.clone().map(move |life| Use { launch, life, writes: false })),
+                );
+                continue;
+            };
+            for (dispatch, &launch) in kernel.dispatches.iter().zip(of) {
+                for binding in &dispatch.bindings {
+                    let life = match binding.operand {
+                        Operand::Input(number) => self.life(inputs[number]),
+                        Operand::Output => self.life(id),
+                        Operand::Scratch(number) => Some(self.scratch[position][number]),
+                    };
+                    uses.extend(life.map(|life| Use { launch, life, writes: binding.writes }));
+                }
+            }
+        }
+        uses
+    }
+
     /// Buffers of leaves, and of packed values with the ranges of what they hold.
-    fn place_leaves_and_packs(&mut self, order: &[NodeId]) {
+    fn place_leaves_and_packs(&mut self) {
+        let order = self.order;
         let mut readers = vec![0usize; self.graph.len()];
         for &id in order {
             self.graph.node(id).inputs().iter().for_each(|i| readers[i.index()] += 1);
@@ -139,7 +182,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn place(&mut self, position: usize, id: NodeId) {
+    fn place(&mut self, id: NodeId) {
         let (node, traits) = (self.graph.node(id), self.graph.traits(id));
         if node.op().is_none() || !traits.updates.is_empty() || self.homes[id.index()].is_some() {
             return;
@@ -149,13 +192,13 @@ impl<'a> Planner<'a> {
                 let (home, start) = self.homes[node.inputs()[0].index()].expect("inputs come earlier");
                 Some((home, start + offset as u64 * 4))
             }
-            _ => Some((Home::Life(self.new_life(position, node.ty.bytes())), 0)),
+            _ => Some((Home::Life(self.new_life(node.ty.bytes())), 0)),
         };
     }
 
-    fn new_life(&mut self, position: usize, bytes: u64) -> usize {
+    fn new_life(&mut self, bytes: u64) -> usize {
         self.naive += bytes;
-        self.lives.push(Life { first: position, last: position, bytes, place: None });
+        self.lives.push(Life { first: usize::MAX, last: 0, bytes, place: None });
         self.lives.len() - 1
     }
 
@@ -166,24 +209,20 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn lives_until(&mut self, id: NodeId, position: usize) {
-        if let Some(life) = self.life(id) {
-            self.lives[life].last = self.lives[life].last.max(position);
-        }
-    }
-
-    /// Joins the life of an output with that of an input it may overwrite, and gives scratch values their lives.
-    fn share_in_place(&mut self, order: &[NodeId], kernels: &mut [Option<Kernel>]) {
-        for (position, &id) in order.iter().enumerate() {
-            let Some(kernel) = &mut kernels[position] else { continue };
-            self.scratch[position] = kernel.scratch.iter().map(|ty| self.new_life(position, ty.bytes())).collect();
-            let (Some(output), [dispatch]) = (self.life(id), kernel.dispatches.as_mut_slice()) else { continue };
+    /// Joins the life of an output with that of an input it may overwrite.
+    fn share_in_place(&mut self, kernels: &mut [Option<Kernel>]) {
+        for (position, &id) in self.order.iter().enumerate() {
+            let output = self.life(id);
+            let [launch] = self.launches.of[position][..] else { continue };
+            let beside = self.uses(kernels);
+            let (Some(output), Some(kernel)) = (output, &mut kernels[position]) else { continue };
+            let dispatch = &mut kernel.dispatches[0];
             let inputs = self.graph.node(id).inputs();
             let overwritten = self.graph.traits(id).overwrites.iter().find_map(|&number| {
                 let input = self.life(inputs[number])?;
                 let lives = (&self.lives[input], &self.lives[output]);
-                let dies_here = lives.0.last == position && lives.0.first < position && lives.0.bytes == lives.1.bytes;
-                let read_once = inputs.iter().filter(|i| self.life(**i) == Some(input)).count() == 1;
+                let dies_here = lives.0.last == launch && lives.0.first < launch && lives.0.bytes == lives.1.bytes;
+                let read_once = beside.iter().filter(|u| u.launch == launch && u.life == input).count() == 1;
                 let binding = dispatch.bindings.iter().position(|b| b.operand == Operand::Input(number))?;
                 (dies_here && read_once).then_some((input, binding))
             });
@@ -197,8 +236,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn assign_slots(&mut self, order: &[NodeId]) {
-        let rivals = self.rivals(order);
+    fn assign_slots(&mut self, kernels: &[Option<Kernel>]) {
+        let rivals = self.rivals(kernels);
         let lives: Vec<usize> = (0..self.lives.len()).filter(|&l| self.lives[l].bytes > 0).collect();
         let orders: [fn(&Life) -> u64; 4] = [
             |life| life.bytes,
@@ -247,14 +286,16 @@ impl<'a> Planner<'a> {
         slots
     }
 
-    /// For each life, those that a kernel binds together with it while writing one of the two.
-    fn rivals(&self, order: &[NodeId]) -> Vec<HashSet<usize>> {
+    /// For each life, those that a launch binds together with it while it writes the one and reads the other.
+    fn rivals(&self, kernels: &[Option<Kernel>]) -> Vec<HashSet<usize>> {
+        let mut bound = vec![[HashSet::new(), HashSet::new()]; self.launches.count];
+        for Use { launch, life, writes } in self.uses(kernels) {
+            bound[launch][usize::from(writes)].insert(life);
+        }
         let mut rivals = vec![HashSet::new(); self.lives.len()];
-        for (position, &id) in order.iter().enumerate() {
-            let written = || self.life(id).into_iter().chain(self.scratch[position].iter().copied());
-            let read = || self.graph.node(id).inputs().iter().filter_map(|&input| self.life(input));
-            for a in written() {
-                for b in written().chain(read()).filter(|&b| b != a) {
+        for [read, written] in &bound {
+            for &a in written {
+                for &b in read.iter().filter(|&&b| b != a) {
                     rivals[a].insert(b);
                     rivals[b].insert(a);
                 }
@@ -284,14 +325,14 @@ impl<'a> Planner<'a> {
         Some(begin)
     }
 
-    fn report(&self, positions: usize) -> Memory {
+    fn report(&self) -> Memory {
         let alive =
             |at: usize| self.lives.iter().filter(|l| l.first <= at && at <= l.last).map(|l| l.bytes).sum::<u64>();
         let slots = self.buffers.iter().filter(|b| b.role == BufferRole::Slot);
         Memory {
             naive: self.naive,
             planned: slots.map(|b| b.bytes).sum(),
-            lower_bound: (0..=positions).map(alive).max().unwrap_or(0),
+            lower_bound: (0..=self.launches.count).map(alive).max().unwrap_or(0),
         }
     }
 
@@ -308,42 +349,55 @@ impl<'a> Planner<'a> {
         Some(Place { buffer, offset: offset + start, bytes: self.graph.ty(id).bytes() })
     }
 
-    fn steps(self, order: &[NodeId], kernels: &[Option<Kernel>]) -> Plan {
-        let mut steps = vec![];
-        for (position, (&id, kernel)) in order.iter().zip(kernels).enumerate() {
-            let node = self.graph.node(id);
-            let inputs = node.inputs();
-            if let Placement::Holds(offsets) = self.graph.traits(id).placement {
+    fn steps(self, kernels: &[Option<Kernel>]) -> Plan {
+        let order = self.order;
+        let dispatches = |position: usize| {
+            let of = self.launches.of[position].iter();
+            of.enumerate().map(move |(number, &launch)| (launch, position, number))
+        };
+        let mut sequence: Vec<_> = (0..order.len()).flat_map(dispatches).collect();
+        sequence.sort_by_key(|&(launch, ..)| launch);
+        let (mut steps, mut last, mut number) = (vec![], None, 0);
+        for (launch, position, dispatch) in sequence {
+            let id = order[position];
+            if let Some(kernel) = &kernels[position] {
+                // Launches that turn out to be empty are not counted.
+                if last != Some(launch) {
+                    (last, number) = (Some(launch), number + 1);
+                }
+                steps.push(self.step(number - 1, id, kernel.dispatches[dispatch].clone(), |operand| match operand {
+                    Operand::Input(number) => self.node_place(self.graph.node(id).inputs()[number]),
+                    Operand::Output => self.node_place(id),
+                    Operand::Scratch(number) => Some(self.life_place(self.scratch[position][number])),
+                }));
+            } else if let Placement::Holds(offsets) = self.graph.traits(id).placement {
                 let whole = self.node_place(id).expect("placed");
-                for (&part, offset) in inputs.iter().zip(offsets) {
+                for (&part, offset) in self.graph.node(id).inputs().iter().zip(offsets) {
                     let from = self.node_place(part).expect("placed");
                     let to = Place { offset: offset as u64 * 4, bytes: from.bytes, ..whole };
                     if from != to {
-                        steps.push(self.step(part, ops::copy_dispatch(self.graph.shape(part).elements()), |operand| {
-                            if operand == Operand::Output { to } else { from }
-                        }));
+                        number += 1;
+                        let copy = ops::copy_dispatch(self.graph.shape(part).elements());
+                        let place = |operand| Some(if operand == Operand::Output { to } else { from });
+                        steps.push(self.step(number - 1, part, copy, place));
                     }
                 }
             }
-            let Some(kernel) = kernel else { continue };
-            for dispatch in &kernel.dispatches {
-                steps.push(self.step(id, dispatch.clone(), |operand| match operand {
-                    Operand::Input(number) => self.node_place(inputs[number]).expect("inputs come earlier"),
-                    Operand::Output => self.node_place(id).expect("an update binds its variables, not its output"),
-                    Operand::Scratch(number) => self.life_place(self.scratch[position][number]),
-                }));
-            }
         }
-        let memory = self.report(order.len());
+        let memory = self.report();
         let places = self.graph.ids().map(|id| self.node_place(id)).collect();
         Plan { buffers: self.buffers, steps, places, memory }
     }
 
-    fn step(&self, id: NodeId, dispatch: Dispatch, place: impl Fn(Operand) -> Place) -> Step {
-        let bind =
-            |b: crate::kernel::Binding| Bound { binding: b.number as u32, place: place(b.operand), writes: b.writes };
+    fn step(&self, launch: usize, id: NodeId, dispatch: Dispatch, place: impl Fn(Operand) -> Option<Place>) -> Step {
+        let bind = |b: crate::kernel::Binding| Bound {
+            binding: b.number as u32,
+            place: place(b.operand).expect("inputs come earlier, and an update binds its variables"),
+            writes: b.writes,
+        };
         let bindings = dispatch.bound().map(bind).collect();
         let node = self.graph.node(id);
-        Step { node: id, op: node.op().map_or("copy", |op| op.name()), name: node.name.clone(), dispatch, bindings }
+        let op = node.op().map_or("copy", |op| op.name());
+        Step { launch, node: id, op, name: node.name.clone(), dispatch, bindings }
     }
 }

@@ -1,16 +1,18 @@
 //! From a graph to a plan: one file per pass, each a plain function.
 //!
-//! `fuse` → `schedule` → `select` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
+//! `fuse` → `schedule` → `select` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
 //! a pass on standard error.
 
 mod autodiff;
 mod fuse;
+mod launch;
 mod memory;
 mod schedule;
 mod select;
 
 pub use autodiff::{gradients, pull_back};
 pub use fuse::fuse;
+pub use launch::{Launches, launches};
 pub use memory::memory;
 pub use schedule::schedule;
 pub use select::{Choice, first, select};
@@ -35,7 +37,8 @@ pub fn compile_with(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Resu
     graph.verify().map_err(Error::Graph)?;
     let order = schedule(&graph)?;
     let kernels = select(&graph, &order, limits, choice)?;
-    let plan = memory(&graph, &order, kernels);
+    let launches = launches(&graph, &order, &kernels, limits);
+    let plan = memory(&graph, &order, kernels, &launches);
     trace("memory", &plan);
     plan.check(limits)?;
     Ok(plan)

@@ -26,13 +26,13 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Gpu {
     shared: Arc<Shared>,
+    limits: Limits,
 }
 
 struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
-    limits: Limits,
     checks: ShaderChecks,
     pipelines: Mutex<pipeline::Cache>,
     lost: Arc<AtomicBool>,
@@ -102,7 +102,7 @@ impl Gpu {
         let info = device.adapter_info();
         let limits = adapter::limits(&device.limits(), device.features(), &info);
         let (pipelines, lost, tuned) = Default::default();
-        Self { shared: Arc::new(Shared { device, queue, info, limits, checks, pipelines, lost, tuned }) }
+        Self { shared: Arc::new(Shared { device, queue, info, checks, pipelines, lost, tuned }), limits }
     }
 
     /// The device.
@@ -117,7 +117,12 @@ impl Gpu {
 
     /// What plans may use.
     pub fn limits(&self) -> &Limits {
-        &self.shared.limits
+        &self.limits
+    }
+
+    /// The same device, for plans that keep to other limits: to run on one device what another would get.
+    pub fn planned_for(&self, limits: Limits) -> Self {
+        Self { shared: self.shared.clone(), limits }
     }
 
     /// Whether shaders are checked.

@@ -4,32 +4,31 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Gpu, ShaderChecks};
-use crate::kernel::Dispatch;
+use crate::plan::Launch;
 use crate::{Error, Result};
 
 /// Pipelines by WGSL text.
 pub(super) type Cache = HashMap<String, wgpu::ComputePipeline>;
 
 impl Gpu {
-    /// The pipelines of these dispatches, in order. Those not made before are compiled on all cores.
+    /// The pipelines of these launches, in order. Those not made before are compiled on all cores.
     ///
     /// Errors: the driver refuses a shader.
     pub(super) fn pipelines<'a>(
         &self,
-        dispatches: impl IntoIterator<Item = &'a Dispatch>,
+        launches: impl Iterator<Item = Launch<'a>>,
     ) -> Result<Vec<wgpu::ComputePipeline>> {
-        let texts: Vec<(&Dispatch, String)> =
-            dispatches.into_iter().map(|d| Ok((d, d.source()?))).collect::<Result<_>>()?;
+        let texts: Vec<(&str, String)> = launches.map(|l| Ok((l.entry(), l.source()?))).collect::<Result<_>>()?;
         let mut seen = HashSet::new();
-        let missing: Vec<&(&Dispatch, String)> = {
+        let missing: Vec<&(&str, String)> = {
             let cache = self.shared.pipelines.lock().expect("no panic while the cache is held");
             texts.iter().filter(|(_, text)| !cache.contains_key(text) && seen.insert(text.as_str())).collect()
         };
         let next = AtomicUsize::new(0);
         let worker = || {
             let mut made = vec![];
-            while let Some((dispatch, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                made.push((text.clone(), self.pipeline(dispatch.shader.name, text)));
+            while let Some((entry, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                made.push((text.clone(), self.pipeline(entry, text)));
             }
             made
         };

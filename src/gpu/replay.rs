@@ -3,14 +3,15 @@
 use wgpu::util::DeviceExt as _;
 
 use super::Gpu;
-use crate::plan::{BufferRole, Plan};
+use crate::kernel::fold;
+use crate::plan::{BufferRole, Launch, Plan};
 use crate::{Error, Result};
 
 /// A step that can be encoded again and again. WebGPU's command buffers are for one use, so replay means encoding the
 /// same short list of cached objects anew.
 pub struct Replay {
     buffers: Vec<wgpu::Buffer>,
-    steps: Vec<Prepared>,
+    launches: Vec<Prepared>,
 }
 
 struct Prepared {
@@ -26,7 +27,7 @@ impl Replay {
     pub fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         plan.check(gpu.limits())?;
         let device = gpu.device();
-        let pipelines = gpu.pipelines(plan.steps.iter().map(|s| &s.dispatch))?;
+        let pipelines = gpu.pipelines(plan.launches())?;
 
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -50,7 +51,7 @@ impl Replay {
         }
 
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let prepare = |(step, pipeline): (&crate::plan::Step, wgpu::ComputePipeline)| {
+        let prepare = |(launch, pipeline): (Launch<'_>, wgpu::ComputePipeline)| {
             let entry = |bound: &crate::plan::Bound| wgpu::BindGroupEntry {
                 binding: bound.binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -60,16 +61,16 @@ impl Replay {
                 }),
             };
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(step.dispatch.shader.name),
+                label: Some(launch.entry()),
                 layout: &pipeline.get_bind_group_layout(0),
-                entries: &step.bindings.iter().map(entry).collect::<Vec<_>>(),
+                entries: &launch.bindings().iter().map(entry).collect::<Vec<_>>(),
             });
             let side = gpu.limits().max_compute_workgroups_per_dimension;
-            Prepared { pipeline, bind_group, grid: step.dispatch.grid(side).expect("the plan was checked") }
+            Prepared { pipeline, bind_group, grid: fold(launch.workgroups(), side).expect("the plan was checked") }
         };
-        let steps = plan.steps.iter().zip(pipelines).map(prepare).collect();
+        let launches = plan.launches().zip(pipelines).map(prepare).collect();
         match pollster::block_on(validation.pop()) {
-            None => Ok(Self { buffers, steps }),
+            None => Ok(Self { buffers, launches }),
             Some(error) => Err(Error::Gpu { what: "bind groups".into(), reason: error.to_string() }),
         }
     }
@@ -81,20 +82,20 @@ impl Replay {
 
     /// Appends one step to a pass.
     pub(super) fn encode_step(&self, pass: &mut wgpu::ComputePass<'_>) {
-        (0..self.steps.len()).for_each(|dispatch| self.encode_dispatch(pass, dispatch));
+        (0..self.launches.len()).for_each(|launch| self.encode_launch(pass, launch));
     }
 
-    /// Appends one dispatch of the step to a pass.
-    pub(super) fn encode_dispatch(&self, pass: &mut wgpu::ComputePass<'_>, dispatch: usize) {
-        let step = &self.steps[dispatch];
-        pass.set_pipeline(&step.pipeline);
-        pass.set_bind_group(0, &step.bind_group, &[]);
-        pass.dispatch_workgroups(step.grid[0], step.grid[1], 1);
+    /// Appends one launch of the step to a pass.
+    pub(super) fn encode_launch(&self, pass: &mut wgpu::ComputePass<'_>, number: usize) {
+        let launch = &self.launches[number];
+        pass.set_pipeline(&launch.pipeline);
+        pass.set_bind_group(0, &launch.bind_group, &[]);
+        pass.dispatch_workgroups(launch.grid[0], launch.grid[1], 1);
     }
 
-    /// Dispatches of a step.
-    pub fn dispatches(&self) -> usize {
-        self.steps.len()
+    /// Launches of a step: dispatch calls.
+    pub fn launches(&self) -> usize {
+        self.launches.len()
     }
 
     /// A buffer of the plan, by its position there.

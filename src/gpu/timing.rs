@@ -26,14 +26,14 @@ impl Replay {
     /// Errors: the device fails.
     pub fn time(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
         if gpu.has_clock() {
-            return time_passes(gpu, self.dispatches(), |pass, dispatch| self.encode_dispatch(pass, dispatch));
+            return time_passes(gpu, self.launches(), |pass, dispatch| self.encode_launch(pass, dispatch));
         }
         let one = |dispatch| {
             let rounds =
-                |pass: &mut Pass<'_>| (0..ROUNDS_WITHOUT_CLOCK).for_each(|_| self.encode_dispatch(pass, dispatch));
+                |pass: &mut Pass<'_>| (0..ROUNDS_WITHOUT_CLOCK).for_each(|_| self.encode_launch(pass, dispatch));
             Ok(time_submission(gpu, rounds)? / ROUNDS_WITHOUT_CLOCK)
         };
-        (0..self.dispatches()).map(one).collect()
+        (0..self.launches()).map(one).collect()
     }
 
     /// The device's time for so many steps in one pass, all together; without [`Gpu::has_clock`] the wall time of their

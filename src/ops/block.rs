@@ -42,7 +42,11 @@ impl Block {
         let sized = |(size, most_slices, cost): (Self, usize, f64)| {
             let mut block = size;
             let count = block.count(products, rows, columns);
-            while block.slices < most_slices && count * block.slices < 4 * ENOUGH_WORKGROUPS && block.depth() < terms {
+            // Where there is little to do, more slices than there are terms for: workgroups of one size can run side by
+            // side.
+            let is_small = count < ENOUGH_WORKGROUPS;
+            let wants_more = |b: &Self| count * b.slices < 4 * ENOUGH_WORKGROUPS && (is_small || b.depth() < terms);
+            while block.slices < most_slices && wants_more(&block) {
                 block.slices *= 2;
             }
             let steps = terms.div_ceil(block.depth());
@@ -85,9 +89,16 @@ impl Block {
     }
 
     /// What the shaders call it.
-    pub fn constants(&self) -> [(&'static str, usize); 5] {
+    pub fn constants(&self) -> [(&'static str, usize); 6] {
         let Self { quads, side, tile_k, slices, steps, .. } = *self;
-        [("QUADS", quads), ("SIDE", side), ("TILE_K", tile_k), ("SLICES", slices), ("STEPS", steps)]
+        [
+            ("QUADS", quads),
+            ("SIDE", side),
+            ("SLICES", slices),
+            ("INVOCATIONS", side * side * slices),
+            ("TILE_K", tile_k),
+            ("STEPS", steps),
+        ]
     }
 }
 

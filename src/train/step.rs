@@ -152,7 +152,10 @@ impl TrainingStep {
         let source = Source { data, batch, steps };
         let batches = source.batches(&mut graph, model, layout.has_statistics())?;
         let begun = graph.input("begun", TensorType::u32([1]))?;
+        graph.set_scope("batch");
         let clock = graph.clock(begun, batches.step)?;
+        // The optimizer reads a copy, so that the counter can advance beside it.
+        let number = graph.copy(batches.step)?;
         let leaves = layout.leaves(&mut graph, clock, seed)?;
         let (mut trained, mut statistics) = (vec![], vec![]);
         let Forward { loss, .. } = source.forward(&mut graph, model, batches, |graph, x| {
@@ -170,7 +173,7 @@ impl TrainingStep {
         let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
         graph.set_scope("optimizer");
         let parameters = leaves.parameters;
-        let (shares, step) = (shares(optimizer, layout), batches.step);
+        let (shares, step) = (shares(optimizer, layout), number);
         let (ranges, shares, kept) = (ranges.as_slice(), shares.as_slice(), states.as_slice());
         optimizer
             .update(&mut graph, Flat { parameters, gradients, ranges, shares, states: kept, rates, step, clock })?;

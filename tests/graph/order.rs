@@ -1,8 +1,11 @@
 //! The order of a step: updates come last, and read what was there before the step.
 
 use lenslet::compile::schedule;
+use lenslet::data::Spec;
 use lenslet::graph::Graph;
+use lenslet::nn::Layout;
 use lenslet::optim::{Flat, Optimizer, Sgd};
+use lenslet::train::EvaluationStep;
 use lenslet::{NodeId, Result, TensorType, models};
 
 use super::training_step;
@@ -44,18 +47,26 @@ fn position(order: &[NodeId], id: NodeId) -> usize {
 
 #[test]
 fn updates_come_last_and_nothing_needless_comes() {
-    let step = training_step(&models::lenet5(), &Sgd::new(0.1), 3);
-    let order = schedule(&step.graph).expect("an order");
-    let is_update = |id: &NodeId| !step.graph.traits(*id).updates.is_empty();
-    let first = order.iter().position(is_update).expect("an update");
-    assert!(order[first..].iter().all(is_update));
-    let names: Vec<&str> = order[first..].iter().map(|id| step.graph.node(*id).op().expect("op").name()).collect();
-    // The optimizer reads the step's number, which the record replaces.
-    assert_eq!(names, ["sgd", "record"]);
-    for (at, &id) in order.iter().enumerate() {
-        assert!(step.graph.node(id).inputs().iter().all(|&input| position(&order, input) < at), "inputs come earlier");
-        let is_read = order.iter().any(|other| step.graph.node(*other).inputs().contains(&id));
-        assert!(is_read || is_update(&id), "{} is scheduled for nobody", step.graph.node(id).name);
+    let model = models::lenet5();
+    let layout = Layout::of(&model).expect("a network");
+    let spec = Spec { len: 100, shape: [1, 28, 28], classes: 10 };
+    let evaluation = EvaluationStep::new(&model, &layout, spec, 10).expect("a step");
+    // Who classifies reads the step's number, which the record replaces; the optimizer reads a copy of it.
+    for (graph, last) in [
+        (training_step(&model, &Sgd::new(0.1), 3).graph, ["record", "sgd"]),
+        (evaluation.graph, ["classify", "record"]),
+    ] {
+        let order = schedule(&graph).expect("an order");
+        let is_update = |id: &NodeId| !graph.traits(*id).updates.is_empty();
+        let first = order.iter().position(is_update).expect("an update");
+        assert!(order[first..].iter().all(is_update));
+        let names: Vec<&str> = order[first..].iter().map(|id| graph.node(*id).op().expect("op").name()).collect();
+        assert_eq!(names, last);
+        for (at, &id) in order.iter().enumerate() {
+            assert!(graph.node(id).inputs().iter().all(|&input| position(&order, input) < at), "inputs come earlier");
+            let is_read = order.iter().any(|other| graph.node(*other).inputs().contains(&id));
+            assert!(is_read || is_update(&id), "{} is scheduled for nobody", graph.node(id).name);
+        }
     }
 }
 

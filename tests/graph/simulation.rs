@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use lenslet::NodeId;
 use lenslet::compile::{Choice, compile_with, fuse, schedule, select};
 use lenslet::graph::{Graph, Placement, Source};
-use lenslet::kernel::{Kernel, Limits, Operand};
+use lenslet::kernel::{Dispatch, Kernel, Limits, Operand};
 use lenslet::plan::{Bound, BufferRole, Place, Plan, Step};
 
 /// A value some bytes may belong to.
@@ -74,35 +74,65 @@ pub fn follow(graph: &Graph, order: &[NodeId], kernels: &[Option<Kernel>], plan:
     for &id in order.iter().filter(|id| graph.node(**id).op().is_none()) {
         memory.write(memory.place(id)?, &[memory.whole(id)]);
     }
-    let mut steps = plan.steps.iter().enumerate();
-    for (position, (&id, kernel)) in order.iter().zip(kernels).enumerate() {
-        if let Placement::Holds(offsets) = graph.traits(id).placement {
-            for (&part, offset) in graph.node(id).inputs().iter().zip(offsets) {
-                let (from, to) = (memory.place(part)?, memory.place(id)?);
-                let to = Place { offset: to.offset + 4 * offset as u64, bytes: from.bytes, ..to };
-                if from != to {
-                    memory.copy(steps.next().ok_or("a copy into a packed value is missing")?, part, from, to)?;
-                }
+    let mut copies = copies(graph, order, &memory)?;
+    // Which of a node's dispatches have run.
+    let mut run: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    for (number, launch) in plan.launches().enumerate() {
+        memory.now = number;
+        check_bindings(plan, launch.steps)?;
+        for step in launch.steps {
+            if step.launch != number {
+                return Err(format!("{} is in launch {} of the plan, and says {}", step.name, number, step.launch));
             }
-        }
-        for dispatch in kernel.iter().flat_map(|kernel| &kernel.dispatches) {
-            let (number, step) = steps.next().ok_or("the plan ends early")?;
-            if step.node != id || step.dispatch.shader != dispatch.shader {
-                return Err(format!(
-                    "step {number} is {}, expected {}",
-                    step.dispatch.shader.name, dispatch.shader.name
-                ));
+            let position = order.iter().position(|id| *id == step.node).ok_or("a step of no node")?;
+            let done = run.entry(step.node).or_default();
+            let own = kernels[position].iter().flat_map(|kernel| &kernel.dispatches).enumerate();
+            let same = |d: &Dispatch| d.shader == step.dispatch.shader && d.bindings == step.dispatch.bindings;
+            if let Some((next, _)) = own.into_iter().find(|(i, dispatch)| !done.contains(i) && same(dispatch)) {
+                let again = !done.is_empty();
+                done.push(next);
+                memory.run(step, position, again).map_err(|error| format!("{}: {error}", step.name))?;
+            } else {
+                let copy = copies.iter().position(|copy| copy.part == step.node);
+                let copy = copies.remove(copy.ok_or_else(|| format!("{} is one too many", step.dispatch.shader.name))?);
+                memory.copy(step, copy)?;
             }
-            memory.run(number, step, position).map_err(|error| format!("step {number}, {}: {error}", step.name))?;
         }
     }
-    if let Some((number, step)) = steps.next() {
-        return Err(format!("step {number}, {}, is one too many", step.dispatch.shader.name));
+    for (id, kernel) in order.iter().zip(kernels) {
+        if kernel.as_ref().map_or(0, |kernel| kernel.dispatches.len()) != run.get(id).map_or(0, Vec::len) {
+            return Err(format!("a dispatch of {} is missing", graph.node(*id).name));
+        }
+    }
+    if !copies.is_empty() {
+        return Err("a copy into a packed value is missing".into());
     }
     memory.finish(order)?;
-    let alive =
-        |step: usize| memory.lives.values().filter(|l| l.first <= step && step <= l.last).map(|l| l.bytes).sum();
-    Ok((0..=plan.steps.len()).map(alive).max().unwrap_or(0))
+    let alive = |at: usize| memory.lives.values().filter(|l| l.first <= at && at <= l.last).map(|l| l.bytes).sum();
+    Ok((0..=plan.launches().count()).map(alive).max().unwrap_or(0))
+}
+
+/// A value's way into one that holds it, where it was not written there.
+#[derive(Clone, Copy)]
+struct Copy {
+    part: NodeId,
+    from: Place,
+    to: Place,
+}
+
+fn copies(graph: &Graph, order: &[NodeId], memory: &Memory<'_>) -> Result<Vec<Copy>, String> {
+    let mut copies = vec![];
+    for &id in order {
+        let Placement::Holds(offsets) = graph.traits(id).placement else { continue };
+        for (&part, offset) in graph.node(id).inputs().iter().zip(offsets) {
+            let (from, whole) = (memory.place(part)?, memory.place(id)?);
+            let to = Place { offset: whole.offset + 4 * offset as u64, bytes: from.bytes, ..whole };
+            if from != to {
+                copies.push(Copy { part, from, to });
+            }
+        }
+    }
+    Ok(copies)
 }
 
 impl Memory<'_> {
@@ -173,12 +203,10 @@ impl Memory<'_> {
     }
 
     /// A value on its way into one that holds it.
-    fn copy(&mut self, (number, step): (usize, &Step), part: NodeId, from: Place, to: Place) -> Result<(), String> {
-        self.now = number;
-        check_bindings(self.plan, step)?;
+    fn copy(&mut self, step: &Step, Copy { part, from, to }: Copy) -> Result<(), String> {
         match step.bindings[..] {
             [x, y] if x.place == from && !x.writes && y.place == to && y.writes => {}
-            _ => return Err(format!("step {number} should copy node {} from {from:?} to {to:?}", part.index())),
+            _ => return Err(format!("{} should copy node {} from {from:?} to {to:?}", step.name, part.index())),
         }
         let pieces = self.pieces(part);
         self.read(from, &pieces)?;
@@ -186,17 +214,15 @@ impl Memory<'_> {
         Ok(())
     }
 
-    /// One dispatch of a node: reads first, then writes.
-    fn run(&mut self, number: usize, step: &Step, position: usize) -> Result<(), String> {
-        self.now = number;
-        check_bindings(self.plan, step)?;
+    /// One dispatch of a node, which may have had others: reads first, then writes.
+    fn run(&mut self, step: &Step, position: usize, again: bool) -> Result<(), String> {
+        let now = self.now;
         let bound = |binding: usize| step.bindings.iter().find(|b| b.binding as usize == binding);
         if step.bindings.len() != step.dispatch.bound().count() {
             return Err("binds more or fewer than its kernel".into());
         }
         let inputs = self.graph.node(step.node).inputs();
         let updates = self.graph.traits(step.node).updates;
-        let again = number > 0 && self.plan.steps[number - 1].node == step.node;
         for wanted in &step.dispatch.bindings {
             let binding = wanted.number;
             let pieces = match wanted.operand {
@@ -213,9 +239,9 @@ impl Memory<'_> {
             if step.dispatch.in_place == Some(binding) {
                 let written = step.bindings.iter().find(|b| b.writes).ok_or("nothing is written")?;
                 // Not the last use of memory that goes on as the output's.
-                self.now = number.saturating_sub(1);
+                self.now = now.saturating_sub(1);
                 self.read(written.place, &pieces)?;
-                self.now = number;
+                self.now = now;
             } else {
                 self.read(bound(binding).ok_or("an operand is not bound")?.place, &pieces)?;
             }
@@ -240,7 +266,7 @@ impl Memory<'_> {
 
     /// What must be there after the step: outputs for the host, leaves for the next step.
     fn finish(&mut self, order: &[NodeId]) -> Result<(), String> {
-        self.now = self.plan.steps.len();
+        self.now = self.plan.launches().count();
         for &id in self.graph.outputs() {
             self.read(self.place(id)?, &self.pieces(id)).map_err(|error| format!("output: {error}"))?;
         }
@@ -260,16 +286,20 @@ fn scratch(position: usize, number: usize, bound: &Bound) -> Piece {
     Piece { at: 0, value: Value::Scratch(position, number), from: 0, bytes: bound.place.bytes }
 }
 
-/// WebGPU's rules: ranges inside their buffers, at multiples of 256 bytes; a buffer that is written is bound once.
-fn check_bindings(plan: &Plan, step: &Step) -> Result<(), String> {
-    for (number, bound) in step.bindings.iter().enumerate() {
+/// WebGPU's rules for one launch: ranges inside their buffers, at multiples of 256 bytes; a buffer is read or written, and
+/// no range of it that is written is bound twice.
+fn check_bindings(plan: &Plan, steps: &[Step]) -> Result<(), String> {
+    let all: Vec<&Bound> = steps.iter().flat_map(|step| &step.bindings).collect();
+    for (number, bound) in all.iter().enumerate() {
         let Place { buffer, offset, bytes } = bound.place;
         if bytes == 0 || offset + bytes > plan.buffers[buffer].bytes || !offset.is_multiple_of(256) {
             return Err(format!("binds {:?} of a buffer of {} bytes", bound.place, plan.buffers[buffer].bytes));
         }
-        for other in &step.bindings[number + 1..] {
-            if other.place.buffer == buffer && (bound.writes || other.writes) {
-                return Err(format!("binds buffer {buffer} twice and writes it"));
+        for other in all[number + 1..].iter().map(|other| (other.place, other.writes)) {
+            let (place, writes) = other;
+            let apart = place.offset + place.bytes <= offset || offset + bytes <= place.offset;
+            if place.buffer == buffer && (bound.writes != writes || writes && !apart) {
+                return Err(format!("reads and writes buffer {buffer}, or writes a range of it twice"));
             }
         }
     }

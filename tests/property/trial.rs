@@ -43,9 +43,12 @@ pub fn try_line(line: &Line, devices: &Devices) -> Result<Outcome, String> {
         ShaderChecks::Trusted => devices.trusted.as_ref(),
         ShaderChecks::Checked => devices.checked.as_ref(),
     };
+    // Every second line runs as a hardware GPU would run it: other kernels first, all side by side that can be.
+    let as_hardware = |gpu: &Gpu| gpu.planned_for(Limits { software: line.seed.is_multiple_of(2), ..*gpu.limits() });
+    let gpu = gpu.map(as_hardware);
     quietly(|| match line.operation.as_str() {
-        chain::NAME => chain(line, gpu),
-        _ => operation(line, gpu),
+        chain::NAME => chain(line, gpu.as_ref()),
+        _ => operation(line, gpu.as_ref()),
     })
 }
 
