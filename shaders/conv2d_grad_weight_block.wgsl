@@ -1,7 +1,8 @@
 // What: dw[part,k,c,r,s] = sum over a part's n,p,q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C,R,S]; the parts are summed afterwards
-// A product of matrices through workgroup memory: the rows are filters, the columns their weights, and the terms places
-// of dy, in fours along its rows.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C,R,S], and from BIAS_AT on, if that is not the end,
+// db[part,k] = sum of dy; the parts are summed afterwards
+// A product of matrices through workgroup memory: the rows are filters, the columns their weights and one of ones for the
+// bias, and the terms places of dy, in fours along its rows.
 // joined with common/block.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -31,11 +32,14 @@ const SLICES: u32 = 1u; // 1, 2, 4, .. 16
 const INVOCATIONS: u32 = 64u; // SIDE * SIDE * SLICES
 const TILE_K: u32 = 16u; // 8 or 16
 const PARTS: u32 = 1u;
+const BIAS_AT: u32 = 2432u;
+const TOTAL: u32 = 2448u;
 const STEPS: u32 = 36u; // of DEPTH, in a part
 
 const WEIGHTS = C * R * S;
+const COLUMNS = select(WEIGHTS, WEIGHTS + 1u, BIAS_AT < TOTAL);
 const BLOCKS_K = (K + BLOCK - 1u) / BLOCK;
-const BLOCKS_W = (WEIGHTS + BLOCK - 1u) / BLOCK;
+const BLOCKS_W = (COLUMNS + BLOCK - 1u) / BLOCK;
 // Fours of a row of dy.
 const FOURS = (Q + 3u) / 4u;
 const IS_RAGGED = PARTS * STEPS * DEPTH != N * P * FOURS * 4u;
@@ -43,18 +47,21 @@ const IS_RAGGED = PARTS * STEPS * DEPTH != N * P * FOURS * 4u;
 const IS_AHEAD = QUADS == 1u;
 
 // Four neighbouring weights of a filter: for each, the element of x under its tap of the first window, which may lie
-// before the picture, and its row and column.
+// before the picture, and its row and column; and whether it is the column of ones instead.
 struct Taps {
     first: vec4<u32>,
     row: vec4<u32>,
     column: vec4<u32>,
+    is_ones: vec4<bool>,
 }
 
 fn taps(first: u32) -> Taps {
-    let i = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(WEIGHTS - 1u));
+    let own = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    let i = min(own, vec4<u32>(WEIGHTS - 1u));
     let row = i / S % R * DILATION_H - PAD_TOP;
     let column = i % S * DILATION_W - PAD_LEFT;
-    return Taps(i / (R * S) * (H * W) + row * W + column, row, column);
+    let is_ones = own == vec4<u32>(select(COLUMNS, WEIGHTS, BIAS_AT < TOTAL));
+    return Taps(i / (R * S) * (H * W) + row * W + column, row, column, is_ones);
 }
 
 // Loads four terms of four filters, whose planes of dy begin there in each picture, and of four weights: zeros where there
@@ -86,7 +93,8 @@ fn load(lane: u32, filters: vec4<u32>, taps: Taps, term: u32, tiles: ptr<functio
             for (var j = 0u; j < 4u; j++) { // unroll
                 let is_column = (IS_INSIDE == 1u || column + j * STRIDE_W < W) && (Q % 4u == 0u || q + j < Q);
                 let at = select(0u, taps.first[i] + ahead + j * STRIDE_W, is_row && is_column);
-                (*tiles)[1][j][i] = select(0.0, x[at], is_row && is_column);
+                // Where dy is absent, its term is 0.
+                (*tiles)[1][j][i] = select(select(0.0, x[at], is_row && is_column), 1.0, taps.is_ones[i]);
             }
         }
     }
@@ -135,10 +143,17 @@ fn conv2d_grad_weight_block(
                 for (var j = 0u; j < 4u; j++) { // unroll
                     let w = w0 + column_of(lane, p) + j;
                     if k < K && w < WEIGHTS {
-                        dw[(part * K + k) * WEIGHTS + w] = sums[(q * 4u + i) * QUADS + p][j];
+                        dw[part * TOTAL + k * WEIGHTS + w] = sums[(q * 4u + i) * QUADS + p][j];
+                    } else if BIAS_AT < TOTAL && k < K && w == WEIGHTS {
+                        dw[part * TOTAL + BIAS_AT + k] = sums[(q * 4u + i) * QUADS + p][j];
                     }
                 }
             }
+        }
+    }
+    if k0 == 0u && w0 == 0u {
+        for (var gap = K * WEIGHTS + lane; gap < BIAS_AT; gap += SIDE * SIDE) { // rounds: 4u
+            dw[part * TOTAL + gap] = 0.0;
         }
     }
 }

@@ -1,6 +1,7 @@
 // What: dw[k,c,r,s] = sum over n,p,q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..], in the order of n,p,q
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [K,C/GROUPS,R,S]; c counts from the first channel of k's group
-// Each invocation computes one weight: for windows of which the tiled kernels cannot keep a row.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the end,
+// db[k] = sum of dy; c counts from the first channel of k's group
+// Each invocation computes one weight or bias: for windows of which the tiled kernels cannot keep a row.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -26,9 +27,12 @@ const GROUPS: u32 = 1u;
 const BEGIN: u32 = 0u;
 const END: u32 = 100u;
 const CONTINUES: u32 = 0u;
+const BIAS_AT: u32 = 2432u;
+const TOTAL: u32 = 2448u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
+const WEIGHTS = K * GROUP_C * R * S;
 
 @compute @workgroup_size(64)
 fn conv2d_grad_weight_gather(
@@ -37,12 +41,17 @@ fn conv2d_grad_weight_gather(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
-    if i >= K * GROUP_C * R * S {
+    if i >= TOTAL {
         return;
     }
     let s = i % S;
     let r = i / S % R;
-    let k = i / (S * R * GROUP_C);
+    let is_weight = i < WEIGHTS;
+    if !is_weight && i < BIAS_AT {
+        dw[i] = 0.0;
+        return;
+    }
+    let k = select(i - BIAS_AT, i / (S * R * GROUP_C), is_weight);
     let c = k / GROUP_K * GROUP_C + i / (S * R) % GROUP_C;
 
     var sum = 0.0;
@@ -56,8 +65,11 @@ fn conv2d_grad_weight_gather(
         // A position above or left of the input wraps to a large number.
         let h = p * STRIDE_H + r * DILATION_H - PAD_TOP;
         let v = q * STRIDE_W + s * DILATION_W - PAD_LEFT;
-        if h < H && v < W {
-            sum += dy[((n * K + k) * P + p) * Q + q] * x[((n * C + c) * H + h) * W + v];
+        let upstream = ((n * K + k) * P + p) * Q + q;
+        if !is_weight {
+            sum += dy[upstream];
+        } else if h < H && v < W {
+            sum += dy[upstream] * x[((n * C + c) * H + h) * W + v];
         }
     }
     dw[i] = sum;

@@ -1,6 +1,6 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C/GROUPS,R,S]; the parts are summed afterwards;
-// c counts from the first channel of k's group
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the
+// end, db[part,k] = sum of dy; the parts are summed afterwards; c counts from the first channel of k's group
 // Each invocation sums ROWS rows of windows for one row of taps of TILE_K filters.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -27,6 +27,8 @@ const TILE_K: u32 = 8u; // 1 to 8
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
+const BIAS_AT: u32 = 2432u;
+const TOTAL: u32 = 2448u;
 // The rows of a part and the blocks of columns to go over, and 1 if others were before, whose sums are in dw.
 const ROW_BEGIN: u32 = 0u;
 const ROW_END: u32 = 10u;
@@ -36,6 +38,7 @@ const CONTINUES: u32 = 0u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
+const WEIGHTS = K * GROUP_C * R * S;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
 
@@ -55,13 +58,19 @@ fn conv2d_grad_weight_rows(
     let group = i / (R * GROUP_C * BLOCKS_K) % GROUPS;
     let part = i / (R * GROUP_C * BLOCKS_K * GROUPS);
 
+    let has_bias = BIAS_AT < TOTAL && c == 0u && r == 0u;
     var sums: array<array<f32, S>, TILE_K>;
+    var biases: array<f32, TILE_K>;
     for (var k = 0u; k < TILE_K; k++) {
+        let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
+        biases[k] = 0.0;
+        if CONTINUES == 1u && has_bias {
+            biases[k] = dw[part * TOTAL + BIAS_AT + own];
+        }
         for (var s = 0u; s < S; s++) {
             sums[k][s] = 0.0;
             if CONTINUES == 1u {
-                let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
-                sums[k][s] = dw[(((part * K + own) * GROUP_C + c) * R + r) * S + s];
+                sums[k][s] = dw[part * TOTAL + ((own * GROUP_C + c) * R + r) * S + s];
             }
         }
     }
@@ -74,16 +83,17 @@ fn conv2d_grad_weight_rows(
         let p = m % P;
         // Positions count from the padding's first row and column, so that they never go below 0.
         let row = p * STRIDE_H + r * DILATION_H;
-        if row < PAD_TOP || row >= H + PAD_TOP {
+        let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
+        if !row_inside && !has_bias {
             continue;
         }
-        let start = ((n * C + group * GROUP_C + c) * H + row - PAD_TOP) * W;
+        let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
         for (var block = BLOCK_BEGIN; block < BLOCK_END; block++) {
             let q0 = block * TILE_Q;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) {
                 let column = q0 * STRIDE_W + j;
-                let inside = column >= PAD_LEFT && column < W + PAD_LEFT;
+                let inside = row_inside && column >= PAD_LEFT && column < W + PAD_LEFT;
                 strip[j] = select(0.0, x[start + min(max(column, PAD_LEFT) - PAD_LEFT, W - 1u)], inside);
             }
             for (var k = 0u; k < TILE_K; k++) {
@@ -91,6 +101,7 @@ fn conv2d_grad_weight_rows(
                 var upstream: array<f32, TILE_Q>;
                 for (var q = 0u; q < TILE_Q; q++) {
                     upstream[q] = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
+                    biases[k] += upstream[q];
                 }
                 for (var s = 0u; s < S; s++) {
                     var sum = sums[k][s];
@@ -104,10 +115,19 @@ fn conv2d_grad_weight_rows(
     }
     for (var k = 0u; k < TILE_K; k++) {
         if k0 + k < GROUP_K {
-            let start = (((part * K + group * GROUP_K + k0 + k) * GROUP_C + c) * R + r) * S;
+            let own = group * GROUP_K + k0 + k;
+            let start = part * TOTAL + ((own * GROUP_C + c) * R + r) * S;
             for (var s = 0u; s < S; s++) {
                 dw[start + s] = sums[k][s];
             }
+            if has_bias {
+                dw[part * TOTAL + BIAS_AT + own] = biases[k];
+            }
+        }
+    }
+    if has_bias && group == 0u && k0 == 0u {
+        for (var gap = WEIGHTS; gap < BIAS_AT; gap++) { // rounds: 64u
+            dw[part * TOTAL + gap] = 0.0;
         }
     }
 }

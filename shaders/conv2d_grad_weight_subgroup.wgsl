@@ -1,6 +1,6 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C/GROUPS,R,S]; the parts are summed afterwards;
-// c counts from the first channel of k's group
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the
+// end, db[part,k] = sum of dy; the parts are summed afterwards; c counts from the first channel of k's group
 // Each invocation sums ROWS rows of windows for one row of taps of TILE_K filters. A workgroup is one subgroup of eight
 // rows of taps: each lane loads one column of dy and hands it to all, so that a load serves eight lanes.
 
@@ -30,9 +30,12 @@ const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
 const RAGGED: u32 = 1u; // 0 if every strip lies inside x
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
+const BIAS_AT: u32 = 2432u;
+const TOTAL: u32 = 2448u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
+const WEIGHTS = K * GROUP_C * R * S;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const TAP_ROWS = GROUP_C * R;
@@ -58,6 +61,8 @@ fn conv2d_grad_weight_subgroup(
     let r = taps % R;
 
     var sums: array<array<f32, S>, TILE_K>;
+    // Of the lane's own columns of dy.
+    var biases: array<f32, TILE_K>;
     for (var row_number = 0u; row_number < ROWS; row_number++) {
         // Past the last row there is only one shorter part: its missing rows count for nothing.
         let m = min(part * ROWS + row_number, N * P - 1u);
@@ -71,7 +76,7 @@ fn conv2d_grad_weight_subgroup(
         for (var block = 0u; block < BLOCKS_Q; block++) {
             let q0 = block * TILE_Q;
             let q = q0 + lane;
-            let lane_loads = lane < TILE_Q && q < Q;
+            let lane_loads = counts && lane < TILE_Q && q < Q;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) { // unroll
                 // Left of the row it wraps to a large number.
@@ -85,6 +90,7 @@ fn conv2d_grad_weight_subgroup(
             for (var k = 0u; k < TILE_K; k++) { // unroll
                 let filter_number = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
                 let own = select(0.0, dy[((n * K + filter_number) * P + p) * Q + min(q, Q - 1u)], lane_loads);
+                biases[k] += own;
                 for (var j = 0u; j < TILE_Q; j++) { // unroll
                     let upstream = subgroupShuffle(own, j);
                     for (var s = 0u; s < S; s++) { // unroll
@@ -96,10 +102,24 @@ fn conv2d_grad_weight_subgroup(
     }
     for (var k = 0u; k < TILE_K; k++) { // unroll
         if own_taps < TAP_ROWS && k0 + k < GROUP_K {
-            let start = (((part * K + group * GROUP_K + k0 + k) * GROUP_C + c) * R + r) * S;
+            let start = part * TOTAL + (((group * GROUP_K + k0 + k) * GROUP_C + c) * R + r) * S;
             for (var s = 0u; s < S; s++) { // unroll
                 dw[start + s] = sums[k][s];
             }
+        }
+    }
+    if BIAS_AT < TOTAL && i % BLOCKS_TAPS == 0u {
+        for (var k = 0u; k < TILE_K; k++) { // unroll
+            var bias = 0.0;
+            for (var j = 0u; j < TILE_Q; j++) { // unroll
+                bias += subgroupShuffle(biases[k], j);
+            }
+            if lane == 0u && k0 + k < GROUP_K {
+                dw[part * TOTAL + BIAS_AT + group * GROUP_K + k0 + k] = bias;
+            }
+        }
+        for (var gap = WEIGHTS + lane; gap < BIAS_AT; gap += 8u) { // rounds: 8u
+            dw[part * TOTAL + gap] = 0.0;
         }
     }
 }

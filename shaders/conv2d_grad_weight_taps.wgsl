@@ -1,6 +1,6 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,K,C/GROUPS,R,S]; the parts are summed afterwards;
-// c counts from the first channel of k's group
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the
+// end, db[part,k] = sum of dy; the parts are summed afterwards; c counts from the first channel of k's group
 // Each invocation sums ROWS rows of windows for all taps of one channel of TILE_K filters: each dy is loaded once for
 // all of them. For windows too large for that there is conv2d_grad_weight_rows.
 
@@ -28,6 +28,8 @@ const TILE_K: u32 = 4u; // 1 to 8, TILE_K * R * S at most 128
 const TILE_Q: u32 = 5u; // 1 to 8
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
+const BIAS_AT: u32 = 2432u;
+const TOTAL: u32 = 2448u;
 // The rows of a part and the blocks of columns to go over, and 1 if others were before, whose sums are in dw.
 const ROW_BEGIN: u32 = 0u;
 const ROW_END: u32 = 10u;
@@ -37,6 +39,7 @@ const CONTINUES: u32 = 0u;
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
+const WEIGHTS = K * GROUP_C * R * S;
 const BLOCKS_K = (GROUP_K + TILE_K - 1u) / TILE_K;
 const TAPS = R * S;
 const STRIP = (TILE_Q - 1u) * STRIDE_W + (S - 1u) * DILATION_W + 1u;
@@ -56,13 +59,19 @@ fn conv2d_grad_weight_taps(
     let group = i / (GROUP_C * BLOCKS_K) % GROUPS;
     let part = i / (GROUP_C * BLOCKS_K * GROUPS);
 
+    let has_bias = BIAS_AT < TOTAL && c == 0u;
     var sums: array<array<f32, TAPS>, TILE_K>;
+    var biases: array<f32, TILE_K>;
     for (var k = 0u; k < TILE_K; k++) {
+        let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
+        biases[k] = 0.0;
+        if CONTINUES == 1u && has_bias {
+            biases[k] = dw[part * TOTAL + BIAS_AT + own];
+        }
         for (var tap = 0u; tap < TAPS; tap++) {
             sums[k][tap] = 0.0;
             if CONTINUES == 1u {
-                let own = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
-                sums[k][tap] = dw[((part * K + own) * GROUP_C + c) * TAPS + tap];
+                sums[k][tap] = dw[part * TOTAL + (own * GROUP_C + c) * TAPS + tap];
             }
         }
     }
@@ -92,6 +101,7 @@ fn conv2d_grad_weight_taps(
                 var upstream: array<f32, TILE_Q>;
                 for (var q = 0u; q < TILE_Q; q++) {
                     upstream[q] = select(0.0, dy[upstream_row + min(q0 + q, Q - 1u)], q0 + q < Q);
+                    biases[k] += upstream[q];
                 }
                 for (var r = 0u; r < R; r++) {
                     for (var s = 0u; s < S; s++) {
@@ -107,10 +117,19 @@ fn conv2d_grad_weight_taps(
     }
     for (var k = 0u; k < TILE_K; k++) {
         if k0 + k < GROUP_K {
-            let start = ((part * K + group * GROUP_K + k0 + k) * GROUP_C + c) * TAPS;
+            let own = group * GROUP_K + k0 + k;
+            let start = part * TOTAL + (own * GROUP_C + c) * TAPS;
             for (var tap = 0u; tap < TAPS; tap++) {
                 dw[start + tap] = sums[k][tap];
             }
+            if has_bias {
+                dw[part * TOTAL + BIAS_AT + own] = biases[k];
+            }
+        }
+    }
+    if has_bias && group == 0u && k0 == 0u {
+        for (var gap = WEIGHTS; gap < BIAS_AT; gap++) { // rounds: 64u
+            dw[part * TOTAL + gap] = 0.0;
         }
     }
 }

@@ -286,7 +286,9 @@ fn the_doctor_trusts_a_device_whose_kernels_are_right() {
         // The whole table runs in tests/ops.
         let report = doctor(gpu, Examination::Cases("conv2d primes"), |v| kernels.extend([v.kernel])).unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
-        for kernel in ["conv2d_direct", "conv2d_grad_input_direct", "conv2d_grad_weight_taps", "reduce"] {
+        for kernel in
+            ["conv2d_direct", "conv2d_grad_input_direct", "conv2d_grad_weight_taps", "conv2d_grad_weight_rows"]
+        {
             assert!(kernels.contains(kernel), "{kernel} was not tried");
         }
     });

@@ -167,19 +167,36 @@ impl<'a> Planner<'a> {
             let home = Home::Buffer(self.buffers.len() - 1);
             self.homes[id.index()] = Some((home, 0));
             if let Placement::Holds(offsets) = self.graph.traits(id).placement {
-                for (&part, offset) in node.inputs().iter().zip(offsets) {
-                    // A value with other readers must stay out: those could write another range of this buffer.
-                    let own = self.graph.node(part).op().is_some()
-                        && self.graph.traits(part).placement == Placement::Own
-                        && readers[part.index()] == 1
-                        && self.homes[part.index()].is_none()
-                        && !self.graph.outputs().contains(&part);
-                    if own {
-                        self.homes[part.index()] = Some((home, offset as u64 * 4));
-                    }
+                let parts: Vec<(NodeId, usize)> = node.inputs().iter().copied().zip(offsets).collect();
+                for (whole, begin) in self.written_in_place(&parts, node.ty.shape.elements(), &readers) {
+                    self.homes[whole.index()] = Some((home, begin as u64 * 4));
                 }
             }
         }
+    }
+
+    /// The values that kernels can write straight into a packed value of these parts and this length, with where they
+    /// begin there: parts, and values whose views are parts that lie there as they do in it.
+    fn written_in_place(&self, parts: &[(NodeId, usize)], total: usize, readers: &[usize]) -> Vec<(NodeId, usize)> {
+        let whole = |&(part, offset): &(NodeId, usize)| match self.graph.traits(part).placement {
+            Placement::ViewOf(start) => Some((self.graph.node(part).inputs()[0], offset.checked_sub(start)?)),
+            _ => Some((part, offset)),
+        };
+        let fits = |&(id, begin): &(NodeId, usize)| {
+            let end = begin + self.graph.shape(id).elements();
+            let is_own = |part: &(NodeId, usize)| whole(part) == Some((id, begin));
+            // A value with other readers must stay out: those could write another range of this buffer.
+            let is_free =
+                |id: NodeId, count: usize| readers[id.index()] == count && !self.graph.outputs().contains(&id);
+            let is_apart = |&(part, at): &(NodeId, usize)| at >= end || at + self.graph.shape(part).elements() <= begin;
+            self.graph.node(id).op().is_some()
+                && self.graph.traits(id).placement == Placement::Own
+                && self.homes[id.index()].is_none()
+                && is_free(id, parts.iter().filter(|part| is_own(part)).count())
+                && parts.iter().all(|part| if is_own(part) { is_free(part.0, 1) } else { is_apart(part) })
+                && end <= total
+        };
+        parts.iter().filter_map(whole).filter(fits).collect()
     }
 
     fn place(&mut self, id: NodeId) {

@@ -6,10 +6,13 @@
 //! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
 //! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
+use std::ops::Range;
+
 use super::block::with_block;
 use super::convolution::{
     Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, sum_parts, tile,
 };
+use super::reduce::sum;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
@@ -84,8 +87,14 @@ impl Op for Conv2d {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);
         // The weights' gradient first: x can go before the gradient to x needs memory.
-        let dw = graph.append(Conv2dGradWeight { convolution: self.0, w: graph.ty(w).clone() }, &[x, dy])?;
-        let db = inputs.get(2).map(|_| graph.sum(dy, &[0, 2, 3], false)).transpose()?;
+        let grad = Conv2dGradWeight { convolution: self.0, w: graph.ty(w).clone(), has_bias: inputs.len() == 3 };
+        let (bias, w_shape) = (grad.bias(graph.shape(x)), grad.w.shape.clone());
+        let mut dw = graph.append(grad, &[x, dy])?;
+        let mut db = None;
+        if !bias.is_empty() {
+            db = Some(graph.slice_flat(dw, bias.start, [bias.len()])?);
+            dw = graph.slice_flat(dw, 0, w_shape)?;
+        }
         let dx = graph.append(Conv2dGradInput { convolution: self.0, x: graph.ty(x).clone() }, &[w, dy])?;
         Ok([Some(dx), Some(dw)].into_iter().chain(db.map(Some)).collect())
     }
@@ -165,10 +174,12 @@ impl Op for Conv2dGradInput {
 }
 
 /// `dw[k,c,r,s] = Σ_n,p,q dy[n,k,p,q] · x[n, c, p·stride + r·dilation − pad, …]`. Inputs x, dy.
+/// With a bias the output is flat: dw, and from the next multiple of 64 on `db[k] = Σ_n,p,q dy[n,k,p,q]`.
 #[derive(Debug)]
 pub(super) struct Conv2dGradWeight {
     pub convolution: Convolution,
     pub w: TensorType,
+    pub has_bias: bool,
 }
 
 impl Conv2dGradWeight {
@@ -176,10 +187,16 @@ impl Conv2dGradWeight {
         Extents::of(x, &self.w.shape, self.convolution)
     }
 
+    /// Where the gradient to the bias lies in the output, if there is one.
+    fn bias(&self, x: &[usize]) -> Range<usize> {
+        self.extents(x).bias_range(self.has_bias)
+    }
+
     /// Partial sums over parts of the rows of windows, then the sum of the parts. Each invocation keeps the sums of
     /// `window_rows` rows of taps for each filter of its tile, and `tasks` invocations share a filter and a part. `None`
     /// if that is more than one can keep.
     fn tiled(&self, e: &Extents, shader: Shader, window_rows: usize, tasks: usize) -> Option<Kernel> {
+        let bias = e.bias_range(self.has_bias);
         let tile_q = tile(e.placed.out[1], TILE_DEPTH);
         let (sums, strip) = (window_rows * e.window.size[1], e.strip(tile_q));
         let most_sums = if window_rows > 1 { TILE_SUMS } else { MOST_KEPT };
@@ -196,12 +213,11 @@ impl Conv2dGradWeight {
         // Enough parts to fill a GPU and to keep loops short, few enough that summing them costs little.
         let rows = e.n * e.placed.out[0];
         let a_part = e.groups * e.group_k.div_ceil(tile_k) * tasks;
-        let weights = self.w.shape.elements();
-        let shortest = rows.div_ceil((MOST_PARTIAL / weights).max(1));
+        let shortest = rows.div_ceil((MOST_PARTIAL / bias.end).max(1));
         let rows_a_part = rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(most_rows).max(shortest).min(rows);
         let parts = rows.div_ceil(rows_a_part);
         let partial = e
-            .dispatch(shader)
+            .grad_weight_dispatch(shader, &bias)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("ROWS", rows_a_part), ("PARTS", parts)])
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
@@ -214,15 +230,16 @@ impl Conv2dGradWeight {
             stages(blocks, most_blocks).map(turn)
         };
         let kernel = in_turn(shader, partial, stages(rows_a_part, most_rows).flat_map(turn).collect());
-        Some(sum_parts(kernel, parts, weights))
+        Some(sum_parts(kernel, parts, bias.end))
     }
 
-    /// One invocation a weight, over all positions of windows.
+    /// One invocation a weight or bias, over all positions of windows.
     fn gather(&self, e: &Extents) -> Kernel {
-        let dispatch = e.dispatch(GRAD_WEIGHT_GATHER).reads_inputs(2).writes(Operand::Output);
+        let bias = e.bias_range(self.has_bias);
+        let dispatch = e.grad_weight_dispatch(GRAD_WEIGHT_GATHER, &bias).reads_inputs(2).writes(Operand::Output);
         let positions = stages(e.n * e.placed.out[0] * e.placed.out[1], MOST_ROUNDS);
         let turn = |[begin, end]: [usize; 2]| vec![("BEGIN", begin), ("END", end)];
-        let dispatch = dispatch.invocations(self.w.shape.elements(), 64);
+        let dispatch = dispatch.invocations(bias.end, 64);
         in_turn(GRAD_WEIGHT_GATHER, dispatch, positions.map(turn).collect())
     }
 }
@@ -235,27 +252,41 @@ impl Op for Conv2dGradWeight {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [x, dy] = inputs else { return Err(format!("takes x and dy, found {} inputs", inputs.len())) };
         let y = Conv2d(self.convolution).infer(&[x, &self.w])?;
-        if y != **dy { Err(format!("dy must be {y}, is {dy}")) } else { Ok(self.w.clone()) }
+        if y != **dy {
+            return Err(format!("dy must be {y}, is {dy}"));
+        }
+        let bias = self.bias(&x.shape);
+        Ok(if bias.is_empty() { self.w.clone() } else { TensorType::f32([bias.end]) })
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        self.extents(inputs[0].shape).grad_weight(inputs[0].f64(), inputs[1].f64(), out);
+        let (e, dy) = (self.extents(inputs[0].shape), inputs[1].f64());
+        let (dw, behind) = out.split_at_mut(self.w.shape.elements());
+        e.grad_weight(inputs[0].f64(), dy, dw);
+        if self.has_bias {
+            e.grad_bias(dy, behind, |plane| plane.iter().sum(), |sum| sum);
+        }
     }
 
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
-        self.extents(inputs[0].shape).grad_weight_f32(inputs[0].f32(), inputs[1].f32(), out);
+        let (e, dy) = (self.extents(inputs[0].shape), inputs[1].f32());
+        let (dw, behind) = out.split_at_mut(self.w.shape.elements());
+        e.grad_weight_f32(inputs[0].f32(), dy, dw);
+        if self.has_bias {
+            e.grad_bias(dy, behind, sum, |sum| sum as f32);
+        }
         true
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let e = self.extents(&io.inputs[0].shape);
-        let r = e.window.size[0];
+        let (r, bias) = (e.window.size[0], e.bias_range(self.has_bias));
         let taps = self.tiled(&e, GRAD_WEIGHT_TAPS, r, e.group_c);
         let rows = self.tiled(&e, GRAD_WEIGHT_ROWS, 1, e.group_c * r);
         let tiled: Vec<Kernel> = taps.into_iter().chain(rows).collect();
         let core = if tiled.is_empty() { vec![self.gather(&e)] } else { tiled };
-        let others = e.grad_weight_subgroup(limits).into_iter().chain(core).collect();
-        with_block(e.grad_weight_block(), true, limits, others)
+        let others = e.grad_weight_subgroup(limits, &bias).into_iter().chain(core).collect();
+        with_block(e.grad_weight_block(&bias), true, limits, others)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {

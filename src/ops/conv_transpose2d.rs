@@ -144,7 +144,7 @@ impl Op for ConvTranspose2d {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);
         let convolution = self.convolution(graph.shape(x));
-        let dw = graph.append(Conv2dGradWeight { convolution, w: graph.ty(w).clone() }, &[dy, x])?;
+        let dw = graph.append(Conv2dGradWeight { convolution, w: graph.ty(w).clone(), has_bias: false }, &[dy, x])?;
         let db = inputs.get(2).map(|_| graph.sum(dy, &[0, 2, 3], false)).transpose()?;
         let dx = graph.append(Conv2d(convolution), &[dy, w])?;
         Ok([Some(dx), Some(dw)].into_iter().chain(db.map(Some)).collect())

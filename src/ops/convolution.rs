@@ -4,12 +4,14 @@
 //! Names are the convolution's throughout: it takes x `[N,C,H,W]` and w `[K,C/groups,R,S]` to y `[N,K,P,Q]`. Filter k
 //! sees the channels of its own group only: the K filters and the C channels fall into `groups` runs of equal length.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::block::with_block;
 use super::reduce::sum_stages;
 use super::reference::{axpy, dot, span};
-use crate::kernel::{Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
+use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{DType, Placed, TensorType, Window};
 
@@ -112,6 +114,18 @@ impl Extents {
     /// Products behind one x of its gradient, at most.
     pub fn grad_input_terms(&self) -> usize {
         self.group_k * self.window.size[0] * self.window.size[1]
+    }
+
+    /// Where the gradient to a bias lies behind that to the weights: where a kernel can be bound to it, or nowhere.
+    pub fn bias_range(&self, has_bias: bool) -> Range<usize> {
+        let weights = self.k * self.taps();
+        let start = weights.next_multiple_of(ALIGNMENT / 4);
+        if has_bias { start..start + self.k } else { weights..weights }
+    }
+
+    /// As [`Extents::dispatch`], for the gradient to the weights and perhaps a bias.
+    pub fn grad_weight_dispatch(&self, shader: Shader, bias: &Range<usize>) -> Dispatch {
+        self.dispatch(shader).constants([("BIAS_AT", bias.start), ("TOTAL", bias.end)])
     }
 
     pub fn multiply_adds(&self) -> u64 {
@@ -248,6 +262,24 @@ impl Extents {
         let parts: Vec<Vec<f64>> =
             x.par_chunks(IMAGES_A_PART * x_size).zip(dy.par_chunks(IMAGES_A_PART * y_size)).map(part).collect();
         parts.iter().for_each(|part| axpy(dw, 1.0, part, 0, 1));
+    }
+
+    /// The gradient to the bias, at the end of `behind`, which is what lies behind the gradient to w: the sums of dy, each
+    /// plane's by `sum`, made what `out` holds by `rounded`.
+    pub fn grad_bias<T: Default + Copy + Send + Sync>(
+        &self,
+        dy: &[T],
+        behind: &mut [T],
+        sum: impl Fn(&[T]) -> f64 + Sync,
+        rounded: impl Fn(f64) -> T + Sync,
+    ) {
+        let plane = self.placed.out[0] * self.placed.out[1];
+        let (gap, db) = behind.split_at_mut(behind.len() - self.k);
+        gap.fill(T::default());
+        db.par_iter_mut().enumerate().for_each(|(k, db)| {
+            let planes = dy.chunks(plane).skip(k).step_by(self.k);
+            *db = rounded(planes.map(&sum).sum());
+        });
     }
 
     /// For each filter and each channel it sees: `f(k, c, weights)`.

@@ -1,6 +1,8 @@
 //! Convolutions as matrix products through workgroup memory: forward, backward to the weights, and for strides of 1
 //! backward to the input. For GPUs; they take no groups.
 
+use std::ops::Range;
+
 use super::block::Block;
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts};
 use crate::kernel::{Kernel, Operand, Shader};
@@ -25,22 +27,22 @@ impl Extents {
         self.turned()?.product([plane, self.group_c * plane], "R * S - 1u - tap", [dy, w], bias)
     }
 
-    /// The kernel for the gradient to w of x and dy; `None` for groups.
-    pub fn grad_weight_block(&self) -> Option<Kernel> {
+    /// The kernel for the gradient to w, and perhaps a bias, of x and dy; `None` for groups.
+    pub fn grad_weight_block(&self, bias: &Range<usize>) -> Option<Kernel> {
         let [p, q] = self.placed.out;
-        let (columns, terms) = (self.taps(), self.n * p * q.next_multiple_of(4));
+        let (columns, terms) = (self.taps() + usize::from(!bias.is_empty()), self.n * p * q.next_multiple_of(4));
         let block = Block::of(1, self.k, columns, terms);
-        let (parts, weights) = (block.parts, self.k * columns);
+        let parts = block.parts;
         let mut partial = self
-            .dispatch(GRAD_WEIGHT)
+            .grad_weight_dispatch(GRAD_WEIGHT, bias)
             .constant("IS_INSIDE", self.lies_inside())
             .constants(block.constants())
             .constant("PARTS", parts)
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) });
         partial.workgroups = (parts * block.count(1, self.k, columns)) as u64;
-        let fits = self.groups == 1 && parts.saturating_mul(weights) <= MOST_PARTIAL;
-        fits.then(|| sum_parts(Kernel::single(partial), parts, weights))
+        let fits = self.groups == 1 && parts.saturating_mul(bias.end) <= MOST_PARTIAL;
+        fits.then(|| sum_parts(Kernel::single(partial), parts, bias.end))
     }
 
     /// The kernel with these distances between the weights of neighbouring filters and channels, and this place of

@@ -1,6 +1,8 @@
 //! Convolutions whose subgroups share what they load: forward, backward to the weights, and for strides of 1 backward to
 //! the input.
 
+use std::ops::Range;
+
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
@@ -53,8 +55,8 @@ impl Extents {
         self.turned()?.shared(limits, [plane, self.group_c * plane], tap, [dy, w], bias)
     }
 
-    /// The kernel for the gradient to w of x and dy; `None` as for [`Extents::subgroup`].
-    pub fn grad_weight_subgroup(&self, limits: &Limits) -> Option<Kernel> {
+    /// The kernel for the gradient to w, and perhaps a bias, of x and dy; `None` as for [`Extents::subgroup`].
+    pub fn grad_weight_subgroup(&self, limits: &Limits, bias: &Range<usize>) -> Option<Kernel> {
         let r = self.window.size[0];
         let [p, q] = self.placed.out;
         let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits)?;
@@ -63,22 +65,21 @@ impl Extents {
         let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
         let rows_a_part = rows.div_ceil(parts).min((MOST_ROUNDS / (1 + q.div_ceil(tile_q))).max(1));
         let parts = rows.div_ceil(rows_a_part);
-        let weights = self.k * self.taps();
         let fits = self.group_c * r >= SHALLOWEST
-            && parts.saturating_mul(weights) <= MOST_PARTIAL
+            && parts.saturating_mul(bias.end) <= MOST_PARTIAL
             && q.div_ceil(tile_q) <= MOST_ROUNDS;
         if !fits {
             return None;
         }
         let partial = self
-            .dispatch(GRAD_WEIGHT)
+            .grad_weight_dispatch(GRAD_WEIGHT, bias)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip)])
             .constants([("ROWS", rows_a_part), ("PARTS", parts)])
             .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && rows.is_multiple_of(rows_a_part)))
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
             .invocations(parts * tasks, 1);
-        Some(sum_parts(Kernel::single(partial), parts, weights))
+        Some(sum_parts(Kernel::single(partial), parts, bias.end))
     }
 
     /// The register tile; `None` where there is too little to share or too much to write out, or where subgroups have

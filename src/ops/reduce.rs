@@ -28,7 +28,7 @@ pub(super) const MOST: usize = 64;
 const ROWS_A_PART: usize = 8;
 
 /// The sum of floats, in interleaved sums.
-fn sum(x: &[f32]) -> f64 {
+pub(super) fn sum(x: &[f32]) -> f64 {
     let (runs, rest) = x.as_chunks::<16>();
     let mut sums = [0.0; 16];
     runs.iter().for_each(|run| sums.iter_mut().zip(run).for_each(|(sum, x)| *sum += x));

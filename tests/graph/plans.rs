@@ -144,7 +144,31 @@ fn a_value_is_computed_where_it_is_held_only_if_nobody_else_reads_it() -> Result
     graph.output(packed);
     let plan = followed("parts of every kind", &graph, &first);
     let copies = plan.steps.iter().filter(|step| step.dispatch.shader.name == "copy").count();
-    assert_eq!(copies, parts.len() - 2, "all but those that nobody else reads:\n{plan}");
+    assert_eq!(copies, parts.len() - 3, "all but those that nobody else reads:\n{plan}");
+    Ok(())
+}
+
+#[test]
+fn ranges_of_a_value_are_computed_where_they_are_held_if_they_lie_there_as_in_it() -> Result<()> {
+    let copies = |ranges: [(usize, usize); 2], offsets: &[usize], total: usize| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([192]))?;
+        let whole = graph.relu(x)?;
+        let other = graph.input("other", TensorType::f32([64]))?;
+        let other = graph.tanh(other)?;
+        let [a, b] = ranges.map(|(start, length)| graph.slice_flat(whole, start, [length]));
+        let packed = graph.pack(&[a?, b?, other][..offsets.len()], offsets, total)?;
+        graph.output(packed);
+        let plan = followed("ranges", &graph, &first);
+        Result::Ok(plan.steps.iter().filter(|step| step.dispatch.shader.name == "copy").count())
+    };
+    let [apart, gap] = [[(0, 100), (128, 64)], [(0, 40), (128, 64)]];
+    assert_eq!(copies(apart, &[64, 192], 256)?, 0);
+    assert_eq!(copies(apart, &[64, 192, 0], 256)?, 0);
+    assert_eq!(copies(apart, &[128, 0], 256)?, 2, "in another order");
+    assert_eq!(copies(gap, &[0, 128, 64], 256)?, 2, "with another part between them");
+    assert_eq!(copies([(64, 40), (128, 64)], &[0, 64], 256)?, 2, "begins before the packed value");
+    assert_eq!(copies([(0, 40), (64, 64)], &[64, 128], 192)?, 2, "ends behind it");
     Ok(())
 }
 

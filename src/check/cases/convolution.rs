@@ -162,6 +162,8 @@ fn plain() -> Vec<Case> {
         conv("ceil", [2, 2, 6, 9], [3, 2, 3, 2], true, Window::new([3, 2]).stride([2, 3]).ceil_mode(true)),
         conv("window of the picture", [2, 3, 6, 5], [4, 3, 6, 5], true, Window::new([6, 5])),
         conv("window too large for a tile of taps", [1, 1, 14, 13], [2, 1, 12, 12], false, window(12)),
+        conv("window too wide for a tile", [1, 1, 2, 520], [2, 1, 1, 514], true, Window::new([1, 514]))
+            .no_differences(),
         conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),
         conv("deep, the other way", [1, 9, 3, 3], [2600, 9, 3, 3], false, window(3)).no_differences(),
         conv("many workgroups", [260, 1, 130, 127], [1, 1, 1, 1], false, window(1)).forward_only(),
