@@ -3,15 +3,18 @@
 //       p -= rate / (1 - BETA1^t) * m / (sqrt(v) / sqrt(1 - BETA2^t) + EPSILON)
 // Shapes: p, g, m, v of one length; rates [any], the last goes on; step, clock [1]. REST = 1 - BETA.
 
-@group(0) @binding(0) var<storage, read_write> p: array<f32>;
-@group(0) @binding(1) var<storage, read> g: array<f32>;
+@group(0) @binding(0) var<storage, read_write> p: array<Value>;
+@group(0) @binding(1) var<storage, read> g: array<Value>;
 @group(0) @binding(2) var<storage, read> rates: array<f32>;
 @group(0) @binding(3) var<storage, read> step_number: array<u32>;
-@group(0) @binding(4) var<storage, read_write> m: array<f32>;
-@group(0) @binding(5) var<storage, read_write> v: array<f32>;
+@group(0) @binding(4) var<storage, read_write> m: array<Value>;
+@group(0) @binding(5) var<storage, read_write> v: array<Value>;
 @group(0) @binding(6) var<storage, read> clock: array<u32>;
 
-const FIRST: u32 = 0u; // where the group of parameters begins
+// Fours of neighbours, where all ranges of parameters begin and end at multiples of four.
+alias Value = f32;
+
+const FIRST: u32 = 0u; // where the group of parameters begins, in values
 const COUNT: u32 = 64u; // and how many it has
 const RATE_FACTOR: f32 = 1.0;
 const BETA1: f32 = 0.9; // 0 to 1
@@ -52,11 +55,11 @@ fn adam(
     let share1 = one_minus_exp(t * LN_BETA1);
     let share2 = one_minus_exp(t * LN_BETA2);
     let parameter = p[i];
-    let d = g[i] + select(WEIGHT_DECAY * parameter, 0.0, DECOUPLED == 1u);
+    let d = g[i] + select(WEIGHT_DECAY * parameter, Value(), DECOUPLED == 1u);
     let mean = BETA1 * m[i] + REST1 * d;
     let square_mean = BETA2 * v[i] + REST2 * d * d;
     m[i] = mean;
     v[i] = square_mean;
-    let shrunk = parameter - select(0.0, rate * WEIGHT_DECAY * parameter, DECOUPLED == 1u);
+    let shrunk = parameter - select(Value(), rate * WEIGHT_DECAY * parameter, DECOUPLED == 1u);
     p[i] = shrunk - rate / share1 * mean / (sqrt(square_mean) / sqrt(share2) + EPSILON);
 }

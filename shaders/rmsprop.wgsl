@@ -1,14 +1,17 @@
 // What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; v = MOMENTUM*v + d / denominator(s); p -= rate * v
 // Shapes: p, g, s, v of one length; rates [any], the last goes on; step [1]
 
-@group(0) @binding(0) var<storage, read_write> p: array<f32>;
-@group(0) @binding(1) var<storage, read> g: array<f32>;
+@group(0) @binding(0) var<storage, read_write> p: array<Value>;
+@group(0) @binding(1) var<storage, read> g: array<Value>;
 @group(0) @binding(2) var<storage, read> rates: array<f32>;
 @group(0) @binding(3) var<storage, read> step_number: array<u32>;
-@group(0) @binding(4) var<storage, read_write> s: array<f32>;
-@group(0) @binding(5) var<storage, read_write> v: array<f32>;
+@group(0) @binding(4) var<storage, read_write> s: array<Value>;
+@group(0) @binding(5) var<storage, read_write> v: array<Value>;
 
-const FIRST: u32 = 0u; // where the group of parameters begins
+// Fours of neighbours, where all ranges of parameters begin and end at multiples of four.
+alias Value = f32;
+
+const FIRST: u32 = 0u; // where the group of parameters begins, in values
 const COUNT: u32 = 64u; // and how many it has
 const RATE_FACTOR: f32 = 1.0;
 const ALPHA: f32 = 0.9; // 0 to 1
@@ -16,7 +19,7 @@ const EPSILON: f32 = 1e-7;
 const MOMENTUM: f32 = 0.0; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
 
-fn denominator(variance: f32) -> f32 { return sqrt(variance) + EPSILON; }
+fn denominator(variance: Value) -> Value { return sqrt(variance) + EPSILON; }
 
 @compute @workgroup_size(64)
 fn rmsprop(

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -123,7 +123,7 @@ impl Op for AdagradUpdate {
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        kernel(ADAGRAD, &self.0, |rule| {
+        kernels(ADAGRAD, Some("adagrad_fours"), &self.0, |rule| {
             Dispatch::new(ADAGRAD)
                 .constant("RATE_DECAY", rule.rate_decay)
                 .constant("INITIAL", rule.initial)

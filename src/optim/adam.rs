@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -132,7 +132,7 @@ impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
         // In f64, rounded once: 1 − β and ln β lose most of their digits in f32.
         let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
         let ln = |beta: f32| f64::from(beta).ln().max(-1e3) as f32;
-        kernel(ADAM, &self.0, |rule| {
+        kernels(ADAM, Some("adam_fours"), &self.0, |rule| {
             Dispatch::new(ADAM)
                 .constant("BETA1", rule.beta1)
                 .constant("BETA2", rule.beta2)

@@ -21,7 +21,7 @@ pub use sgd::Sgd;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{Dispatch, Kernel, Shader};
+use crate::kernel::{Constant, Dispatch, Kernel, Shader};
 use crate::ops::vectorised;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
@@ -146,19 +146,35 @@ impl<R> Ruled<R> {
         });
     }
 
-    /// `dispatch` over this range.
-    fn dispatch(&self, dispatch: Dispatch) -> Dispatch {
+    /// `dispatch` over this range, each invocation so many elements.
+    fn dispatch(&self, dispatch: Dispatch, each: usize) -> Dispatch {
+        let count = self.range.len() / each;
         dispatch
-            .constants([("FIRST", self.range.start), ("COUNT", self.range.len())])
+            .constants([("FIRST", self.range.start / each), ("COUNT", count)])
             .constant("RATE_FACTOR", self.rate_factor)
-            .invocations(self.range.len(), 64)
+            .invocations(count, 64)
     }
 }
 
-/// The update by each rule in turn.
-fn kernel<R>(shader: Shader, rules: &[Ruled<R>], dispatch: impl Fn(&R) -> Dispatch) -> Vec<Kernel> {
-    let dispatches = rules.iter().map(|ruled| ruled.dispatch(dispatch(&ruled.rule))).collect();
-    vec![Kernel { name: shader.name, dispatches, scratch: vec![] }]
+/// The update by each rule in turn: if it has a name for that and all ranges allow, by fours first.
+fn kernels<R>(
+    shader: Shader,
+    by_fours: Option<&'static str>,
+    rules: &[Ruled<R>],
+    dispatch: impl Fn(&R) -> Dispatch,
+) -> Vec<Kernel> {
+    let kernel = |name, each, value: Option<&'static str>| {
+        let dispatch = |ruled: &Ruled<R>| {
+            let mut dispatch = ruled.dispatch(dispatch(&ruled.rule), each);
+            dispatch.constants.extend(value.map(|ty| ("Value", Constant::Type(ty))));
+            dispatch
+        };
+        Kernel { name, dispatches: rules.iter().map(dispatch).collect(), scratch: vec![] }
+    };
+    let are_fours =
+        rules.iter().all(|Ruled { range, .. }| range.start.is_multiple_of(4) && range.len().is_multiple_of(4));
+    let by_fours = by_fours.filter(|_| are_fours).map(|name| kernel(name, 4, Some("vec4<f32>")));
+    by_fours.into_iter().chain([kernel(shader.name, 1, None)]).collect()
 }
 
 impl Flat<'_> {

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -169,8 +169,8 @@ impl Op for RmsPropUpdate {
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let RmsProp { centered, epsilon_inside, .. } = self.1;
-        let shader = if centered { CENTERED } else { RMSPROP };
-        kernel(shader, &self.0, |rule| {
+        let (shader, by_fours) = if centered { (CENTERED, None) } else { (RMSPROP, Some("rmsprop_fours")) };
+        kernels(shader, by_fours, &self.0, |rule| {
             let mut dispatch = Dispatch::new(shader)
                 .constant("ALPHA", rule.alpha)
                 .constant("EPSILON", rule.epsilon)

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernel, magnitude, updated};
+use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -140,8 +140,8 @@ impl Op for SgdUpdate {
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let dampened = self.dampened();
-        let shader = if dampened { DAMPENING } else { SGD };
-        kernel(shader, &self.0, |rule| {
+        let (shader, by_fours) = if dampened { (DAMPENING, "sgd_dampening_fours") } else { (SGD, "sgd_fours") };
+        kernels(shader, Some(by_fours), &self.0, |rule| {
             let dispatch = Dispatch::new(shader)
                 .constant("MOMENTUM", rule.momentum)
                 .constant("WEIGHT_DECAY", rule.weight_decay)

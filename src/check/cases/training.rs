@@ -78,7 +78,7 @@ fn updates() -> Vec<Case> {
             vec![share(0..length / 3, 0.25, Some(0.3)), share(length / 2..length, 3.0, None)]
         };
         for (length, number, shares) in
-            [(64, 0, vec![]), (1000, 1, vec![]), (64 * 5, 77, vec![]), (901, 3, halves(901))]
+            [(64, 0, vec![]), (1000, 1, vec![]), (63 * 5, 77, vec![]), (901, 3, halves(901)), (960, 3, halves(960))]
         {
             let what = if shares.is_empty() { "" } else { ", two groups and a gap" };
             // Squares' means and velocities are positive here: a mean of squares never is otherwise. A centre is 0, so
