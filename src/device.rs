@@ -40,7 +40,7 @@ impl Device {
     pub fn check(&self, graph: &Graph) -> Result<()> {
         match self {
             Device::Gpu(gpu) => GpuSession::compile(gpu, graph).map(|_| ()),
-            Device::Cpu => graph.verify().map_err(Error::Graph),
+            Device::Cpu => graph.precision().check("the CPU", false).and(graph.verify().map_err(Error::Graph)),
         }
     }
 

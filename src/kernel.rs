@@ -9,6 +9,7 @@
 mod constant;
 mod join;
 mod limits;
+mod storage;
 mod unroll;
 
 use std::fmt::Write as _;
@@ -109,12 +110,15 @@ pub struct Dispatch {
     pub workgroups: u64,
     /// The binding that shares memory with the written one: it is left out, and the shader reads what it writes.
     pub in_place: Option<usize>,
+    /// The numbers of bindings that are stored as halves.
+    pub halves: Vec<usize>,
 }
 
 impl Dispatch {
     /// A dispatch without constants or operands.
     pub fn new(shader: Shader) -> Self {
-        Self { shader, constants: vec![], functions: vec![], bindings: vec![], workgroups: 1, in_place: None }
+        let (constants, functions, bindings, halves) = Default::default();
+        Self { shader, constants, functions, bindings, workgroups: 1, in_place: None, halves }
     }
 
     /// Sets a `const`.
@@ -183,6 +187,11 @@ impl Dispatch {
         self.shader.source.matches("@binding(").count()
     }
 
+    /// Whether a binding may be stored as halves: the shader takes it as an array of floats or of quads of them.
+    pub fn takes_halves(&self, number: usize) -> bool {
+        number >= self.declared() || storage::floats(self.shader.source, number).is_some()
+    }
+
     /// Whether it needs [`Limits::subgroup`].
     pub fn uses_subgroups(&self) -> bool {
         self.shader.source.contains("@builtin(subgroup_")
@@ -197,7 +206,8 @@ impl Dispatch {
     ///
     /// Errors: a constant or function that the file does not have.
     pub fn source(&self) -> Result<String> {
-        Ok(self.own_source()? + COMMON)
+        let enable = if self.halves.is_empty() { "" } else { storage::ENABLE };
+        Ok(format!("{enable}{}{COMMON}", self.own_source()?))
     }
 
     /// The WGSL text without the common functions.
@@ -209,11 +219,17 @@ impl Dispatch {
             writeln!(text, "@group(0) @binding({number}) var<storage, read> factor: array<f32>;")
                 .expect("a string takes all");
         }
-        let Some(read) = self.in_place else { return Ok(text) };
-        let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
-        let (from, to) = (variable(&text, read), variable(&text, written));
-        let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
-        Ok(rename(&kept.join("\n"), from, to))
+        if let Some(read) = self.in_place {
+            let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
+            let (from, to) = (variable(&text, read), variable(&text, written));
+            let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
+            text = rename(&kept.join("\n"), from, to);
+        }
+        for &number in self.halves.iter().filter(|&&number| Some(number) != self.in_place) {
+            let reason = || refuse(format!("binding {number} cannot be stored as halves"));
+            text = storage::halve(&text, number).ok_or_else(reason)?;
+        }
+        Ok(text)
     }
 
     /// The file with its constants and expressions set.

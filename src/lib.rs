@@ -37,7 +37,7 @@ pub mod weights;
 pub use device::{Device, Session};
 pub use error::{Error, Result};
 pub use gpu::{Gpu, ShaderChecks};
-pub use graph::{Graph, NodeId};
+pub use graph::{Graph, NodeId, Precision};
 pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};
 pub use train::Trainer;

@@ -19,8 +19,8 @@ use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold};
 use lenslet::nn::{Layout, Model};
 use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
-use lenslet::train::{EvaluationStep, TrainingStep};
-use lenslet::{DType, NodeId, Result, TensorType, models};
+use lenslet::train::{EvaluationStep, StepOptions, TrainingStep};
+use lenslet::{DType, NodeId, Precision, Result, TensorType, models};
 use naga::valid::{Capabilities, GlobalUse, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
 use rayon::prelude::*;
@@ -56,6 +56,7 @@ fn every_launch_of_a_training_step_is_valid_and_binds_what_it_declares() {
     let mut checked = BTreeMap::<String, Reflection>::new();
     for Case { name, graph } in steps() {
         for limits in [Limits::default(), Limits::with_subgroups(8), Limits { software: true, ..Limits::default() }] {
+            let limits = Limits { f16: true, ..limits };
             let plan = compile(&graph, &limits).unwrap_or_else(|error| panic!("{name}: {error}"));
             for launch in plan.launches() {
                 let about = format!("{name}, launch {}", launch.steps[0].launch);
@@ -68,7 +69,8 @@ fn every_launch_of_a_training_step_is_valid_and_binds_what_it_declares() {
             }
         }
     }
-    assert!(checked.values().any(|r| r.entry_point == JOINED), "some dispatches run side by side");
+    let joined = |(text, r): (&String, &Reflection)| r.entry_point == JOINED && has_halves(text);
+    assert!(checked.iter().any(joined), "some dispatches run side by side, in f16 too");
     check_with_tint(&checked.into_keys().collect::<Vec<_>>());
 }
 
@@ -156,6 +158,12 @@ impl Case {
                 variants.push(in_place);
             }
         }
+        // Each with all bindings as halves that it takes so: more than any step asks for.
+        for at in 0..variants.len() {
+            let mut stored = variants[at].clone();
+            stored.halves = (stored.bindings.iter().map(|b| b.number)).filter(|&n| stored.takes_halves(n)).collect();
+            variants.extend((!stored.halves.is_empty()).then_some(stored));
+        }
         variants
     }
 }
@@ -216,7 +224,9 @@ impl Reflection {
     fn of(about: &str, source: &str) -> Self {
         let refuse = |message: String| -> ! { panic!("{about}: {message}\n{source}") };
         let module = naga::front::wgsl::parse_str(source).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
-        let capabilities = if asks_for_subgroups(source) { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let mut capabilities = Capabilities::empty();
+        capabilities.set(Capabilities::SUBGROUP, asks_for_subgroups(source));
+        capabilities.set(Capabilities::SHADER_FLOAT16, has_halves(source));
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
         let info = validator.validate(&module);
@@ -289,6 +299,11 @@ fn check_constants(dispatch: &Dispatch, about: &str) {
 /// Whether its author says so, by asking for a lane's number.
 fn asks_for_subgroups(source: &str) -> bool {
     source.contains("@builtin(subgroup_")
+}
+
+/// Whether it has bindings stored as halves.
+fn has_halves(source: &str) -> bool {
+    source.starts_with("enable f16;")
 }
 
 /// Browsers compile WGSL with Tint, which refuses some things that naga lets pass.
@@ -385,6 +400,9 @@ fn steps() -> Vec<Case> {
             let step = TrainingStep::new(&model, &layout, &**optimizer, data, 64, 16).expect("a step");
             cases.push(Case { name: format!("training {name} by {}", optimizer.name()), graph: step.graph });
         }
+        let options = StepOptions { precision: Precision::F16, ..StepOptions::new(64, 16) };
+        let step = TrainingStep::with(&model, &layout, &Sgd::new(0.05), data, options).expect("a step");
+        cases.push(Case { name: format!("training {name} in f16"), graph: step.graph });
         let step = EvaluationStep::new(&model, &layout, data, 100).expect("a step");
         cases.push(Case { name: format!("evaluating {name}"), graph: step.graph });
     }

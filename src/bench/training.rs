@@ -12,13 +12,15 @@ use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
 use crate::plan::{Launch, Step};
 use crate::shape::Shape;
-use crate::train::{Epoch, TrainingStep};
-use crate::{Device, Error, Result};
+use crate::train::{Epoch, StepOptions, TrainingStep};
+use crate::{Device, Error, Precision, Result};
 
 /// Steps whose losses are compared with the CPU interpreter's.
 const COMPARED: usize = 3;
 /// How far they may be apart, relatively: three updates carry the rounding of sums of some thousand terms.
 const TOLERANCE: f64 = 1e-3;
+/// The same in f16: each value on the way is rounded to 11 bits.
+const HALF_TOLERANCE: f64 = 1e-2;
 
 /// A network in training on [`pictures`], in order, without validation.
 pub struct Training {
@@ -78,14 +80,21 @@ impl Training {
     ///
     /// Errors: a network that does not take pictures of 10 classes; a batch of 0 or over [`IMAGES`]; a device too
     /// small.
-    pub fn new(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<Self> {
+    pub fn new(
+        device: &Device,
+        model: &dyn Model,
+        optimizer: &dyn Optimizer,
+        batch: usize,
+        precision: Precision,
+    ) -> Result<Self> {
         let start = Instant::now();
         check_batch(batch)?;
         optimizer.check()?;
         let data = pictures(picture_shape(model)?)?;
         let layout = Layout::of(model)?;
         let steps = IMAGES / batch;
-        let step = TrainingStep::new(model, &layout, optimizer, data.spec(), batch, steps)?;
+        let options = StepOptions { precision, ..StepOptions::new(batch, steps) };
+        let step = TrainingStep::with(model, &layout, optimizer, data.spec(), options)?;
         let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
         let before = Instant::now();
         let mut epoch = Epoch::new(device, step)?;
@@ -136,17 +145,24 @@ impl Training {
     /// Compares the first steps with the CPU interpreter's, from the same parameters on the same pictures.
     ///
     /// Errors: they differ.
-    pub fn check(device: &Device, model: &dyn Model, optimizer: &dyn Optimizer, batch: usize) -> Result<()> {
+    pub fn check(
+        device: &Device,
+        model: &dyn Model,
+        optimizer: &dyn Optimizer,
+        batch: usize,
+        precision: Precision,
+    ) -> Result<()> {
         if let Device::Cpu = device {
             return Ok(());
         }
-        let losses = |device: &Device| {
-            let mut training = Self::new(device, model, optimizer, batch)?;
+        let losses = |device: &Device, precision| {
+            let mut training = Self::new(device, model, optimizer, batch, precision)?;
             training.run(COMPARED)?;
             Ok::<_, Error>(training.losses)
         };
-        let (got, want) = (losses(device)?, losses(&Device::Cpu)?);
-        let apart = |(g, w): (&f32, &f32)| f64::from((g - w).abs()) > TOLERANCE * f64::from(w.abs());
+        let (got, want) = (losses(device, precision)?, losses(&Device::Cpu, Precision::F32)?);
+        let tolerance = if precision == Precision::F16 { HALF_TOLERANCE } else { TOLERANCE };
+        let apart = |(g, w): (&f32, &f32)| f64::from((g - w).abs()) > tolerance * f64::from(w.abs());
         match got.iter().zip(&want).position(apart) {
             None => Ok(()),
             Some(at) => Err(Error::Gpu {

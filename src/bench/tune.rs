@@ -12,7 +12,7 @@ use crate::gpu::{Gpu, GpuSession, KernelChoice};
 use crate::graph::{Graph, NodeId};
 use crate::nn::Model;
 use crate::optim::Optimizer;
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Precision, Result};
 
 /// Most candidates of an operation.
 const MOST_CANDIDATES: usize = 6;
@@ -120,7 +120,7 @@ pub fn tune(
     mut observe: impl FnMut(&Race),
 ) -> Result<StepTimes> {
     let until = Instant::now() + Duration::from_secs_f64(seconds);
-    let mut training = Training::new(&Device::Gpu(gpu.clone()), model, optimizer, batch)?;
+    let mut training = Training::new(&Device::Gpu(gpu.clone()), model, optimizer, batch, Precision::F32)?;
     training.run(2)?;
     let Session::Gpu(session) = &training.epoch.session else { unreachable!("it was made on a GPU") };
     let graph = session.graph();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use lenslet::bench::{Bench, Inference, KernelTime, Peak, Preparation, Spread, Stretch, Training, cases};
 use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
-use lenslet::{Device, Gpu};
+use lenslet::{Device, Gpu, Precision};
 use serde_json::json;
 
 use super::{DeviceOption, JsonOption};
@@ -55,6 +55,9 @@ struct TrainOptions {
     /// sgd (momentum 0.9) or rmsprop
     #[arg(long, value_parser = ["sgd", "rmsprop"], default_value = "sgd")]
     optimizer: String,
+    /// How values are stored between the operations
+    #[arg(long, default_value_t, value_name = "f32|f16")]
+    precision: Precision,
     /// Lists the device's time for each dispatch of a step
     #[arg(long)]
     profile: bool,
@@ -205,12 +208,12 @@ fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
     .boxed();
     let batch = options.batch_size;
     let new = |device: &Device| {
-        let training = Training::new(device, &model, optimizer.as_ref(), batch)?;
+        let training = Training::new(device, &model, optimizer.as_ref(), batch, options.precision)?;
         let preparation = training.preparation;
         Ok((training, preparation))
     };
     let (device, mut training, start) = Start::of(start, &work.device, new, |t| t.run(1).map(drop))?;
-    Training::check(&device, &model, optimizer.as_ref(), batch)?;
+    Training::check(&device, &model, optimizer.as_ref(), batch, options.precision)?;
     if options.profile {
         return profile(&mut training, work.json.json);
     }

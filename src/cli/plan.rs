@@ -10,8 +10,8 @@ use lenslet::kernel::Limits;
 use lenslet::nn::{Layout, Sequential};
 use lenslet::optim::Sgd;
 use lenslet::plan::{BufferRole, Plan};
-use lenslet::train::TrainingStep;
-use lenslet::{Device, Error};
+use lenslet::train::{StepOptions, TrainingStep};
+use lenslet::{Device, Error, Precision};
 use serde_json::json;
 
 use super::{DeviceOption, JsonOption, thousands};
@@ -28,6 +28,9 @@ pub struct Options {
     /// Pictures a step
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
     batch_size: u64,
+    /// How values are stored between the operations
+    #[arg(long, default_value_t, value_name = "f32|f16")]
+    precision: Precision,
     /// Lists the buffers and the dispatches
     #[arg(long)]
     steps: bool,
@@ -47,12 +50,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let model = super::model(&options.model)?;
     let limits = match options.device.open()? {
         Device::Gpu(gpu) => *gpu.limits(),
-        Device::Cpu => Limits::default(),
+        Device::Cpu => Limits { f16: true, ..Limits::default() },
     };
     let layout = Layout::of(&model)?;
-    let largest = largest_batch(&model, &layout, &limits)?;
+    let largest = largest_batch(&model, &layout, &limits, options.precision)?;
     let batch = options.batch_size as usize;
-    let plan = plan(&model, &layout, &limits, batch).map_err(|error| match error {
+    let plan = plan(&model, &layout, &limits, batch, options.precision).map_err(|error| match error {
         Error::Limit { what, limit, needed, available, .. } => {
             let hint = format!("the largest batch that fits is {largest}");
             Error::Limit { what, limit, needed, available, hint }
@@ -125,18 +128,24 @@ fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plan(model: &Sequential, layout: &Layout, limits: &Limits, batch: usize) -> lenslet::Result<Plan> {
+fn plan(
+    model: &Sequential,
+    layout: &Layout,
+    limits: &Limits,
+    batch: usize,
+    precision: Precision,
+) -> lenslet::Result<Plan> {
     let shape = <[usize; 3]>::try_from(&lenslet::nn::Model::input(model)[..])
         .map_err(|_| Error::option("model input", "[C, H, W]", lenslet::nn::Model::input(model)))?;
     let data = Spec { len: PICTURES, shape, classes: 10 };
-    let steps = PICTURES.div_ceil(batch);
-    let step = TrainingStep::new(model, layout, &Sgd::new(0.05).momentum(0.9), data, batch, steps)?;
+    let options = StepOptions { precision, ..StepOptions::new(batch, PICTURES.div_ceil(batch)) };
+    let step = TrainingStep::with(model, layout, &Sgd::new(0.05).momentum(0.9), data, options)?;
     compile(&step.graph, limits)
 }
 
 /// The largest batch up to the whole set that passes the device's limits, 0 if none does.
-fn largest_batch(model: &Sequential, layout: &Layout, limits: &Limits) -> lenslet::Result<usize> {
-    let fits = |batch| match plan(model, layout, limits, batch) {
+fn largest_batch(model: &Sequential, layout: &Layout, limits: &Limits, precision: Precision) -> lenslet::Result<usize> {
+    let fits = |batch| match plan(model, layout, limits, batch, precision) {
         Ok(_) => Ok(true),
         Err(Error::Limit { .. } | Error::Shape { .. }) => Ok(false),
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Clip, Clipped, RmsProp, Sgd};
 use lenslet::train::{Config, EpochReport, Event, Fit, LogLine, RunFolder, Schedule, StepReport, Trainer};
-use lenslet::{Device, data::Mnist};
+use lenslet::{Device, Precision, data::Mnist};
 use serde_json::json;
 
 use super::{DeviceOption, JsonOption, thousands};
@@ -65,6 +65,9 @@ pub struct Options {
     /// Clips gradients: value:BOUND, norm:BOUND (of each parameter) or global-norm:BOUND
     #[arg(long, value_name = "RULE:BOUND")]
     clip: Option<Clip>,
+    /// How values are stored between the operations: f32, or f16 for half the memory, on GPUs with shader-f16
+    #[arg(long, default_value_t, value_name = "f32|f16")]
+    precision: Precision,
     /// Of initial weights, shuffling and the held-out pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -102,7 +105,8 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     let mut trainer = Trainer::boxed(&device, &model, rule)?
         .batch_size(options.batch_size)
         .schedule(options.schedule.clone())
-        .seed(options.seed);
+        .seed(options.seed)
+        .precision(options.precision);
     let validation = options.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000));
     let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
     trainer.check(&mnist.train, fit)?;
@@ -118,6 +122,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         validation,
         seed: options.seed,
         schedule: options.schedule.clone(),
+        precision: options.precision,
         clip: options.clip,
         optimizer,
         device: device.describe(),
@@ -210,6 +215,7 @@ impl Run<'_> {
             return print(&json!({
                 "event": "start", "model": options.model, "parameters": parameters, "device": device.name(),
                 "backend": device.backend(), "seed": options.seed, "batch_size": options.batch_size,
+                "precision": options.precision,
             }));
         }
         let count = thousands(parameters as u64);

@@ -20,9 +20,16 @@ use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
 /// How many values are tried at the front of the order.
 const MOST_PROMOTED: usize = 32;
 
-/// Plans the buffers and dispatches of the nodes of `order` with their kernels, which run in these launches.
-pub fn memory(graph: &Graph, order: &[NodeId], mut kernels: Vec<Option<Kernel>>, launches: &Launches) -> Plan {
-    let mut planner = Planner::new(graph, order, &kernels, launches);
+/// Plans the buffers and dispatches of the nodes of `order` with their kernels, which run in these launches, and take these
+/// nodes as [halves](super::halves).
+pub fn memory(
+    graph: &Graph,
+    order: &[NodeId],
+    mut kernels: Vec<Option<Kernel>>,
+    launches: &Launches,
+    halves: &HashSet<NodeId>,
+) -> Plan {
+    let mut planner = Planner::new(graph, order, &kernels, launches, halves);
     planner.share_in_place(&mut kernels);
     planner.assign_slots(&kernels);
     planner.steps(&kernels)
@@ -77,6 +84,7 @@ struct Planner<'a> {
     graph: &'a Graph,
     order: &'a [NodeId],
     launches: &'a Launches,
+    halves: &'a HashSet<NodeId>,
     buffers: Vec<BufferSpec>,
     /// Home and byte offset of each node that has a value.
     homes: Vec<Option<(Home, u64)>>,
@@ -87,11 +95,18 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph, order: &'a [NodeId], kernels: &[Option<Kernel>], launches: &'a Launches) -> Self {
+    fn new(
+        graph: &'a Graph,
+        order: &'a [NodeId],
+        kernels: &[Option<Kernel>],
+        launches: &'a Launches,
+        halves: &'a HashSet<NodeId>,
+    ) -> Self {
         let mut planner = Self {
             graph,
             order,
             launches,
+            halves,
             buffers: vec![],
             homes: vec![None; graph.len()],
             lives: vec![],
@@ -209,8 +224,17 @@ impl<'a> Planner<'a> {
                 let (home, start) = self.homes[node.inputs()[0].index()].expect("inputs come earlier");
                 Some((home, start + offset as u64 * 4))
             }
-            _ => Some((Home::Life(self.new_life(node.ty.bytes())), 0)),
+            _ => Some((Home::Life(self.new_life(self.bytes(id))), 0)),
         };
+    }
+
+    /// Of a node as it is stored.
+    fn bytes(&self, id: NodeId) -> u64 {
+        self.graph.ty(id).bytes() / if self.is_half(id) { 2 } else { 1 }
+    }
+
+    fn is_half(&self, id: NodeId) -> bool {
+        self.halves.contains(&self.graph.viewed(id))
     }
 
     fn new_life(&mut self, bytes: u64) -> usize {
@@ -238,10 +262,11 @@ impl<'a> Planner<'a> {
             let overwritten = self.graph.traits(id).overwrites.iter().find_map(|&number| {
                 let input = self.life(inputs[number])?;
                 let lives = (&self.lives[input], &self.lives[output]);
+                let alike = self.is_half(inputs[number]) == self.is_half(id);
                 let dies_here = lives.0.last == launch && lives.0.first < launch && lives.0.bytes == lives.1.bytes;
                 let read_once = beside.iter().filter(|u| u.launch == launch && u.life == input).count() == 1;
                 let binding = dispatch.bindings.iter().position(|b| b.operand == Operand::Input(number))?;
-                (dies_here && read_once).then_some((input, binding))
+                (dies_here && read_once && alike).then_some((input, binding))
             });
             if let Some((input, binding)) = overwritten {
                 dispatch.in_place = Some(binding);
@@ -363,7 +388,7 @@ impl<'a> Planner<'a> {
             Home::Buffer(buffer) => (buffer, 0),
             Home::Life(life) => (self.life_place(life).buffer, self.life_place(life).offset),
         };
-        Some(Place { buffer, offset: offset + start, bytes: self.graph.ty(id).bytes() })
+        Some(Place { buffer, offset: offset + start, bytes: self.bytes(id) })
     }
 
     fn steps(self, kernels: &[Option<Kernel>]) -> Plan {

@@ -1,12 +1,13 @@
 //! From a graph to a plan: one file per pass, each a plain function.
 //!
-//! `fuse` → `schedule` → `select` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
+//! `fuse` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
 //! a pass on standard error.
 
 mod autodiff;
 mod fuse;
 mod launch;
 mod memory;
+mod precision;
 mod schedule;
 mod select;
 
@@ -14,31 +15,43 @@ pub use autodiff::{gradients, pull_back};
 pub use fuse::fuse;
 pub use launch::{Launches, launches};
 pub use memory::memory;
+pub use precision::halves;
 pub use schedule::schedule;
 pub use select::{Choice, first, select};
 
-use crate::graph::Graph;
+use std::collections::HashSet;
+
+use crate::graph::{Graph, Precision};
 use crate::kernel::Limits;
 use crate::plan::Plan;
 use crate::{Error, Result};
 
+/// Fewest elements of a value that is stored in halves: smaller ones save nothing worth the rounding.
+const LEAST_HALVES: usize = 1024;
+
 /// Compiles a step for a device with these limits, taking the first kernel candidate of each operation.
 ///
-/// Errors: the graph is not [sound](Graph::verify); the step does not fit the limits.
+/// Errors: the graph is not [sound](Graph::verify); the step does not fit the limits, or they lack its
+/// [precision](Graph::precision).
 pub fn compile(graph: &Graph, limits: &Limits) -> Result<Plan> {
     compile_with(graph, limits, &first)
 }
 
 /// As [`compile`], with another choice among the candidates.
 pub fn compile_with(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Result<Plan> {
+    graph.precision().check("this device", limits.f16)?;
     let graph = fuse(graph);
     trace("fuse", &graph);
     // A tenth of the time that compiling LeNet's training step takes: cheap enough for every build.
     graph.verify().map_err(Error::Graph)?;
     let order = schedule(&graph)?;
-    let kernels = select(&graph, &order, limits, choice)?;
+    let mut kernels = select(&graph, &order, limits, choice)?;
+    let halves = match graph.precision() {
+        Precision::F32 => HashSet::new(),
+        Precision::F16 => halves(&graph, &order, &mut kernels, LEAST_HALVES),
+    };
     let launches = launches(&graph, &order, &kernels, limits);
-    let plan = memory(&graph, &order, kernels, &launches);
+    let plan = memory(&graph, &order, kernels, &launches, &halves);
     trace("memory", &plan);
     plan.check(limits)?;
     Ok(plan)

@@ -43,8 +43,9 @@ struct Task {
 impl CpuSession {
     /// Prepares a graph; leaves hold zeros until written.
     ///
-    /// Errors: the graph is not [sound](Graph::verify).
+    /// Errors: the graph is not [sound](Graph::verify), or its [precision](Graph::precision) is not f32.
     pub fn new(graph: &Graph) -> Result<Self> {
+        graph.precision().check("the CPU", false)?;
         graph.verify().map_err(Error::Graph)?;
         let mut places: Vec<(NodeId, usize)> = vec![];
         for id in graph.ids() {

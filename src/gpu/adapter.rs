@@ -128,7 +128,7 @@ pub(super) fn wanted_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
 
 /// What kernels and clocks can use of what the adapter has.
 pub(super) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
-    adapter & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP)
+    adapter & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16)
 }
 
 /// The limits plans look at.
@@ -142,6 +142,7 @@ pub(super) fn limits(l: &wgpu::Limits, features: wgpu::Features, info: &wgpu::Ad
         max_compute_workgroups_per_dimension: l.max_compute_workgroups_per_dimension,
         max_compute_invocations_per_workgroup: l.max_compute_invocations_per_workgroup,
         subgroup: (subgroups && one_size).then_some(info.subgroup_min_size),
+        f16: features.contains(wgpu::Features::SHADER_F16),
         software: info.device_type == DeviceType::Cpu,
     }
 }

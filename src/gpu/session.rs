@@ -33,6 +33,7 @@ impl GpuSession {
     ///
     /// Errors: the graph does not fit the device; an operation has no kernel left.
     pub fn compile(gpu: &Gpu, graph: &Graph) -> Result<Plan> {
+        graph.precision().check(gpu.name(), gpu.limits().f16)?;
         let choice = gpu.choice()?;
         compile::compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))
     }

@@ -5,10 +5,12 @@
 
 mod dump;
 mod op;
+mod precision;
 
 use std::sync::Arc;
 
 pub use op::{Epilogue, Op, Placement, Traits, eval_absolute};
+pub use precision::Precision;
 
 use crate::kernel::Io;
 use crate::shape::{DType, Shape, TensorType};
@@ -83,6 +85,7 @@ pub struct Graph {
     nodes: Vec<Node>,
     outputs: Vec<NodeId>,
     scope: String,
+    precision: Precision,
 }
 
 impl Graph {
@@ -94,6 +97,16 @@ impl Graph {
     /// Names the nodes appended from here on, until the next call.
     pub fn set_scope(&mut self, name: impl Into<String>) {
         self.scope = name.into();
+    }
+
+    /// Sets how devices store what the operations hand to each other: f32 unless set.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
+    /// How devices store what the operations hand to each other.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// A value the host writes.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{COMMON, Constant, Dispatch};
+use super::{COMMON, Constant, Dispatch, storage};
 use crate::{Error, Result};
 
 /// The entry point of a joined shader.
@@ -81,7 +81,8 @@ pub fn join(parts: &[Part<'_>]) -> Result<String> {
         reason: reason.into(),
     };
     let size = workgroup_size(parts.iter().map(|part| part.dispatch)).ok_or_else(|| refuse("workgroups differ"))?;
-    let mut text = String::new();
+    let has_halves = parts.iter().any(|part| !part.dispatch.halves.is_empty());
+    let mut text = if has_halves { storage::ENABLE.to_string() } else { String::new() };
     let mut names = HashMap::new();
     let mut calls = String::new();
     let mut first = 0;

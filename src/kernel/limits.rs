@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_compute_invocations_per_workgroup: u32,
     /// Invocations of a subgroup, if shaders may use subgroups and all have this size. None in core WebGPU.
     pub subgroup: Option<u32>,
+    /// Whether shaders may have 16-bit floats: WebGPU's feature `shader-f16`.
+    pub f16: bool,
     /// Whether the device is a driver that computes on the CPU.
     pub software: bool,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             max_compute_workgroups_per_dimension: 65_535,
             max_compute_invocations_per_workgroup: 256,
             subgroup: None,
+            f16: false,
             software: false,
         }
     }

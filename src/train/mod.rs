@@ -15,5 +15,5 @@ pub use evaluator::{Evaluation, Evaluator};
 pub use plateau::{Monitor, Plateau};
 pub use run::{Config, LogLine, RunFolder};
 pub use schedule::Schedule;
-pub use step::{EvaluationStep, HISTORY_COLUMNS, TrainingStep};
+pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
 pub use trainer::{EpochReport, Event, Fit, Report, StepReport, Trainer};

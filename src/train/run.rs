@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
+use crate::graph::Precision;
 use crate::nn::Layout;
 use crate::optim::{AnyOptimizer, Clip};
 use crate::weights;
@@ -37,6 +38,9 @@ pub struct Config {
     pub seed: u64,
     /// The learning rate's course.
     pub schedule: Schedule,
+    /// How a training step stores its values.
+    #[serde(default)]
+    pub precision: Precision,
     /// How gradients are clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,

@@ -2,17 +2,50 @@
 
 use std::ops::Range;
 
-use crate::compile::gradients;
+use crate::compile::pull_back;
 use crate::data::Spec;
 use crate::device::Session;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Precision};
 use crate::nn::{Layout, Model, ParameterSpec, Part};
 use crate::optim::{Flat, Group, Optimizer, Share};
 use crate::shape::TensorType;
-use crate::{Error, Result};
+use crate::{Error, Result, Tensor};
 
 /// Values of a step's history row: loss, correct, counted.
 pub const HISTORY_COLUMNS: usize = 3;
+
+/// What the gradients of one picture's loss are multiplied by while they are stored as halves: those down to 2e-7 keep all
+/// bits, those above 256 become infinite.
+const HALF_SCALE: usize = 256;
+
+/// How a training step is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepOptions {
+    /// Pictures a step.
+    pub batch: usize,
+    /// Steps of the longest epoch.
+    pub steps: usize,
+    /// Of what is drawn at random.
+    pub seed: u64,
+    /// How values between the operations are stored.
+    pub precision: Precision,
+}
+
+impl StepOptions {
+    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32.
+    pub fn new(batch: usize, steps: usize) -> Self {
+        Self { batch, steps, seed: 1, precision: Precision::F32 }
+    }
+
+    /// What the loss is multiplied by, a power of two: the more pictures it is the mean of, the more, so that the
+    /// gradients of each do not depend on their number.
+    fn loss_scale(&self) -> f32 {
+        match self.precision {
+            Precision::F32 => 1.0,
+            Precision::F16 => (HALF_SCALE * self.batch.next_power_of_two()) as f32,
+        }
+    }
+}
 
 /// A resident data set and the counter that walks through it.
 #[derive(Clone, Copy, Debug)]
@@ -126,17 +159,20 @@ impl TrainingStep {
         batch: usize,
         steps: usize,
     ) -> Result<Self> {
-        Self::with_seed(model, layout, optimizer, data, [batch, steps], 1)
+        Self::with(model, layout, optimizer, data, StepOptions::new(batch, steps))
     }
 
-    /// As [`TrainingStep::new`], with `[batch, steps]` and a seed.
-    pub fn with_seed(
+    /// As [`TrainingStep::new`], with a choice of seed and precision.
+    ///
+    /// In f16 the gradients are those of the loss times a power of two, the same in every step, until they are f32 again
+    /// in the flat buffer that the optimizer sees a copy of, divided by it. No step is left out: a device needs no word
+    /// from the host in between, and [`Trainer`](super::Trainer) refuses weights that overflowed.
+    pub fn with(
         model: &dyn Model,
         layout: &Layout,
         optimizer: &dyn Optimizer,
         data: Spec,
-        [batch, steps]: [usize; 2],
-        seed: u64,
+        options: StepOptions,
     ) -> Result<Self> {
         if layout.trainable() == 0 {
             let option = format!("parameters of {} to train", model.name());
@@ -148,7 +184,9 @@ impl TrainingStep {
                 format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
             return Err(Error::option("layout", expected, layout.groups().len()));
         }
+        let StepOptions { batch, steps, seed, precision } = options;
         let mut graph = Graph::new();
+        graph.set_precision(precision);
         let source = Source { data, batch, steps };
         let batches = source.batches(&mut graph, model, layout.has_statistics())?;
         let begun = graph.input("begun", TensorType::u32([1]))?;
@@ -164,10 +202,15 @@ impl TrainingStep {
             Ok(forward.y)
         })?;
         let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
-        let parts = gradients(&mut graph, loss, &views)?;
+        graph.set_scope("loss");
+        let scale = options.loss_scale();
+        let seeds = Tensor::from_fn(graph.shape(loss).clone(), |_| scale);
+        let seeds = graph.constant("loss gradient", seeds)?;
+        let parts = pull_back(&mut graph, loss, seeds, &views)?;
         graph.set_scope("optimizer");
         let offsets: Vec<usize> = ranges.iter().map(|range| range.start).collect();
-        let gradients = graph.pack(&parts, &offsets, layout.trained())?;
+        let packed = graph.pack(&parts, &offsets, layout.trained())?;
+        let gradients = if scale == 1.0 { packed } else { graph.scale(packed, scale.recip())? };
         let rates = graph.input("rates", TensorType::f32([steps]))?;
         let state = |name: &&str| graph.variable(name, TensorType::f32([layout.trained()]));
         let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;

@@ -6,10 +6,11 @@ use std::time::Instant;
 use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Evaluator};
 use super::plateau::Watch;
-use super::step::TrainingStep;
+use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
 use crate::data::Dataset;
 use crate::device::Device;
+use crate::graph::Precision;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
 use crate::{Error, Result};
@@ -42,6 +43,7 @@ pub struct Trainer<'m> {
     watch: Watch,
     batch_size: usize,
     seed: u64,
+    precision: Precision,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     epochs: u32,
@@ -156,6 +158,7 @@ impl<'m> Trainer<'m> {
             watch: Watch::default(),
             batch_size: 64,
             seed: 1,
+            precision: Precision::F32,
             parameters: None,
             states,
             epochs: 0,
@@ -179,6 +182,13 @@ impl<'m> Trainer<'m> {
     /// Sets the seed of initial values, shuffling, dropout and the validation split.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Sets how a training step stores what its operations hand to each other, which the device must be able to: f32
+    /// unless set. Parameters and evaluation are f32.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -310,8 +320,9 @@ impl<'m> Trainer<'m> {
     }
 
     fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
-        let size = [self.batch_size, steps];
-        TrainingStep::with_seed(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), size, self.seed)
+        let Self { batch_size: batch, seed, precision, .. } = *self;
+        let options = StepOptions { batch, steps, seed, precision };
+        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
     }
 
     fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {

@@ -2,7 +2,7 @@
 
 use lenslet::bench::Training;
 use lenslet::optim::Sgd;
-use lenslet::{Device, ShaderChecks, models};
+use lenslet::{Device, Precision, ShaderChecks, models};
 
 use super::common;
 use super::place::{Place, has};
@@ -39,7 +39,8 @@ fn losses_are_those_of_other_engines() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
     for (batch, losses) in [(64, [2.30032, 2.23730]), (256, [2.30124, 2.21672])] {
         let optimizer = Sgd::new(0.05).momentum(0.9);
-        let mut training = Training::new(&Device::Gpu(gpu.clone()), &models::lenet5(), &optimizer, batch).unwrap();
+        let mut training =
+            Training::new(&Device::Gpu(gpu.clone()), &models::lenet5(), &optimizer, batch, Precision::F32).unwrap();
         training.run(32).unwrap();
         for (step, loss) in [0, 31].into_iter().zip(losses) {
             let got = f64::from(training.losses[step]);

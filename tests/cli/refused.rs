@@ -60,6 +60,8 @@ fn options_out_of_range_are_refused() {
         train(&format!("--optimizer rmsprop --lr={given}"), &["learning rate", &format!("found {found}")]);
     }
     train("--lr -0.1", &["learning rate", "found -0.1"]);
+    train("--precision f64", &["--precision", "f32 or f16", "found f64"]);
+    train("--precision f16", &["precision", "f32 on the CPU", "lenslet devices", "found f16"]);
     train("--momentum 1", &["momentum", "below 1", "found 1"]);
     train("--weight-decay NaN", &["weight decay", "found NaN"]);
     train("--nesterov --momentum 0", &["momentum", "Nesterov"]);

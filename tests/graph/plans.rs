@@ -57,6 +57,7 @@ const CHOICES: [(&str, &Choice<'static>); 2] = [("first", &first), ("last", &las
 
 /// For plans that no device has to take.
 const NO_LIMITS: Limits = Limits {
+    f16: false,
     max_storage_buffer_binding_size: u64::MAX,
     max_buffer_size: u64::MAX,
     max_storage_buffers_per_shader_stage: 8,

@@ -10,6 +10,7 @@ mod common;
 mod differences;
 mod ends;
 mod fused;
+mod halves;
 mod special;
 
 use lenslet::ShaderChecks;
@@ -62,6 +63,19 @@ fn fused_forms_match_the_plain_ones() {
 fn wild_numbers_go_through_every_operation() {
     let gpu = common::gpu(ShaderChecks::Trusted);
     selected().iter().for_each(|case| special::wild(case, gpu.as_ref()));
+}
+
+#[test]
+fn halves_are_what_floats_are_but_for_the_storing() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted).filter(|gpu| gpu.limits().f16) else { return };
+    let mut seen = halves::Seen::new();
+    selected().iter().for_each(|case| halves::kernels(case, &gpu, &mut seen));
+    let wanted = std::env::var("OPS_CASE").unwrap_or_default();
+    let missing =
+        ["conv2d_block", "conv2d_subgroup", "conv2d_grad_weight_rows", "matmul_block", "max_pool2d_grad", "unary"]
+            .into_iter()
+            .find(|name| !seen.keys().any(|(shader, _)| shader == name));
+    assert!(!wanted.is_empty() || missing.is_none(), "no case of {missing:?} took halves");
 }
 
 #[test]

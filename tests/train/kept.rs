@@ -1,5 +1,6 @@
 //! What is kept.
 
+use lenslet::Precision;
 use lenslet::nn::Layout;
 use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
 
@@ -13,6 +14,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
         let mut trainer = trainer(&device, &model, sgd());
         fit(&mut trainer, &data, 2);
         let config = Config {
+            precision: Precision::F16,
             model: "network".into(),
             data: "pictures".into(),
             epochs: 2,

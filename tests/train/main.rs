@@ -7,6 +7,7 @@ mod counting;
 mod ends;
 mod fixture;
 mod groups;
+mod halves;
 mod kept;
 mod layers;
 mod learning;
