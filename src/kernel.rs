@@ -308,7 +308,8 @@ fn word_after<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
 /// One way to compute an operation: dispatches in order, with values between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// The algorithm: the file stem of its main shader, or a name of its own if it is made of other kernels' shaders.
+    /// The algorithm: the file stem of its main shader, with `_fours` if that goes by fours, or a name of its own if it is
+    /// made of other kernels' shaders.
     pub name: &'static str,
     /// In order.
     pub dispatches: Vec<Dispatch>,
