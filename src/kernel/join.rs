@@ -253,7 +253,7 @@ impl Body {
 /// The name that a line of module scope declares.
 fn declared_name(line: &str) -> Option<&str> {
     let rest = match line.split_once(' ') {
-        Some(("const" | "alias" | "fn", rest)) => rest,
+        Some(("const" | "alias" | "struct" | "fn", rest)) => rest,
         _ if line.starts_with("var<") || line.starts_with("@group") => line.split_once("> ")?.1,
         _ => return None,
     };
@@ -324,6 +324,16 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{text} lacks {line:?}");
         }
         assert_eq!(text.matches("@binding").count(), 3, "{text}");
+    }
+
+    #[test]
+    fn every_kind_of_declaration_has_a_name() {
+        for line in
+            ["const x: u32 = 1u;", "alias x = f32;", "struct x {", "fn x(a: u32) -> u32 {", "var<workgroup> x: f32;"]
+        {
+            assert_eq!(declared_name(line), Some("x"), "{line}");
+        }
+        assert_eq!(declared_name("    let x = 1u;"), None);
     }
 
     #[test]
