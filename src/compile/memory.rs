@@ -255,6 +255,9 @@ impl<'a> Planner<'a> {
         for (position, &id) in self.order.iter().enumerate() {
             let output = self.life(id);
             let [launch] = self.launches.of[position][..] else { continue };
+            if self.graph.traits(id).overwrites.is_empty() {
+                continue;
+            }
             let beside = self.uses(kernels);
             let (Some(output), Some(kernel)) = (output, &mut kernels[position]) else { continue };
             let dispatch = &mut kernel.dispatches[0];
