@@ -6,6 +6,10 @@
 
 fn f(a: f32, b: f32) -> f32 { return a + b; }
 
+fn value(i: u32) -> f32 {
+    return f(a[i], b[i]);
+}
+
 @compute @workgroup_size(64)
 fn binary(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -14,6 +18,6 @@ fn binary(
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
     if i < arrayLength(&y) {
-        y[i] = f(a[i], b[i]);
+        y[i] = value(i);
     }
 }

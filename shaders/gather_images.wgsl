@@ -14,6 +14,19 @@ const ORDER: u32 = 60032u;
 
 const QUADS = (ROW + 3u) / 4u;
 
+// The first byte of a row of y among those of all rows; past the last where there is none.
+fn first_byte(row: u32) -> u32 {
+    let position = min(step_number[0], ORDER / BATCH) * BATCH + row;
+    let index = select(ROWS, order[min(position, ORDER - 1u)], position < ORDER);
+    return min(index, ROWS) * ROW;
+}
+
+fn value(i: u32) -> f32 {
+    let first = first_byte(i / ROW);
+    let byte = min(first, (ROWS - 1u) * ROW) + i % ROW;
+    return select(0.0, unpack4x8unorm(rows[byte / 4u] >> (byte % 4u * 8u)).x, first < ROWS * ROW);
+}
+
 @compute @workgroup_size(64)
 fn gather_images(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -26,18 +39,16 @@ fn gather_images(
     }
     let row = i / QUADS;
     let column = i % QUADS * 4u;
-    let position = min(step_number[0], ORDER / BATCH) * BATCH + row;
-    let index = order[min(position, ORDER - 1u)];
-    let present = position < ORDER && index < ROWS;
+    let start = first_byte(row);
 
     // Rows need not begin at a word: four bytes may straddle two.
-    let byte = min(index, ROWS - 1u) * ROW + column;
+    let byte = min(start, (ROWS - 1u) * ROW) + column;
     let first = byte / 4u;
     let shift = byte % 4u * 8u;
     let low = rows[first] >> shift;
     let last = (ROWS * ROW - 1u) / 4u;
     let high = select(0u, rows[min(first + 1u, last)] << ((32u - shift) & 31u), shift > 0u);
-    let pixels = select(vec4<f32>(), unpack4x8unorm(low | high), present);
+    let pixels = select(vec4<f32>(), unpack4x8unorm(low | high), start < ROWS * ROW);
     for (var j = 0u; j < 4u; j++) {
         if column + j < ROW {
             y[row * ROW + column + j] = pixels[j];

@@ -5,6 +5,10 @@
 
 fn f(v: f32) -> f32 { return v; }
 
+fn value(i: u32) -> f32 {
+    return f(x[i]);
+}
+
 @compute @workgroup_size(64)
 fn unary(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -13,6 +17,6 @@ fn unary(
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
     if i < arrayLength(&y) {
-        y[i] = f(x[i]);
+        y[i] = value(i);
     }
 }

@@ -6,6 +6,10 @@
 
 fn f(v: f32, dy: f32) -> f32 { return dy * v; }
 
+fn value(i: u32) -> f32 {
+    return f(v[i], dy[i]);
+}
+
 @compute @workgroup_size(64)
 fn unary_grad(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -14,6 +18,6 @@ fn unary_grad(
 ) {
     let i = workgroup_index(workgroup, grid) * 64u + lane;
     if i < arrayLength(&dx) {
-        dx[i] = f(v[i], dy[i]);
+        dx[i] = value(i);
     }
 }

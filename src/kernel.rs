@@ -7,6 +7,7 @@
 //! `// unroll` are written out.
 
 mod constant;
+mod inline;
 mod join;
 mod limits;
 mod storage;
@@ -16,6 +17,7 @@ use std::fmt::Write as _;
 
 pub use constant::Constant;
 pub(crate) use constant::f32_literal;
+pub use inline::Inlined;
 pub use join::{JOINED, Part, Workgroup, join, joined_workgroups, workgroup_size};
 pub use limits::Limits;
 pub(crate) use unroll::replace_word;
@@ -112,13 +114,15 @@ pub struct Dispatch {
     pub in_place: Option<usize>,
     /// The numbers of bindings that are stored as halves.
     pub halves: Vec<usize>,
+    /// Operands that it computes where it reads them.
+    pub inlined: Vec<Inlined>,
 }
 
 impl Dispatch {
     /// A dispatch without constants or operands.
     pub fn new(shader: Shader) -> Self {
-        let (constants, functions, bindings, halves) = Default::default();
-        Self { shader, constants, functions, bindings, workgroups: 1, in_place: None, halves }
+        let (constants, functions, bindings, halves, inlined) = Default::default();
+        Self { shader, constants, functions, bindings, workgroups: 1, in_place: None, halves, inlined }
     }
 
     /// Sets a `const`.
@@ -189,7 +193,10 @@ impl Dispatch {
 
     /// Whether a binding may be stored as halves: the shader takes it as an array of floats or of quads of them.
     pub fn takes_halves(&self, number: usize) -> bool {
-        number >= self.declared() || storage::floats(self.shader.source, number).is_some()
+        match self.inlined.iter().find(|inlined| inlined.has(number)) {
+            Some(inlined) => inlined.takes_halves(number),
+            None => number >= self.declared() || storage::floats(self.shader.source, number).is_some(),
+        }
     }
 
     /// Whether it needs [`Limits::subgroup`].
@@ -214,16 +221,21 @@ impl Dispatch {
     fn own_source(&self) -> Result<String> {
         let refuse = |reason| Error::Gpu { what: format!("shader {}", self.shader.name), reason };
         let mut text = unroll::unroll(&self.specialised()?).map_err(refuse)?;
-        if let Some(binding) = self.bindings.last().filter(|binding| binding.number >= self.declared()) {
-            let number = binding.number;
+        let is_factor =
+            |number: &usize| *number >= self.declared() && !self.inlined.iter().any(|inlined| inlined.has(*number));
+        if let Some(number) = self.bindings.iter().map(|binding| binding.number).find(is_factor) {
             writeln!(text, "@group(0) @binding({number}) var<storage, read> factor: array<f32>;")
                 .expect("a string takes all");
         }
         if let Some(read) = self.in_place {
-            let written = self.bindings.iter().position(|b| b.writes).expect("a kernel writes its output");
-            let (from, to) = (variable(&text, read), variable(&text, written));
+            let written = self.bindings.iter().find(|b| b.writes).expect("a kernel writes its output");
+            let (from, to) = (variable(&text, read), variable(&text, written.number));
             let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
             text = rename(&kept.join("\n"), from, to);
+        }
+        for inlined in &self.inlined {
+            let reason = || refuse(format!("{} cannot be computed inside it", inlined.of().shader.name));
+            text = inlined.insert(&text, &inlined.of().own_source()?).ok_or_else(reason)?;
         }
         for &number in self.halves.iter().filter(|&&number| Some(number) != self.in_place) {
             let reason = || refuse(format!("binding {number} cannot be stored as halves"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, Ready, Spread, Training};
 use crate::check::{Trial, Value, interpret_nodes};
-use crate::compile::{compile_with, fuse, schedule};
+use crate::compile::{compile_with, fuse, inline, schedule};
 use crate::device::Session;
 use crate::gpu::{Gpu, GpuSession, KernelChoice};
 use crate::graph::{Graph, NodeId};
@@ -125,7 +125,7 @@ pub fn tune(
     let Session::Gpu(session) = &training.epoch.session else { unreachable!("it was made on a GPU") };
     let graph = session.graph();
     let leaves = leaves(session)?;
-    let fused = fuse(graph);
+    let fused = inline(&fuse(graph), gpu.limits());
     let order: HashSet<NodeId> = schedule(&fused)?.into_iter().collect();
     let numbers: Vec<Value> = fused.ids().filter(|&id| is_written(&fused, id)).map(|id| leaves[&id].clone()).collect();
     let values = interpret_nodes(&fused, &numbers, |id| order.contains(&id));

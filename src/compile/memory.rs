@@ -268,8 +268,8 @@ impl<'a> Planner<'a> {
                 let alike = self.is_half(inputs[number]) == self.is_half(id);
                 let dies_here = lives.0.last == launch && lives.0.first < launch && lives.0.bytes == lives.1.bytes;
                 let read_once = beside.iter().filter(|u| u.launch == launch && u.life == input).count() == 1;
-                let binding = dispatch.bindings.iter().position(|b| b.operand == Operand::Input(number))?;
-                (dies_here && read_once && alike).then_some((input, binding))
+                let binding = dispatch.bindings.iter().find(|b| b.operand == Operand::Input(number))?;
+                (dies_here && read_once && alike).then_some((input, binding.number))
             });
             if let Some((input, binding)) = overwritten {
                 dispatch.in_place = Some(binding);

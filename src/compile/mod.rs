@@ -1,10 +1,11 @@
 //! From a graph to a plan: one file per pass, each a plain function.
 //!
-//! `fuse` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `schedule`, `memory`) to see the result of
-//! a pass on standard error.
+//! `fuse` → `inline` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `inline`,
+//! `memory`) to see the result of a pass on standard error.
 
 mod autodiff;
 mod fuse;
+mod inline;
 mod launch;
 mod memory;
 mod precision;
@@ -13,6 +14,7 @@ mod select;
 
 pub use autodiff::{gradients, pull_back};
 pub use fuse::fuse;
+pub use inline::inline;
 pub use launch::{Launches, launches};
 pub use memory::memory;
 pub use precision::halves;
@@ -42,6 +44,8 @@ pub fn compile_with(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Resu
     graph.precision().check("this device", limits.f16)?;
     let graph = fuse(graph);
     trace("fuse", &graph);
+    let graph = inline(&graph, limits);
+    trace("inline", &graph);
     // A tenth of the time that compiling LeNet's training step takes: cheap enough for every build.
     graph.verify().map_err(Error::Graph)?;
     let order = schedule(&graph)?;

@@ -6,20 +6,8 @@ use crate::{Error, Result};
 /// The nodes that outputs and updates need, operations and leaves, in order. Updates come last, so that whatever reads
 /// a variable sees its value from before the step; an update that reads another update's variable goes before it.
 pub fn schedule(graph: &Graph) -> Result<Vec<NodeId>> {
-    let is_update = |id: &NodeId| !graph.traits(*id).updates.is_empty();
-    let mut updates: Vec<NodeId> = graph.ids().filter(is_update).collect();
-
-    let mut needed = vec![false; graph.len()];
-    for &root in graph.outputs().iter().chain(&updates) {
-        needed[root.index()] = true;
-    }
-    for id in graph.ids().rev() {
-        if needed[id.index()] {
-            for input in graph.node(id).inputs() {
-                needed[input.index()] = true;
-            }
-        }
-    }
+    let mut updates: Vec<NodeId> = graph.ids().filter(|&id| is_update(graph, id)).collect();
+    let needed = needed(graph);
     let mut order: Vec<NodeId> = graph.ids().filter(|id| needed[id.index()] && !updates.contains(id)).collect();
 
     // `a` before `b` if it reads what `b` replaces.
@@ -37,4 +25,20 @@ pub fn schedule(graph: &Graph) -> Result<Vec<NodeId>> {
         order.push(updates.remove(next));
     }
     Ok(order)
+}
+
+/// For each node, whether an output or an update needs it.
+pub(super) fn needed(graph: &Graph) -> Vec<bool> {
+    let mut needed: Vec<bool> = graph.ids().map(|id| is_update(graph, id)).collect();
+    graph.outputs().iter().for_each(|output| needed[output.index()] = true);
+    for id in graph.ids().rev() {
+        if needed[id.index()] {
+            graph.node(id).inputs().iter().for_each(|input| needed[input.index()] = true);
+        }
+    }
+    needed
+}
+
+fn is_update(graph: &Graph, id: NodeId) -> bool {
+    !graph.traits(id).updates.is_empty()
 }

@@ -40,6 +40,9 @@ impl Dispatch {
 
     /// The type that the shader declares for a binding.
     pub fn declared_type(&self, number: usize) -> &'static str {
+        if let Some(ty) = self.inlined.iter().find_map(|inlined| inlined.declared_type(number)) {
+            return ty;
+        }
         let line = self.shader.source.lines().find(|line| line.contains(&format!("@binding({number}) ")));
         let ty = line.and_then(|line| line.split_once("> ")?.1.split_once(": ")?.1.strip_suffix(';'));
         ty.unwrap_or("array<f32>")
@@ -251,7 +254,7 @@ impl Body {
 }
 
 /// The name that a line of module scope declares.
-fn declared_name(line: &str) -> Option<&str> {
+pub(super) fn declared_name(line: &str) -> Option<&str> {
     let rest = match line.split_once(' ') {
         Some(("const" | "alias" | "struct" | "fn", rest)) => rest,
         _ if line.starts_with("var<") || line.starts_with("@group") => line.split_once("> ")?.1,
@@ -265,7 +268,7 @@ fn is_word(c: char) -> bool {
 }
 
 /// `line` with every identifier that has another name called so, but for members and attributes.
-fn rename(line: &str, names: &HashMap<&str, String>) -> String {
+pub(super) fn rename(line: &str, names: &HashMap<&str, String>) -> String {
     let mut out = String::with_capacity(line.len() + 16);
     let mut rest = line;
     let mut before = ' ';

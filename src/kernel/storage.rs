@@ -47,7 +47,7 @@ impl Access<'_> {
     fn convert(&self, text: &str, out: &mut String) -> Option<()> {
         let Self { wide, narrow, .. } = self;
         let mut rest = text;
-        while let Some(at) = self.next(rest) {
+        while let Some(at) = next_access(rest, self.name) {
             out.push_str(&rest[..at]);
             let place = &rest[at..=at + closing(&rest[at..])?];
             let after = &rest[at + place.len()..];
@@ -70,16 +70,16 @@ impl Access<'_> {
         out.push_str(rest);
         Some(())
     }
+}
 
-    /// Where the next access begins.
-    fn next(&self, text: &str) -> Option<usize> {
-        let begins = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.');
-        text.match_indices(&format!("{}[", self.name)).map(|(at, _)| at).find(begins)
-    }
+/// Where the next access to an array of that name begins.
+pub(super) fn next_access(text: &str, name: &str) -> Option<usize> {
+    let begins = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    text.match_indices(&format!("{name}[")).map(|(at, _)| at).find(begins)
 }
 
 /// Where the first bracket of `text` is closed.
-fn closing(text: &str) -> Option<usize> {
+pub(super) fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
     text.char_indices().find_map(|(at, c)| {
         depth += i32::from(c == '[') - i32::from(c == ']');

@@ -11,6 +11,7 @@ mod differences;
 mod ends;
 mod fused;
 mod halves;
+mod inlined;
 mod special;
 
 use lenslet::ShaderChecks;
@@ -57,6 +58,13 @@ fn fused_forms_match_the_plain_ones() {
     for case in selected().iter().filter(|case| !case.updates) {
         fused::every_result(case, &gpu);
     }
+}
+
+#[test]
+fn what_is_computed_where_it_is_read_matches_the_reference() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    inlined::every_reader(&gpu);
+    inlined::what_pays_to_be_written_is(&gpu);
 }
 
 #[test]

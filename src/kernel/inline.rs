@@ -1,0 +1,185 @@
+//! Values computed where they are loaded: a kernel that reads `x[i]` calls a function for element `i` instead, taken from
+//! the shader that would have filled `x`.
+
+use std::collections::HashMap;
+
+use super::join::{declared_name, rename};
+use super::storage::{closing, floats, next_access};
+use super::{Binding, Dispatch, Operand};
+
+/// The function of a shader that computes one element of what it writes.
+const VALUE: &str = "value";
+
+/// An operand that a kernel computes element by element where it reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inlined {
+    /// The binding of the file that is left out.
+    number: usize,
+    /// What would have filled it.
+    of: Dispatch,
+    /// The first binding of its own; the others follow.
+    first: usize,
+}
+
+impl Dispatch {
+    /// Whether its shader says what one element of the output is: a function `value(i)`, which its entry point calls.
+    pub fn has_value(&self) -> bool {
+        self.shader.source.lines().any(|line| line.starts_with("fn value(i: u32) -> f32 {"))
+    }
+
+    /// The dispatch with its operands called otherwise.
+    pub fn with_operands(mut self, rename: impl Fn(Operand) -> Operand) -> Self {
+        self.bindings.iter_mut().for_each(|binding| binding.operand = rename(binding.operand));
+        self
+    }
+
+    /// With every element of `operand` computed by the function `value` of the dispatch `of` where it is read. `None` if it
+    /// is not read as single floats, or `of` has no such function.
+    pub fn computes(mut self, operand: Operand, of: &Dispatch) -> Option<Self> {
+        while let Some(at) = self.bindings.iter().position(|b| b.operand == operand) {
+            let Binding { number, writes, .. } = self.bindings[at];
+            let (name, element) = floats(self.shader.source, number)?;
+            if writes || element != "f32" || self.shader.source.contains(&format!("&{name}")) || !of.has_value() {
+                return None;
+            }
+            self.bindings.remove(at);
+            let first = self.bindings.iter().map(|b| b.number + 1).fold(self.declared(), usize::max);
+            let read = of.bindings.iter().filter(|b| !b.writes).enumerate();
+            self.bindings.extend(read.map(|(next, b)| Binding { number: first + next, ..*b }));
+            self.inlined.push(Inlined { number, of: of.clone(), first });
+        }
+        Some(self)
+    }
+}
+
+impl Inlined {
+    /// The numbers of its own bindings.
+    fn numbers(&self) -> impl Iterator<Item = (usize, usize)> {
+        let read = self.of.bindings.iter().filter(|b| !b.writes);
+        read.enumerate().map(|(next, b)| (self.first + next, b.number))
+    }
+
+    /// Whether a binding is its own.
+    pub(super) fn has(&self, number: usize) -> bool {
+        self.own(number).is_some()
+    }
+
+    /// The binding of its own file that has this number here.
+    fn own(&self, number: usize) -> Option<usize> {
+        self.numbers().find(|(here, _)| *here == number).map(|(_, own)| own)
+    }
+
+    /// Name and element type of a binding of its own that can be stored as halves.
+    pub(super) fn takes_halves(&self, number: usize) -> bool {
+        self.own(number).is_some_and(|own| floats(self.of.shader.source, own).is_some())
+    }
+
+    /// The type of a binding of its own.
+    pub(super) fn declared_type(&self, number: usize) -> Option<&'static str> {
+        self.own(number).map(|own| self.of.declared_type(own))
+    }
+
+    /// `text`, of the kernel, with the function and its bindings in the place of the binding; `value` is the text of the
+    /// shader it comes from. `None` if either is written otherwise than the loader can follow.
+    pub(super) fn insert(&self, text: &str, value: &str) -> Option<String> {
+        let (declared, name) = (format!("@binding({}) ", self.number), floats(text, self.number)?.0);
+        // Comments show accesses too.
+        let code = text.lines().filter(|line| !line.contains(&declared));
+        let code = code.map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim_end());
+        let mut out = String::with_capacity(text.len() + value.len());
+        let function = format!("{VALUE}_{}", self.number);
+        call(&(code.collect::<Vec<_>>().join("\n") + "\n"), name, &function, &mut out)?;
+        let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
+        let names = own.iter().filter_map(|line| declared_name(line));
+        let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();
+        for line in own.into_iter().filter(|line| !line.starts_with("//")) {
+            let line = rename(line, &names);
+            let Some(rest) = line.strip_prefix("@group(0) @binding(") else {
+                out += &line;
+                out.push('\n');
+                continue;
+            };
+            let (number, rest) = rest.split_once(')')?;
+            let number: usize = number.parse().ok()?;
+            // What it would have written, it does not declare.
+            if let Some((here, _)) = self.numbers().find(|(_, own)| *own == number) {
+                out += &format!("@group(0) @binding({here}){rest}\n");
+            }
+        }
+        Some(out)
+    }
+
+    /// What would have filled the binding.
+    pub(super) fn of(&self) -> &Dispatch {
+        &self.of
+    }
+}
+
+/// Appends `text` with each access `name[..]` turned into a call; `None` if a bracket has no end.
+fn call(text: &str, name: &str, function: &str, out: &mut String) -> Option<()> {
+    let mut rest = text;
+    while let Some(at) = next_access(rest, name) {
+        let end = at + closing(&rest[at..])?;
+        *out += &format!("{}{function}(", &rest[..at]);
+        call(&rest[at + name.len() + 1..end], name, function, out)?;
+        out.push(')');
+        rest = &rest[end + 1..];
+    }
+    out.push_str(rest);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Shader;
+
+    const DOUBLE: Shader = Shader {
+        name: "double",
+        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+                 @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nconst N: u32 = 1u;\n\
+                 // Twice.\nfn value(i: u32) -> f32 {\n    return x[i + N] * 2.0;\n}\n\
+                 @compute @workgroup_size(64)\nfn double() {\n    y[0] = value(0u);\n}\n",
+    };
+    const SUM: Shader = Shader {
+        name: "sum",
+        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+                 @group(0) @binding(1) var<storage, read> at: array<u32>;\n\
+                 @group(0) @binding(2) var<storage, read_write> y: array<f32>;\n\
+                 fn epilogue(v: f32, i: u32) -> f32 { return v; }\n@compute @workgroup_size(1)\nfn sum() {\n    \
+                 y[0] = epilogue(x[at[0]] + x[u32(x[1u])], 0u); // x[0]\n}\n",
+    };
+
+    #[test]
+    fn loads_become_calls() {
+        let double = Dispatch::new(DOUBLE).constant("N", 3usize).reads([Operand::Input(2)]).writes(Operand::Output);
+        let sum = Dispatch::new(SUM).reads_inputs(2).writes(Operand::Output);
+        let sum = sum.ends_in("v * factor[i]", Some(Operand::Input(5)));
+        let whole = sum.computes(Operand::Input(0), &double).unwrap();
+        let numbers: Vec<(usize, Operand)> = whole.bindings.iter().map(|b| (b.number, b.operand)).collect();
+        let input = Operand::Input;
+        assert_eq!(numbers, [(1, input(1)), (2, Operand::Output), (3, input(5)), (4, input(2))]);
+        let text = whole.source().unwrap();
+        for line in [
+            "    y[0] = epilogue(value_0(at[0]) + value_0(u32(value_0(1u))), 0u);",
+            "fn epilogue(v: f32, i: u32) -> f32 { return v * factor[i]; }",
+            "@group(0) @binding(3) var<storage, read> factor: array<f32>;",
+            "@group(0) @binding(4) var<storage, read> x_0: array<f32>;",
+            "const N_0: u32 = 3u;",
+            "    return x_0[i + N_0] * 2.0;",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{text} lacks {line:?}");
+        }
+        assert_eq!(text.matches("@binding").count(), 4, "{text}");
+        assert_eq!((whole.declared_type(1), whole.declared_type(4)), ("array<u32>", "array<f32>"));
+    }
+
+    #[test]
+    fn what_is_not_read_as_floats_stays() {
+        let double = Dispatch::new(DOUBLE).reads_inputs(1).writes(Operand::Output);
+        let sum = || Dispatch::new(SUM).reads_inputs(2).writes(Operand::Output);
+        assert!(sum().computes(Operand::Input(1), &double).is_none(), "integers");
+        assert!(sum().computes(Operand::Input(0), &sum()).is_none(), "it has no value(i)");
+        assert_eq!(sum().computes(Operand::Input(7), &double), Some(sum()), "it does not read that");
+    }
+}
