@@ -32,6 +32,7 @@ const TILE_P: u32 = 1u; // 1 or, with STRIDE_H and DILATION_H of 1, 2: a row of 
 const TILE_Q: u32 = 5u; // 1 to 8
 const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
 const RAGGED: u32 = 1u; // 0 if every strip lies inside x
+const WHOLE_ROWS: u32 = 0u; // 1 if a tile is as wide as y: then what lies in the padding is known and left out
 const LOADS: u32 = 2u; // TILE_K / 8, rounded up
 const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
 const ROWS: u32 = 5u; // R + TILE_P - 1: rows of x under a tile
@@ -53,6 +54,7 @@ const BLOCKS = BLOCKS_STRIPS * BLOCKS_P;
 
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn tap(r: u32, s: u32) -> u32 { return r * S + s; }
+fn is_seen(column: u32) -> bool { return column >= PAD_LEFT && column < W + PAD_LEFT; }
 fn bias(k: u32) -> f32 { return b[k]; }
 
 @compute @workgroup_size(8)
@@ -106,7 +108,11 @@ fn conv2d_subgroup(
             for (var j = 0u; j < STRIP; j++) { // unroll
                 // Left of the row it wraps to a large number.
                 let column = q0 * STRIDE_W + j - PAD_LEFT;
-                if RAGGED == 1u {
+                if WHOLE_ROWS == 1u {
+                    if j >= PAD_LEFT && j < W + PAD_LEFT {
+                        strip[j] = select(0.0, x[start + column], width > 0u);
+                    }
+                } else if RAGGED == 1u {
                     strip[j] = select(0.0, x[start + min(column, W - 1u)], column < width);
                 } else {
                     strip[j] = x[start + column];
@@ -125,7 +131,9 @@ fn conv2d_subgroup(
                     for (var k = 0u; k < TILE_K; k++) { // unroll
                         let weight = subgroupShuffle(own[i][s][k / 8u], k % 8u);
                         for (var q = 0u; q < TILE_Q; q++) { // unroll
-                            sums[i][k][q] += weight * strip[q * STRIDE_W + s * DILATION_W];
+                            if WHOLE_ROWS == 0u || is_seen(q * STRIDE_W + s * DILATION_W) {
+                                sums[i][k][q] += weight * strip[q * STRIDE_W + s * DILATION_W];
+                            }
                         }
                     }
                 }

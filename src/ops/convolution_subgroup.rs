@@ -59,7 +59,7 @@ impl Extents {
     pub fn grad_weight_subgroup(&self, limits: &Limits, bias: &Range<usize>) -> Option<Kernel> {
         let r = self.window.size[0];
         let [p, q] = self.placed.out;
-        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits)?;
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, TILE_COLUMNS)?;
         let rows = self.n * p;
         let tasks = self.groups * self.group_k.div_ceil(tile_k) * (self.group_c * r).div_ceil(LANES);
         let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
@@ -82,12 +82,19 @@ impl Extents {
         Some(sum_parts(Kernel::single(partial), parts, bias.end))
     }
 
-    /// The register tile; `None` where there is too little to share or too much to write out, or where subgroups have
-    /// another size.
-    fn tile(&self, limits: &Limits) -> Option<Tile> {
+    /// Most columns of windows of a tile: more where a tile as wide as the row leaves out what lies in the padding.
+    fn most_columns(&self) -> usize {
+        let (s, q) = (self.window.size[1], self.placed.out[1]);
+        let leaves_out = !self.lies_inside() && q <= 2 * TILE_COLUMNS;
+        if leaves_out && s * tile(self.group_k, TILE_DEPTH) * q <= MOST_COPIES { q } else { TILE_COLUMNS }
+    }
+
+    /// The register tile of at most so many columns; `None` where there is too little to share or too much to write out,
+    /// or where subgroups have another size.
+    fn tile(&self, limits: &Limits, most_columns: usize) -> Option<Tile> {
         let s = self.window.size[1];
         let k = tile(self.group_k, TILE_DEPTH);
-        let q = tile(self.placed.out[1], TILE_COLUMNS.min(MOST_COPIES / (s * k)).max(1));
+        let q = tile(self.placed.out[1], most_columns.min(MOST_COPIES / (s * k)).max(1));
         let strip = self.strip(q);
         let fits = limits.subgroup == Some(LANES as u32)
             && self.group_k >= SHALLOWEST
@@ -108,7 +115,8 @@ impl Extents {
     ) -> Option<Kernel> {
         let [r, s] = self.window.size;
         let [p, q] = self.placed.out;
-        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits)?;
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, self.most_columns())?;
+        let whole_rows = tile_q == q && !self.lies_inside();
         // Where few filters use a row, two rows of outputs do.
         let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
         let tile_p = if neighbours && tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES { 2 } else { 1 };
@@ -124,6 +132,7 @@ impl Extents {
             .dispatch(SUBGROUP)
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip), ("LOADS", tile_k.div_ceil(LANES))])
             .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && p.is_multiple_of(tile_p)))
+            .constant("WHOLE_ROWS", whole_rows)
             .constants([("TILE_P", tile_p), ("ROWS", rows), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
             .function("tap", tap)
             .reads(operands)
