@@ -133,9 +133,13 @@ impl CpuSession {
             task.inputs.iter().map(|&i| self.view(i).expect("inputs are computed earlier")).collect();
         let results = if task.updates.is_empty() { &[task.node][..] } else { &task.updates };
         let floats = results.iter().all(|&id| self.graph.dtype(id) == DType::F32);
-        if !(floats && task.op.eval_f32(&views, &mut out)) {
+        if !((floats || task.updates.is_empty()) && task.op.eval_f32(&views, &mut out)) {
             let reference = by_reference(task.op.as_ref(), &views, task.length);
             self.keep_reference(number, &reference);
+            self.free.push(out);
+        } else if !floats {
+            let integers = out.iter().map(|&v| f64::from(v)).collect();
+            self.values[task.node.index()] = Some(Value::Integers(integers));
             self.free.push(out);
         } else if task.updates.is_empty() {
             if let Some(Value::Floats(last)) = self.values[task.node.index()].replace(Value::Floats(out)) {

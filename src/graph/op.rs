@@ -22,8 +22,9 @@ pub trait Op: Debug + Send + Sync {
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]);
 
     /// The same in f32, for the CPU as a device: floats among the inputs are f32, `out` may hold anything. Finite operands
-    /// give what kernels must give too, within their tolerance. `false`, and nothing promised of `out`, where there is no
-    /// such path: then `eval` is used. Sums have one order, whatever the number of threads.
+    /// give what kernels must give too, within their tolerance; integers are floats in `out`, exact ones. `false`, and
+    /// nothing promised of `out`, where there is no such path: then `eval` is used. Sums have one order, whatever the
+    /// number of threads.
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
         let _ = (inputs, out);
         false

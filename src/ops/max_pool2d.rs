@@ -2,8 +2,11 @@
 //!
 //! **What**: `y[n,c,p,q] = max over r,s of x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`; padding
 //! never wins, a NaN always does · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says ·
-//! **Gradient**: `dy` goes to the first maximum of its window in row-major order, or to its first NaN · **Errors**: the
-//! window does not fit; some window lies wholly in padding and has no maximum · **Cost**: R·S loads per output.
+//! **Gradient**: `dy` goes to the first maximum of its window in row-major order, or to its first NaN: to the saved
+//! positions, so that x need not be kept · **Errors**: the window does not fit; some window lies wholly in padding and
+//! has no maximum · **Cost**: R·S loads per output.
+
+use std::ops::AddAssign;
 
 use rayon::prelude::*;
 
@@ -39,7 +42,8 @@ impl Graph {
     ///
     /// Errors: as [`Graph::max_pool2d`].
     pub fn max_pool2d_with_positions(&mut self, x: NodeId, window: Window) -> Result<[NodeId; 2]> {
-        Ok([self.max_pool2d(x, window)?, self.append(MaxPool2dPositions(window), &[x])?])
+        let y = self.max_pool2d(x, window)?;
+        Ok([y, self.append(MaxPool2dPositions(window), &[x, y])?])
     }
 }
 
@@ -114,42 +118,29 @@ impl NullaryFnOnce for Halve<'_> {
     }
 }
 
-/// A row of their gradient. A function of its own, so that compilers know that the rows do not overlap.
-#[inline(always)]
-fn spread_row(
-    upper: &[[f32; 2]],
-    lower: &[[f32; 2]],
-    dy: &[f32],
-    dx_upper: &mut [[f32; 2]],
-    dx_lower: &mut [[f32; 2]],
-) {
-    let to = dx_upper.iter_mut().zip(dx_lower);
-    for ((dx_upper, dx_lower), ((&[a, b], &[c, d]), &dy)) in to.zip(upper.iter().zip(lower).zip(dy)) {
-        let ((right, above), (lower_right, below)) = (larger(a, b), larger(c, d));
-        let (down, _) = larger(above, below);
-        *dx_upper = [if !down & !right { dy } else { 0.0 }, if !down & right { dy } else { 0.0 }];
-        *dx_lower = [if down & !lower_right { dy } else { 0.0 }, if down & lower_right { dy } else { 0.0 }];
-    }
-}
-
-/// Their gradient; a last row or column under no window keeps what it holds.
-struct Spread<'a> {
+/// Where they are.
+struct HalvePositions<'a> {
     pool: &'a Pool,
     x: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
+    positions: &'a mut [f32],
 }
 
-impl NullaryFnOnce for Spread<'_> {
+impl NullaryFnOnce for HalvePositions<'_> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let width = self.pool.input[1];
-        let rows = self.dy.chunks(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
-        for ((dy, [upper, lower]), dx) in rows.zip(self.dx.chunks_exact_mut(2 * width)) {
-            let (dx_upper, dx_lower) = dx.split_at_mut(width);
-            spread_row(upper, lower, dy, dx_upper.as_chunks_mut().0, dx_lower.as_chunks_mut().0);
+        let width = self.pool.input[1] as u32;
+        let rows = self.positions.chunks_mut(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
+        for (row, (positions, [upper, lower])) in (0..).zip(rows) {
+            let first = 2 * row * width;
+            for (column, (position, (&[a, b], &[c, d]))) in (0..).zip(positions.iter_mut().zip(upper.iter().zip(lower)))
+            {
+                let ((right, above), (lower_right, below)) = (larger(a, b), larger(c, d));
+                let (down, _) = larger(above, below);
+                let tap = if down { width + u32::from(lower_right) } else { u32::from(right) };
+                *position = (first + 2 * column + tap) as f32;
+            }
         }
     }
 }
@@ -216,7 +207,9 @@ impl Op for MaxPool2d {
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let x = graph.node(node).inputs()[0];
-        Ok(vec![Some(graph.append(MaxPool2dGrad(self.0), &[x, dy])?)])
+        let positions = graph.append(MaxPool2dPositions(self.0), &[x, node])?;
+        let grad = MaxPool2dGrad { window: self.0, x: graph.ty(x).clone() };
+        Ok(vec![Some(graph.append(grad, &[positions, dy])?)])
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
@@ -225,6 +218,7 @@ impl Op for MaxPool2d {
     }
 }
 
+/// Inputs: x, then y, its maxima.
 #[derive(Debug)]
 struct MaxPool2dPositions(Window);
 
@@ -234,9 +228,12 @@ impl Op for MaxPool2dPositions {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [x] => Ok(TensorType::u32(pool(self.0, x)?.output(x).shape)),
-            _ => Err(format!("takes one tensor, found {inputs:?}")),
+        let [x, y] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
+        let maxima = pool(self.0, x)?.output(x);
+        if **y == maxima {
+            Ok(TensorType::u32(maxima.shape))
+        } else {
+            Err(format!("y must be {maxima}, is {y} (x {x})"))
         }
     }
 
@@ -251,6 +248,22 @@ impl Op for MaxPool2dPositions {
         });
     }
 
+    fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
+        let pool = Pool::placed(self.0, inputs[0].shape);
+        let taps = pool.taps();
+        let planes = inputs[0].f32().par_chunks(pool.input_plane());
+        let planes = out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK);
+        // Floats count no further.
+        let counts = pool.input_plane() <= 1 << f32::MANTISSA_DIGITS;
+        planes.filter(|_| counts).for_each(|(positions, x)| match pool.halves() {
+            true => vectorised(HalvePositions { pool: &pool, x, positions }),
+            false => positions.iter_mut().zip(taps.windows()).for_each(|(position, (rows, columns))| {
+                *position = first_maximum(x, pool.input[1], rows, columns) as f32;
+            }),
+        });
+        counts
+    }
+
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.0, &io.inputs[0].shape);
         let mut kernel = Kernel::of(MAX_POOL2D_POSITIONS, vec![]);
@@ -259,31 +272,26 @@ impl Op for MaxPool2dPositions {
     }
 }
 
-/// Inputs: `x`, then `dy`.
+/// Of an `x` of this type. Inputs: positions, then `dy`. A position outside the plane takes its `dy` nowhere.
 #[derive(Debug)]
-struct MaxPool2dGrad(Window);
+struct MaxPool2dGrad {
+    window: Window,
+    x: TensorType,
+}
 
 impl MaxPool2dGrad {
-    /// Each window finds its first maximum, then each input element asks the windows that cover it.
-    fn gather(pool: &Pool, io: &Io<'_>) -> Kernel {
-        let positions = Operand::Scratch(0);
-        let mut kernel = Kernel::of(MAX_POOL2D_GRAD, vec![]);
-        kernel.scratch.push(TensorType::u32(io.inputs[1].shape.clone()));
-        find_positions(pool, &io.output.shape, positions, &mut kernel);
-        let gather = pool
-            .dispatch_gather(MAX_POOL2D_GRAD, io.output.shape[0] * io.output.shape[1])
-            .reads([positions, Operand::Input(1)])
-            .writes(Operand::Output);
+    /// Each input element asks the windows that cover it.
+    fn gather(pool: &Pool, planes: usize) -> Kernel {
+        let gather = pool.dispatch_gather(MAX_POOL2D_GRAD, planes).reads_inputs(2).writes(Operand::Output);
         let [rows, columns] = pool.over();
         let turn = |[begin, end]: [usize; 2]| vec![("A_BEGIN", begin), ("A_END", end)];
         let turns = stages(rows, MOST_ROUNDS / (1 + columns)).map(turn).collect();
-        kernel.dispatches.extend(in_turn(MAX_POOL2D_GRAD, gather, turns).dispatches);
-        kernel
+        in_turn(MAX_POOL2D_GRAD, gather, turns)
     }
 
-    /// One dispatch, where windows do not overlap: each writes the elements that are its own.
-    fn disjoint(pool: &Pool, io: &Io<'_>) -> Option<Kernel> {
-        let dispatch = pool.dispatch_disjoint(MAX_POOL2D_GRAD_DISJOINT, io.output.shape[0] * io.output.shape[1])?;
+    /// Where windows do not overlap each writes the elements that are its own.
+    fn disjoint(pool: &Pool, planes: usize) -> Option<Kernel> {
+        let dispatch = pool.dispatch_disjoint(MAX_POOL2D_GRAD_DISJOINT, planes)?;
         Some(Kernel::single(dispatch.reads_inputs(2).writes(Operand::Output)))
     }
 }
@@ -294,54 +302,57 @@ impl Op for MaxPool2dGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [x, dy] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
-        let y = pool(self.0, x)?.output(x);
-        if **dy == y { Ok((*x).clone()) } else { Err(format!("dy must be {y}, is {dy} (x {x})")) }
+        let [positions, dy] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
+        let y = pool(self.window, &self.x)?.output(&self.x);
+        let saved = TensorType::u32(y.shape.clone());
+        match [*positions, *dy] == [&saved, &y] {
+            true => Ok(self.x.clone()),
+            false => Err(format!("positions and dy must be {saved} and {y}, are {positions} and {dy} (x {})", self.x)),
+        }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let pool = Pool::placed(self.0, inputs[0].shape);
-        let taps = pool.taps();
-        let planes = inputs[0].f64().par_chunks(pool.input_plane());
-        let planes = planes.zip(inputs[1].f64().par_chunks(pool.output_plane()));
-        out.par_chunks_mut(pool.input_plane()).zip(planes).for_each(|(dx, (x, dy))| {
-            for (dy, (rows, columns)) in dy.iter().zip(taps.windows()) {
-                dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
-            }
+        let pool = Pool::placed(self.window, &self.x.shape);
+        let planes = [0, 1].map(|input| inputs[input].f64().par_chunks(pool.output_plane()));
+        let [positions, dy] = planes;
+        out.par_chunks_mut(pool.input_plane()).zip(positions.zip(dy)).for_each(|(dx, (positions, dy))| {
+            spread(positions, dy, dx);
         });
     }
 
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
-        let pool = Pool::placed(self.0, inputs[0].shape);
-        let taps = pool.taps();
-        let planes = inputs[0].f32().par_chunks(pool.input_plane());
-        let planes = planes.zip(inputs[1].f32().par_chunks(pool.output_plane()));
-        out.par_chunks_mut(pool.input_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(dx, (x, dy))| {
-            if !(pool.halves() && pool.input.iter().all(|extent| extent.is_multiple_of(2))) {
-                dx.fill(0.0);
-            }
-            match pool.halves() {
-                true => vectorised(Spread { pool: &pool, x, dy, dx }),
-                false => dy.iter().zip(taps.windows()).for_each(|(dy, (rows, columns))| {
-                    dx[first_maximum(x, pool.input[1], rows, columns)] += dy;
-                }),
-            }
+        let pool = Pool::placed(self.window, &self.x.shape);
+        let positions = inputs[0].f64().par_chunks(pool.output_plane());
+        let planes = positions.zip(inputs[1].f32().par_chunks(pool.output_plane()));
+        let dx = out.par_chunks_mut(pool.input_plane());
+        dx.zip(planes).with_min_len(PLANES_A_TASK).for_each(|(dx, (positions, dy))| {
+            dx.fill(0.0);
+            spread(positions, dy, dx);
         });
         true
     }
 
-    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let pool = Pool::placed(self.0, &io.inputs[0].shape);
-        Self::disjoint(&pool, io).into_iter().chain([Self::gather(&pool, io)]).collect()
+    fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let (pool, planes) = (Pool::placed(self.window, &self.x.shape), self.x.shape[0] * self.x.shape[1]);
+        Self::disjoint(&pool, planes).into_iter().chain([Self::gather(&pool, planes)]).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         inputs[1].magnitude()
     }
 
-    fn traits(&self, io: &Io<'_>) -> Traits {
-        let reduction = Pool::placed(self.0, &io.output.shape).overlap();
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        let reduction = Pool::placed(self.window, &self.x.shape).overlap();
         Traits { reduction, takes_epilogue: true, ..Traits::default() }
+    }
+}
+
+/// Adds each `dy` of a plane to the element at its position.
+fn spread<T: Copy + AddAssign>(positions: &[f64], dy: &[T], dx: &mut [T]) {
+    for (&position, &dy) in positions.iter().zip(dy) {
+        if let Some(dx) = dx.get_mut(position as usize) {
+            *dx += dy;
+        }
     }
 }
 
@@ -384,8 +395,9 @@ mod tests {
     #[test]
     fn the_gradient_wants_the_pooled_shape() {
         let x = TensorType::f32([2, 3, 9, 9]);
-        let grad = MaxPool2dGrad(Window::new(3).stride(2));
-        assert_eq!(grad.infer(&[&x, &TensorType::f32([2, 3, 4, 4])]).unwrap(), x);
-        assert!(grad.infer(&[&x, &TensorType::f32([2, 3, 5, 4])]).unwrap_err().contains("[2, 3, 4, 4]"));
+        let grad = MaxPool2dGrad { window: Window::new(3).stride(2), x: x.clone() };
+        let positions = TensorType::u32([2, 3, 4, 4]);
+        assert_eq!(grad.infer(&[&positions, &TensorType::f32([2, 3, 4, 4])]).unwrap(), x);
+        assert!(grad.infer(&[&positions, &TensorType::f32([2, 3, 5, 4])]).unwrap_err().contains("[2, 3, 4, 4]"));
     }
 }

@@ -160,31 +160,38 @@ impl Pool {
         })
     }
 
-    /// A dispatch of a pooling shader with the constants that all of them have.
+    /// A dispatch of a pooling shader that goes over the taps of windows, with the constants that all of those have.
     pub fn dispatch(&self, shader: Shader) -> Dispatch {
+        let Window { size, dilation, .. } = self.window;
+        self.dispatch_planes(shader).constants([
+            ("R", size[0]),
+            ("S", size[1]),
+            ("DILATION_H", dilation[0]),
+            ("DILATION_W", dilation[1]),
+        ])
+    }
+
+    /// A dispatch with the constants of every pooling shader: extents of the planes, and where windows begin.
+    fn dispatch_planes(&self, shader: Shader) -> Dispatch {
         let Self { window, placed, input } = self;
         Dispatch::new(shader).constants([
             ("H", input[0]),
             ("W", input[1]),
             ("P", placed.out[0]),
             ("Q", placed.out[1]),
-            ("R", window.size[0]),
-            ("S", window.size[1]),
             ("STRIDE_H", window.stride[0]),
             ("STRIDE_W", window.stride[1]),
-            ("DILATION_H", window.dilation[0]),
-            ("DILATION_W", window.dilation[1]),
             ("PAD_TOP", placed.begin[0]),
             ("PAD_LEFT", placed.begin[1]),
         ])
     }
 
-    /// A dispatch that gives an invocation to each cell of `cell` rows and columns; they divide the stride.
-    fn dispatch_cells(&self, shader: Shader, planes: usize, cell: [usize; 2]) -> Dispatch {
+    /// The dispatch with an invocation for each cell of `cell` rows and columns; they divide the stride.
+    fn over_cells(&self, dispatch: Dispatch, planes: usize, cell: [usize; 2]) -> Dispatch {
         let (stride, begin) = (self.window.stride, self.placed.begin);
         let [down, across] = [0, 1].map(|axis| (self.input[axis] + begin[axis]).div_ceil(cell[axis]));
         let ragged = (0..2).any(|axis| begin[axis] > 0 || !self.input[axis].is_multiple_of(stride[axis]));
-        self.dispatch(shader)
+        dispatch
             .constants([("CELLS_H", down), ("CELLS_W", across), ("RAGGED", usize::from(ragged))])
             .invocations(planes * down * across, 64)
     }
@@ -208,16 +215,16 @@ impl Pool {
         let largest = largest.unwrap_or(1);
         let divides = |stride: usize| (1..=largest).rfind(|&cell| stride.is_multiple_of(cell)).expect("1 divides all");
         let cell = self.window.stride.map(divides);
-        self.dispatch_cells(shader, planes, cell).constants([("CELL_H", cell[0]), ("CELL_W", cell[1])])
+        self.over_cells(self.dispatch(shader), planes, cell).constants([("CELL_H", cell[0]), ("CELL_W", cell[1])])
     }
 
     /// A gradient in which each invocation spreads what the one window over its elements gives, if none overlap and that
     /// is not too much.
     pub fn dispatch_disjoint(&self, shader: Shader, planes: usize) -> Option<Dispatch> {
         let disjoint = (0..2).all(|axis| self.span(axis) <= self.window.stride[axis]);
-        let [[rows, columns], [down, across]] = [self.window.size, self.window.stride];
-        let rounds = (rows * (1 + columns)).saturating_add(down.saturating_mul(1 + across));
-        (disjoint && rounds <= MOST_ROUNDS).then(|| self.dispatch_cells(shader, planes, self.window.stride))
+        let [down, across] = self.window.stride;
+        let fits = disjoint && down.saturating_mul(1 + across) <= MOST_ROUNDS;
+        fits.then(|| self.over_cells(self.dispatch_planes(shader), planes, self.window.stride))
     }
 }
 
