@@ -23,6 +23,14 @@ const RAGGED: u32 = 0u;
 
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 
+fn value(i: u32) -> f32 {
+    let here = i % (H * W);
+    let p = (here / W + PAD_TOP) / STRIDE_H;
+    let q = (here % W + PAD_LEFT) / STRIDE_W;
+    let o = (i / (H * W) * P + min(p, P - 1u)) * Q + min(q, Q - 1u);
+    return select(0.0, dy[o], positions[o] == here);
+}
+
 @compute @workgroup_size(64)
 fn max_pool2d_grad_disjoint(
     @builtin(workgroup_id) workgroup: vec3<u32>,

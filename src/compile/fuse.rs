@@ -3,32 +3,40 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::{Epilogue, Graph, NodeId, Op, Traits, eval_absolute};
+use super::narrow;
+use crate::graph::{Epilogue, Graph, NodeId, Op, Placement, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits, Operand};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::View;
 
-/// The graph with each scalar function joined to the operation before it, where that operation's kernels take an
-/// epilogue and nothing else reads its value: activations to what they follow, and the gradients of activations to what
-/// makes the gradient they scale. Node numbers stay; the nodes joined into others are no longer reached.
+/// The graph, [narrowed](narrow), with each scalar function joined to the operation before it, where that operation's
+/// kernels take an epilogue and nothing else reads its value, or only as a view of all of it: activations to what they
+/// follow, and the gradients of activations to what makes the gradient they scale. Node numbers stay; the nodes joined
+/// into others are no longer reached.
 pub fn fuse(graph: &Graph) -> Graph {
+    let graph = &narrow(graph);
     let mut fused = graph.clone();
     let readers = graph.readers();
     for id in graph.ids() {
         let Some(scalar) = graph.node(id).op() else { continue };
         let Some(epilogue) = graph.traits(id).epilogue else { continue };
         let inputs = graph.node(id).inputs();
-        let producer = inputs[epilogue.of];
-        let alone = readers[producer.index()] == [id] && !graph.outputs().contains(&producer);
+        let alone = |value: NodeId, reader| readers[value.index()] == [reader] && !graph.outputs().contains(&value);
+        let is_view = |value| graph.traits(value).placement == Placement::ViewOf(0);
+        let (mut producer, mut reader) = (inputs[epilogue.of], id);
+        while alone(producer, reader) && is_view(producer) && same_length(graph, producer) {
+            (producer, reader) = (graph.node(producer).inputs()[0], producer);
+        }
         if let Some(inner) = graph.node(producer).op()
-            && alone
+            && alone(producer, reader)
             && graph.traits(producer).takes_epilogue
         {
             let mut operands: Vec<NodeId> = graph.node(producer).inputs().to_vec();
             let factor = epilogue.factor.map(|number| inputs[number]);
             let shared = operands.iter().position(|&operand| Some(operand) == factor);
             operands.extend(factor);
-            let joined = WithEpilogue { inner: inner.clone(), scalar: scalar.clone(), epilogue, shared };
+            let (ty, shape) = (graph.ty(producer).clone(), graph.shape(id).clone());
+            let joined = WithEpilogue { inner: inner.clone(), ty, shape, scalar: scalar.clone(), epilogue, shared };
             // It is the layer of the operation that does the work.
             fused.replace(id, graph.node(producer).name.clone(), Arc::new(joined), operands);
         }
@@ -36,9 +44,17 @@ pub fn fuse(graph: &Graph) -> Graph {
     fused
 }
 
+/// Whether a view is of all of its input.
+fn same_length(graph: &Graph, view: NodeId) -> bool {
+    graph.shape(view).elements() == graph.shape(graph.node(view).inputs()[0]).elements()
+}
+
 /// An operation whose kernels end in a scalar function. Its inputs, then the function's other operand, if it has one.
 struct WithEpilogue {
     inner: Arc<dyn Op>,
+    /// The type of its value, and the extents that the function sees.
+    ty: TensorType,
+    shape: Shape,
     scalar: Arc<dyn Op>,
     epilogue: Epilogue,
     /// The operation's own input that is that operand too.
@@ -59,11 +75,6 @@ impl WithEpilogue {
         }
         operands
     }
-
-    fn inner_shape(&self, inputs: &[View<'_>]) -> Shape {
-        let types: Vec<_> = self.own(inputs).iter().map(|v| TensorType::f32(v.shape.clone())).collect();
-        self.inner.infer(&types.iter().collect::<Vec<_>>()).expect("inferred when built").shape
-    }
 }
 
 impl fmt::Debug for WithEpilogue {
@@ -82,19 +93,21 @@ impl Op for WithEpilogue {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let inner = self.inner.infer(self.own(inputs))?;
-        self.scalar.infer(&self.operands(&inner, inputs))
+        if inner != self.ty {
+            return Err(format!("was {}, is {inner}", self.ty));
+        }
+        self.scalar.infer(&self.operands(&TensorType { shape: self.shape.clone(), ..inner }, inputs))
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let shape = self.inner_shape(inputs);
         let mut inner = vec![0.0; out.len()];
         self.inner.eval(self.own(inputs), &mut inner);
-        self.scalar.eval(&self.operands(View::new(&shape, &inner), inputs), out);
+        self.scalar.eval(&self.operands(View::new(&self.shape, &inner), inputs), out);
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let own = self.own(&io.inputs);
-        let mut kernels = self.inner.kernels(&Io { inputs: own.to_vec(), output: io.output }, limits);
+        let mut kernels = self.inner.kernels(&Io { inputs: own.to_vec(), output: &self.ty }, limits);
         let factor = self.epilogue.factor.map(|_| Operand::Input(self.shared.unwrap_or(own.len())));
         for kernel in &mut kernels {
             let last = kernel.dispatches.pop().expect("a kernel has a dispatch");
@@ -106,19 +119,19 @@ impl Op for WithEpilogue {
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         // What the inner sums would be if nothing cancelled, times how much the function enlarges an error: activations
         // have slopes of about 1 at most, gradients scale by what they make of 1.
-        let shape = self.inner_shape(inputs);
+        let shape = &self.shape;
         let sums = eval_absolute(self.inner.as_ref(), self.own(inputs), shape.elements());
         let sums = sums.into_iter().filter(|s| s.is_finite()).fold(0.0, f64::max);
         let mut slopes = vec![1.0; shape.elements()];
         if self.epilogue.factor.is_some() {
             let ones = vec![1.0; shape.elements()];
-            self.scalar.eval(&self.operands(View::new(&shape, &ones), inputs), &mut slopes);
+            self.scalar.eval(&self.operands(View::new(shape, &ones), inputs), &mut slopes);
         }
-        sums.max(self.inner.error_scale(self.own(inputs))) * View::new(&shape, &slopes).magnitude().max(1.0)
+        sums.max(self.inner.error_scale(self.own(inputs))) * View::new(shape, &slopes).magnitude().max(1.0)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        let own = Io { inputs: self.own(&io.inputs).to_vec(), output: io.output };
+        let own = Io { inputs: self.own(&io.inputs).to_vec(), output: &self.ty };
         Traits { takes_epilogue: false, multilinear: false, ..self.inner.traits(&own) }
     }
 }

@@ -1,13 +1,14 @@
 //! From a graph to a plan: one file per pass, each a plain function.
 //!
-//! `fuse` → `inline` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse` (or `inline`,
-//! `memory`) to see the result of a pass on standard error.
+//! `fuse` (`narrow` first) → `inline` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse`
+//! (or `inline`, `memory`) to see the result of a pass on standard error.
 
 mod autodiff;
 mod fuse;
 mod inline;
 mod launch;
 mod memory;
+mod narrow;
 mod precision;
 mod schedule;
 mod select;
@@ -17,6 +18,7 @@ pub use fuse::fuse;
 pub use inline::inline;
 pub use launch::{Launches, launches};
 pub use memory::memory;
+pub use narrow::narrow;
 pub use precision::halves;
 pub use schedule::schedule;
 pub use select::{Choice, first, select};

@@ -9,7 +9,7 @@ mod precision;
 
 use std::sync::Arc;
 
-pub use op::{Epilogue, Op, Placement, Traits, eval_absolute};
+pub use op::{Epilogue, Find, Op, Placement, Spread, Traits, eval_absolute};
 pub use precision::Precision;
 
 use crate::kernel::Io;
@@ -231,11 +231,11 @@ impl Graph {
         readers
     }
 
-    /// Replaces the operation of a node by one of the same type, and its name. For passes.
+    /// Replaces the operation of a node, and its name. For passes: what reads the node has to fit its new type.
     pub(crate) fn replace(&mut self, id: NodeId, name: String, op: Arc<dyn Op>, inputs: Vec<NodeId>) {
-        let node = &mut self.nodes[id.index()];
-        node.name = name;
-        node.source = Source::Op { op, inputs };
+        let types: Vec<&TensorType> = inputs.iter().map(|&i| self.ty(i)).collect();
+        let ty = op.infer(&types).expect("a pass gives operations what they take");
+        self.nodes[id.index()] = Node { source: Source::Op { op, inputs }, ty, name };
     }
 
     /// The node whose memory a value is in, if views are all that lies between them.

@@ -71,6 +71,10 @@ pub struct Traits {
     pub epilogue: Option<Epilogue>,
     /// Whether its kernels have an `epilogue` function that such a function can replace.
     pub takes_epilogue: bool,
+    /// Set by an operation that puts the elements of one input at places that another names, and 0 elsewhere.
+    pub spreads: Option<Spread>,
+    /// Set by an operation that says where in one input the elements of another are found.
+    pub finds: Option<Find>,
     /// Multiply-adds of one evaluation.
     pub multiply_adds: u64,
     /// Whether it moves no data, only names it.
@@ -86,6 +90,8 @@ impl Default for Traits {
             updates: &[],
             epilogue: None,
             takes_epilogue: false,
+            spreads: None,
+            finds: None,
             multiply_adds: 0,
             placement: Placement::Own,
         }
@@ -101,6 +107,26 @@ pub struct Epilogue {
     pub of: usize,
     /// The input that is `factor`, if there is one.
     pub factor: Option<usize>,
+    /// Whether it is linear in `v`, with 0 for a `v` of 0 beside whatever factor: NaN and infinities too.
+    pub keeps_zeros: bool,
+}
+
+/// Which inputs are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// The one whose elements go elsewhere; those that come to one place are added.
+    pub of: usize,
+    /// The one that says where to.
+    pub to: usize,
+}
+
+/// Which inputs are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Find {
+    /// The one whose elements are found.
+    pub of: usize,
+    /// The one that they are found in.
+    pub within: usize,
 }
 
 /// Where an output lives.

@@ -168,8 +168,13 @@ impl Op for Conv2dGradInput {
 
     fn traits(&self, io: &Io<'_>) -> Traits {
         let e = self.extents(&io.inputs[0].shape);
-        let reduction = e.grad_input_terms();
-        Traits { reduction, multilinear: true, multiply_adds: e.multiply_adds(), ..Traits::default() }
+        Traits {
+            reduction: e.grad_input_terms(),
+            multilinear: true,
+            takes_epilogue: true,
+            multiply_adds: e.multiply_adds(),
+            ..Traits::default()
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::convolution::in_turn;
 use super::pool::Pool;
 use super::simd::{NullaryFnOnce, vectorised};
 use crate::Result;
-use crate::graph::{Graph, NodeId, Op, Traits};
+use crate::graph::{Find, Graph, NodeId, Op, Spread, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{Shape, TensorType, Window};
@@ -270,6 +270,10 @@ impl Op for MaxPool2dPositions {
         find_positions(&pool, &io.inputs[0].shape, Operand::Output, &mut kernel);
         vec![kernel]
     }
+
+    fn traits(&self, _: &Io<'_>) -> Traits {
+        Traits { finds: Some(Find { of: 1, within: 0 }), ..Traits::default() }
+    }
 }
 
 /// Of an `x` of this type. Inputs: positions, then `dy`. A position outside the plane takes its `dy` nowhere.
@@ -343,7 +347,7 @@ impl Op for MaxPool2dGrad {
 
     fn traits(&self, _: &Io<'_>) -> Traits {
         let reduction = Pool::placed(self.window, &self.x.shape).overlap();
-        Traits { reduction, takes_epilogue: true, ..Traits::default() }
+        Traits { reduction, takes_epilogue: true, spreads: Some(Spread { of: 1, to: 0 }), ..Traits::default() }
     }
 }
 

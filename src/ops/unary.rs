@@ -162,7 +162,7 @@ impl Op for Unary {
 
     fn traits(&self, _: &Io<'_>) -> Traits {
         let expression = with_parameter(self.row.wgsl, self.a);
-        let epilogue = Epilogue { expression, of: 0, factor: None };
+        let epilogue = Epilogue { expression, of: 0, factor: None, keeps_zeros: false };
         Traits { overwrites: &[0], epilogue: Some(epilogue), ..Traits::default() }
     }
 }
@@ -237,7 +237,10 @@ impl Op for UnaryGrad {
         let expression = replace_word(&replace_word(&grad, "v", "factor[i]"), "dy", "v");
         // A constant slope reads no other operand, and a kernel binds what it reads only.
         let reads = expression.contains("factor");
-        let epilogue = reads.then_some(Epilogue { expression, of: 1, factor: Some(0) });
+        // A slope that is finite even there is so everywhere, and 0 times it is 0.
+        let slope = |v: f64| (self.row.derivative)(v, f64::from(self.a));
+        let keeps_zeros = [0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].into_iter().all(|v| slope(v).is_finite());
+        let epilogue = reads.then_some(Epilogue { expression, of: 1, factor: Some(0), keeps_zeros });
         Traits { overwrites: &[1, 0], epilogue, ..Traits::default() }
     }
 }
