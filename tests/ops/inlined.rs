@@ -16,7 +16,7 @@ fn leaf(graph: &mut Graph, leaves: &mut Vec<(NodeId, Fill)>, ty: TensorType, fil
     Ok(leaf)
 }
 
-const PRODUCERS: [(&str, Produce); 4] = [
+const PRODUCERS: [(&str, Produce); 5] = [
     ("relu", |graph, leaves, shape| {
         let x = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
         graph.relu(x)
@@ -31,6 +31,17 @@ const PRODUCERS: [(&str, Produce); 4] = [
         let a = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
         let b = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
         graph.add(a, b)
+    }),
+    ("gradient of pooling", |graph, leaves, shape| {
+        let [n, c, h, w] = shape[..] else { unreachable!("pictures") };
+        let size = if w % 2 == 0 { [3, 2] } else { [2, 2] };
+        let x = leaf(graph, leaves, TensorType::f32([n, c, h, w]), Fill::Ties)?;
+        let y = graph.max_pool2d(
+            x,
+            Window::new(size).stride(size).padding(Padding::Explicit { top: 1, bottom: 0, left: 0, right: 0 }),
+        )?;
+        let dy = leaf(graph, leaves, graph.ty(y).clone(), Fill::Any)?;
+        Ok(pull_back(graph, y, dy, &[x])?[0])
     }),
     ("gathered pictures", |graph, leaves, shape| {
         let mut set = shape.to_vec();
@@ -81,7 +92,7 @@ pub fn every_reader(gpu: &Gpu) {
     for (produced, produce) in PRODUCERS {
         for (read, reads) in READERS {
             let shape: &[usize] = if read == "two products" { &[13, 9] } else { &[2, 3, 7, 6] };
-            if produced == "gathered pictures" && shape.len() != 4 {
+            if matches!(produced, "gradient of pooling" | "gathered pictures") && shape.len() != 4 {
                 continue;
             }
             let case = format!("{read} of {produced}");
