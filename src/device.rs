@@ -148,6 +148,19 @@ impl Session {
         })
     }
 
+    /// Runs so many steps and asks for a value as it is after them, in one submission, without waiting.
+    ///
+    /// Errors: as [`Session::read`].
+    pub fn run_and_read(&mut self, steps: usize, node: NodeId) -> Result<Pending> {
+        match self {
+            Session::Gpu(session) => Ok(Pending::Gpu(session.submit_and_read(steps, node)?)),
+            Session::Cpu(session) => {
+                session.run(steps);
+                Ok(Pending::Cpu(session.read(node)?))
+            }
+        }
+    }
+
     /// The numbers of a reading as floats, waiting until they are there.
     pub fn finish_reading(&self, pending: Pending) -> Result<Vec<f32>> {
         match (self, pending) {

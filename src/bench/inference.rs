@@ -63,8 +63,8 @@ impl Inference {
         let pictures = &self.pictures[self.next % batches * self.batch_floats..][..self.batch_floats];
         self.next += 1;
         self.session.write(self.x, pictures)?;
-        self.session.run(1);
-        self.session.read(self.logits)
+        let answers = self.session.run_and_read(1, self.logits)?;
+        self.session.finish_reading(answers)
     }
 
     /// Times so many batches.

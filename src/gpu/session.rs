@@ -90,31 +90,44 @@ impl GpuSession {
     /// Submits `steps` steps in one command buffer, without waiting.
     pub fn submit(&self, steps: usize) {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        for _ in 0..steps {
-            self.encode(&mut encoder);
-        }
+        self.encode_steps(&mut encoder, steps);
         self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// Appends steps, all in one pass: wgpu makes two command buffers of each.
+    fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, steps: usize) {
+        if steps > 0 {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            (0..steps).for_each(|_| self.replay.encode_step(&mut pass));
+        }
     }
 
     /// Asks for a value as it is after everything submitted so far; the device goes on meanwhile.
     ///
     /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
     pub fn start_reading(&self, node: NodeId) -> Result<Reading> {
+        self.submit_and_read(0, node)
+    }
+
+    /// Submits `steps` steps and asks for a value as it is after them, in one command buffer, without waiting.
+    ///
+    /// Errors: as [`GpuSession::start_reading`]; then nothing is submitted.
+    pub fn submit_and_read(&self, steps: usize, node: NodeId) -> Result<Reading> {
         if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
             return Err(Error::option("node", "a leaf or an output", node.index()));
         }
         let place = self.plan.place(node)?;
-        let elements = self.graph.shape(node).elements();
         let staging = self.staging_buffer(place);
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        self.encode_steps(&mut encoder, steps);
         encoder.copy_buffer_to_buffer(self.replay.buffer(place.buffer), place.offset, &staging, 0, place.bytes);
-        let submission = self.gpu.queue().submit([encoder.finish()]);
         let (sender, receiver) = oneshot_channel();
-        staging.map_async(wgpu::MapMode::Read, 0..place.bytes, move |result| {
+        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, 0..place.bytes, move |result| {
             // The receiver may be gone: nobody waits for this reading any more.
             let _ = sender.send(result);
         });
-        let dtype = self.graph.dtype(node);
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let (dtype, elements) = (self.graph.dtype(node), self.graph.shape(node).elements());
         Ok(Reading { staging, bytes: place.bytes, dtype, elements, submission, receiver })
     }
 
@@ -133,11 +146,11 @@ impl GpuSession {
 
     /// The numbers of a reading as floats; someone must poll the device meanwhile (browsers do it themselves).
     pub async fn finish_reading_async(&self, reading: Reading) -> Result<Vec<f32>> {
-        Ok(self.numbers(reading).await?.into_iter().map(|v| v as f32).collect())
+        self.numbers(reading, |v| v as f32).await
     }
 
-    /// The numbers of a reading, exactly, whatever their type on the device.
-    async fn numbers(&self, reading: Reading) -> Result<Vec<f64>> {
+    /// What `of` makes of the numbers of a reading, which it gets exactly, whatever their type on the device.
+    async fn numbers<T>(&self, reading: Reading, of: impl Fn(f64) -> T) -> Result<Vec<T>> {
         let failed = |reason: String| Error::Gpu { what: "reading a buffer back".into(), reason };
         match reading.receiver.receive().await {
             Some(Ok(())) => {}
@@ -146,10 +159,10 @@ impl GpuSession {
         }
         let mapped = reading.staging.get_mapped_range(0..reading.bytes).map_err(|e| failed(e.to_string()))?;
         let words = mapped.chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).expect("words have four bytes"));
-        let mut values: Vec<f64> = match reading.dtype {
-            DType::F32 => words.map(|word| f64::from(f32::from_ne_bytes(word))).collect(),
-            DType::U32 => words.map(|word| f64::from(u32::from_ne_bytes(word))).collect(),
-            DType::U8 => mapped.iter().map(|&byte| f64::from(byte)).collect(),
+        let mut values: Vec<T> = match reading.dtype {
+            DType::F32 => words.map(|word| of(f32::from_ne_bytes(word).into())).collect(),
+            DType::U32 => words.map(|word| of(u32::from_ne_bytes(word).into())).collect(),
+            DType::U8 => mapped.iter().map(|&byte| of(byte.into())).collect(),
         };
         drop(mapped);
         reading.staging.unmap();
@@ -173,7 +186,7 @@ impl GpuSession {
     pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
         let reading = self.start_reading(node)?;
         self.gpu.wait_for(Some(reading.submission.clone()))?;
-        pollster::block_on(self.numbers(reading))
+        pollster::block_on(self.numbers(reading, |v| v))
     }
 }
 

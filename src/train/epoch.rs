@@ -10,9 +10,9 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
 
-/// The device time of one submission: long enough to hide its cost, short enough for a smooth progress bar and far
-/// below the two seconds after which desktops reset a GPU.
-const SUBMISSION: Duration = Duration::from_millis(50);
+/// The device time of one submission: long enough to hide its cost, for which the host's caches are cold each time; short
+/// enough for a smooth progress bar and far below the two seconds after which desktops reset a GPU.
+const SUBMISSION: Duration = Duration::from_millis(90);
 
 /// Submissions under way at once: one runs while the next waits.
 const IN_FLIGHT: usize = 2;
@@ -67,9 +67,9 @@ impl Epoch {
         while reported < steps.end {
             while submitted < steps.end && in_flight.len() < IN_FLIGHT && !stopped {
                 let count = self.steps_a_submission.min(steps.end - submitted);
-                self.session.run(count);
+                let reading = self.session.run_and_read(count, batches.history)?;
                 submitted += count;
-                in_flight.push_back((submitted, self.session.start_reading(batches.history)?));
+                in_flight.push_back((submitted, reading));
             }
             let Some((end, reading)) = in_flight.pop_front() else { break };
             let history = self.session.finish_reading(reading)?;

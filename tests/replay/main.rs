@@ -366,8 +366,7 @@ fn several_readings_are_in_flight_and_finish_in_any_order() {
     let readings: Vec<_> = (1..=4)
         .flat_map(|round| {
             session.write(x, HostData::F32(&[round as f32; 5])).unwrap();
-            session.submit(1);
-            [session.start_reading(x).unwrap(), session.start_reading(z).unwrap()]
+            [session.submit_and_read(1, x).unwrap(), session.start_reading(z).unwrap()]
         })
         .collect();
     for (i, reading) in readings.into_iter().enumerate().rev() {
@@ -390,10 +389,11 @@ fn what_does_not_fit_a_value_is_refused_with_expected_and_found() {
         let other = error(session.write(x, [0u32; 5].as_slice()));
         assert_eq!(other, "value for \"x\": expected f32[5], found 5 values of u32");
         // Computed and not kept: its memory may hold something else by now.
-        let lost = error(session.read(y).map(|_| ()));
-        assert!(lost.starts_with("node: expected a leaf or an output"), "{lost}");
+        for lost in [error(session.read(y).map(|_| ())), error(session.run_and_read(1, y).map(|_| ()))] {
+            assert!(lost.starts_with("node: expected a leaf or an output"), "{lost}");
+        }
         session.write(x, [2.0f32; 5].as_slice()).unwrap();
-        session.run(1);
-        assert_eq!(session.read(z).unwrap(), [20.0; 5], "{}", device.name());
+        let answer = session.run_and_read(1, z).unwrap();
+        assert_eq!(session.finish_reading(answer).unwrap(), [20.0; 5], "{}", device.name());
     }
 }
