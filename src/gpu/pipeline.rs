@@ -1,14 +1,22 @@
 //! Compute pipelines, made once per shader text and kept with the device.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Gpu, ShaderChecks};
 use crate::plan::Launch;
 use crate::{Error, Result};
 
-/// Pipelines by WGSL text.
-pub(super) type Cache = HashMap<String, wgpu::ComputePipeline>;
+/// What was made on a device so far.
+#[derive(Default)]
+pub(super) struct Cache {
+    /// By WGSL text.
+    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    /// By the number of each binding and whether it is written. Pipelines share them: what wgpu looks up for a dispatch is
+    /// then more often in the host's caches.
+    layouts: HashMap<Vec<(u32, bool)>, wgpu::PipelineLayout>,
+}
 
 impl Gpu {
     /// The pipelines of these launches, in order. Those not made before are compiled on all cores.
@@ -18,17 +26,17 @@ impl Gpu {
         &self,
         launches: impl Iterator<Item = Launch<'a>>,
     ) -> Result<Vec<wgpu::ComputePipeline>> {
-        let texts: Vec<(&str, String)> = launches.map(|l| Ok((l.entry(), l.source()?))).collect::<Result<_>>()?;
+        let texts: Vec<(Launch<'_>, String)> = launches.map(|l| Ok((l, l.source()?))).collect::<Result<_>>()?;
         let mut seen = HashSet::new();
-        let missing: Vec<&(&str, String)> = {
-            let cache = self.shared.pipelines.lock().expect("no panic while the cache is held");
-            texts.iter().filter(|(_, text)| !cache.contains_key(text) && seen.insert(text.as_str())).collect()
+        let missing: Vec<&(Launch<'_>, String)> = {
+            let made = &self.cache().pipelines;
+            texts.iter().filter(|(_, text)| !made.contains_key(text) && seen.insert(text.as_str())).collect()
         };
         let next = AtomicUsize::new(0);
         let worker = || {
             let mut made = vec![];
-            while let Some((entry, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                made.push((text.clone(), self.pipeline(entry, text)));
+            while let Some((launch, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                made.push((text.clone(), self.pipeline(*launch, text)));
             }
             made
         };
@@ -37,15 +45,44 @@ impl Gpu {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().flat_map(|w| w.join().expect("a driver does not panic")).collect()
         });
-        let mut cache = self.shared.pipelines.lock().expect("no panic while the cache is held");
+        let cache = &mut self.cache().pipelines;
         for (text, pipeline) in made {
             cache.insert(text, pipeline?);
         }
         Ok(texts.iter().map(|(_, text)| cache[text].clone()).collect())
     }
 
-    fn pipeline(&self, name: &str, text: &str) -> Result<wgpu::ComputePipeline> {
-        let device = self.device();
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.shared.pipelines.lock().expect("no panic while the cache is held")
+    }
+
+    /// The layout of what a launch binds.
+    fn layout(&self, launch: Launch<'_>) -> wgpu::PipelineLayout {
+        let entry = |&(binding, writes): &(u32, bool)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: !writes },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let make = |bindings: &Vec<(u32, bool)>| {
+            let entries: Vec<_> = bindings.iter().map(entry).collect();
+            let group = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+            self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: None,
+                bind_group_layouts: &[Some(&self.device().create_bind_group_layout(&group))],
+                immediate_size: 0,
+            })
+        };
+        let bindings = launch.bindings().iter().map(|bound| (bound.binding, bound.writes)).collect();
+        self.cache().layouts.entry(bindings).or_insert_with_key(make).clone()
+    }
+
+    fn pipeline(&self, launch: Launch<'_>, text: &str) -> Result<wgpu::ComputePipeline> {
+        let (device, name) = (self.device(), launch.entry());
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
@@ -55,7 +92,7 @@ impl Gpu {
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
-            layout: None,
+            layout: Some(&self.layout(launch)),
             module: &module,
             entry_point: Some(name),
             compilation_options: wgpu::PipelineCompilationOptions {
