@@ -1,7 +1,8 @@
 // What: c[part,batch,m,n] = bias[n] + sum over a part's k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [PARTS,BATCH,M,N] row-major; the strides say which way a and b are stored, and where the matrices of a
-// batch begin, whose axes are BATCH_SHAPE; a stride of 0 repeats a matrix
-// A workgroup computes a square block through workgroup memory.
+// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over a part's k of
+// b[k,n]; the strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are
+// BATCH_SHAPE; a stride of 0 repeats a matrix
+// A workgroup computes a square block through workgroup memory; a row of ones behind the last of a makes the sums of b.
 // joined with common/block.wgsl
 
 @group(0) @binding(0) var<storage, read> a: array<A>;
@@ -16,6 +17,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u; // 1 of A_M and A_K is 1
 const B_K: u32 = 120u;
 const B_N: u32 = 1u; // 1 of B_K and B_N is 1
+const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in a part of c
+const TOTAL: u32 = 7680u; // elements of a part, SUMS_AT if there are no such sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);
@@ -29,7 +32,9 @@ const TILE_K: u32 = 16u; // 8 or 16
 const PARTS: u32 = 1u; // summed by matmul_sum_parts if there are more
 const STEPS: u32 = 25u; // of DEPTH, in a part
 
-const BLOCKS_M = (M + BLOCK - 1u) / BLOCK;
+const HAS_SUMS = SUMS_AT < TOTAL;
+const ROWS = select(M, M + 1u, HAS_SUMS);
+const BLOCKS_M = (ROWS + BLOCK - 1u) / BLOCK;
 const BLOCKS_N = (N + BLOCK - 1u) / BLOCK;
 const IS_RAGGED = PARTS * STEPS * DEPTH != K;
 
@@ -48,15 +53,15 @@ fn bias(n: u32) -> f32 { return bias_of[n]; }
 // neighbours, and how many more there are. Behind the last there is the last.
 fn lines(start: u32, first: u32, extent: u32, distance: u32, are_neighbours: bool) -> vec4<u32> {
     var places = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    if extent % BLOCK != 0u {
+    if HAS_SUMS || extent % BLOCK != 0u {
         places = min(places, vec4<u32>(extent - 1u));
     }
     let more = extent - 1u - places.x;
     return select(start + places * distance, vec4<u32>(start + places.x, more, 0u, 0u), are_neighbours);
 }
 
-// Four terms from k on of four rows of a, zeros behind the last.
-fn left(rows: vec4<u32>, k: u32) -> mat4x4<f32> {
+// Four terms from k on of four rows of a, or ones, and zeros behind the last.
+fn left(rows: vec4<u32>, are_ones: vec4<bool>, k: u32) -> mat4x4<f32> {
     var tile: mat4x4<f32>;
     if IS_RAGGED && k >= K {
         return tile;
@@ -70,6 +75,11 @@ fn left(rows: vec4<u32>, k: u32) -> mat4x4<f32> {
     }
     if A_K == 1u {
         tile = transpose(tile);
+    }
+    if HAS_SUMS {
+        for (var j = 0u; j < 4u; j++) { // unroll
+            tile[j] = select(tile[j], vec4<f32>(1.0), are_ones);
+        }
     }
     return ended(tile, k);
 }
@@ -115,12 +125,19 @@ fn ended(tile: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     );
 }
 
-fn load(lane: u32, rows: vec4<u32>, columns: vec4<u32>, k: u32, tiles: ptr<function, Tiles>) {
+// Where the terms that an invocation loads begin.
+struct Lines {
+    rows: vec4<u32>,
+    are_ones: vec4<bool>,
+    columns: vec4<u32>,
+}
+
+fn load(lane: u32, lines: Lines, k: u32, tiles: ptr<function, Tiles>) {
     if loads_left(lane) {
-        (*tiles)[0] = left(rows, k);
+        (*tiles)[0] = left(lines.rows, lines.are_ones, k);
     }
     if loads_right(lane) {
-        (*tiles)[1] = right(columns, k);
+        (*tiles)[1] = right(lines.columns, k);
     }
 }
 
@@ -149,20 +166,24 @@ fn matmul_block(
         rest /= extent;
     }
 
-    let rows = lines(a0, m0 + loads_at(lane), M, A_M, A_K != 1u);
-    let columns = lines(b0, n0 + loads_at(lane), N, B_N, B_N == 1u);
+    let row = m0 + loads_at(lane);
+    let own = Lines(
+        lines(a0, row, M, A_M, A_K != 1u),
+        vec4<u32>(row) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(M),
+        lines(b0, n0 + loads_at(lane), N, B_N, B_N == 1u),
+    );
     let first = part * STEPS * DEPTH + loads_term(lane);
 
     var tiles: Tiles;
     var sums: Sums;
-    load(lane, rows, columns, first, &tiles);
+    load(lane, own, first, &tiles);
     for (var step = 0u; step < STEPS; step++) {
         workgroupBarrier();
         put(lane, &tiles);
         workgroupBarrier();
         // On the way while the sums are made.
         if step + 1u < STEPS {
-            load(lane, rows, columns, first + (step + 1u) * DEPTH, &tiles);
+            load(lane, own, first + (step + 1u) * DEPTH, &tiles);
         }
         add_terms(lane, &sums);
     }
@@ -176,12 +197,17 @@ fn matmul_block(
             for (var p = 0u; p < QUADS; p++) { // unroll
                 for (var j = 0u; j < 4u; j++) { // unroll
                     let n = n0 + column_of(lane, p) + j;
-                    if m < M && n < N {
-                        let place = ((part * BATCH + batch) * M + m) * N + n;
+                    if m < ROWS && n < N {
+                        let place = part * TOTAL + select((batch * M + m) * N + n, SUMS_AT + n, m == M);
                         c[place] = epilogue(sums[(q * 4u + i) * QUADS + p][j] + bias(n), place);
                     }
                 }
             }
+        }
+    }
+    if block % (BLOCKS_N * BLOCKS_M * BATCH) == 0u {
+        for (var gap = BATCH * M * N + lane; gap < SUMS_AT; gap += SIDE * SIDE) { // rounds: 4u
+            c[part * TOTAL + gap] = 0.0;
         }
     }
 }

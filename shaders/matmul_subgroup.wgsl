@@ -1,6 +1,7 @@
 // What: c[batch,m,n] = bias[n] + sum over k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [BATCH,M,N] row-major; the strides say which way a and b are stored, and where the matrices of a batch
-// begin, whose axes are BATCH_SHAPE; a stride of 0 repeats a matrix; all extents are multiples of 4
+// Shapes: c [TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over k of b[k,n]; the
+// strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are BATCH_SHAPE; a stride
+// of 0 repeats a matrix; all extents are multiples of 4
 // A workgroup is one subgroup of eight, which computes 16 rows by 32 columns: each lane loads a quarter of b's row, four
 // columns, for itself, and elements of a that it hands to all. All loads are of four neighbours; no workgroup memory.
 
@@ -16,6 +17,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u; // 1 of A_M and A_K is 1
 const B_K: u32 = 120u;
 const B_N: u32 = 1u; // 1 of B_K and B_N is 1
+const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in c
+const TOTAL: u32 = 7680u; // elements of c, SUMS_AT if there are no such sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);
@@ -59,6 +62,7 @@ fn matmul_subgroup(
     }
 
     var sums: array<vec4<f32>, 16>;
+    var column_sums: vec4<f32>;
     for (var quad = 0u; quad < K / 4u; quad++) {
         let k = quad * 4u;
         // 16 rows by 4 of k, eight quarters a load.
@@ -83,6 +87,7 @@ fn matmul_subgroup(
             }
         }
         for (var j = 0u; j < 4u; j++) { // unroll
+            column_sums += right[j];
             for (var m = 0u; m < 16u; m++) { // unroll
                 if A_K == 1u {
                     sums[m] += subgroupShuffle(shared_a[m / 8u][j], m % 8u) * right[j];
@@ -98,6 +103,16 @@ fn matmul_subgroup(
             let i = (batch * M + m0 + m) * N + own;
             let first = vec2<f32>(epilogue(v.x, i), epilogue(v.y, i + 1u));
             c[i / 4u] = vec4<f32>(first, epilogue(v.z, i + 2u), epilogue(v.w, i + 3u));
+        }
+    }
+    if SUMS_AT < TOTAL && m0 == 0u {
+        if own < N {
+            c[(SUMS_AT + own) / 4u] = column_sums;
+        }
+        if block == 0u {
+            for (var gap = M * N / 4u + lane; gap < SUMS_AT / 4u; gap += 8u) { // rounds: 2u
+                c[gap] = vec4<f32>();
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 // What: c[part,batch,m,n] = bias[n] + sum over a part's k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [PARTS,BATCH,M,N] row-major; the strides say which way a and b are stored, and where the matrices of a
-// batch begin, whose axes are BATCH_SHAPE; a stride of 0 repeats a matrix
+// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over a part's k of
+// b[k,n]; the strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are
+// BATCH_SHAPE; a stride of 0 repeats a matrix
 // Each invocation computes TILE_M x TILE_N outputs in registers; no workgroup memory.
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -15,6 +16,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u;
 const B_K: u32 = 120u;
 const B_N: u32 = 1u;
+const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in a part of c
+const TOTAL: u32 = 7680u; // elements of a part, SUMS_AT if there are no such sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);
@@ -62,10 +65,12 @@ fn matmul_tile(
             sums[m][n] = 0.0;
         }
     }
+    var column_sums: array<f32, TILE_N>;
     for (var k = part * K_PART; k < min((part + 1u) * K_PART, K); k++) { // rounds: K_PART
         var row: array<f32, TILE_N>;
         for (var n = 0u; n < TILE_N; n++) {
             row[n] = b[b0 + k * B_K + min(n0 + n, N - 1u) * B_N];
+            column_sums[n] += row[n];
         }
         for (var m = 0u; m < TILE_M; m++) {
             let left = a[a0 + min(m0 + m, M - 1u) * A_M + k * A_K];
@@ -78,9 +83,21 @@ fn matmul_tile(
         if m0 + m < M {
             for (var n = 0u; n < TILE_N; n++) {
                 if n0 + n < N {
-                    let i = ((part * BATCH + batch) * M + m0 + m) * N + n0 + n;
+                    let i = part * TOTAL + (batch * M + m0 + m) * N + n0 + n;
                     c[i] = epilogue(sums[m][n] + bias(n0 + n), i);
                 }
+            }
+        }
+    }
+    if SUMS_AT < TOTAL && m0 == 0u {
+        for (var n = 0u; n < TILE_N; n++) {
+            if n0 + n < N {
+                c[part * TOTAL + SUMS_AT + n0 + n] = column_sums[n];
+            }
+        }
+        if n0 == 0u {
+            for (var gap = M * N; gap < SUMS_AT; gap++) { // rounds: 63u
+                c[part * TOTAL + gap] = 0.0;
             }
         }
     }

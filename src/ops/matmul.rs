@@ -7,15 +7,18 @@
 //! **Cost**: M·N·K multiply-adds a matrix · **Source**: Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix
 //! Multiplication", for the register tile.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::block::{Block, with_block};
+use super::dense::DenseGradWeight;
 use super::reference::axpy;
 use super::simd::{Panels, Runs, add_dots, add_rows};
 use super::strided::Strided;
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Constant, Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
+use crate::kernel::{ALIGNMENT, Constant, Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
@@ -27,8 +30,8 @@ const SUM_PARTS: Shader = shader!("matmul_sum_parts");
 
 /// Shortest part of K worth an invocation of its own.
 const SHORTEST_PART: usize = 256;
-/// Longest run of K in one invocation.
-const LONGEST_PART: usize = MOST_ROUNDS;
+/// Longest run of K in one invocation, which may have to clear the gap before the sums of columns too.
+const LONGEST_PART: usize = MOST_ROUNDS - ALIGNMENT / 4;
 /// Invocations that fill a GPU: with fewer, K is split.
 const ENOUGH_INVOCATIONS: usize = 2048;
 
@@ -40,20 +43,12 @@ impl Graph {
     pub fn matmul(&mut self, a: NodeId, b: NodeId, transpose_a: bool, transpose_b: bool) -> Result<NodeId> {
         self.append(Matmul { name: "matmul", transpose_a, transpose_b }, &[a, b])
     }
-
-    /// The dense layer `x·w + b`: x `[…,in]` of two axes or more, w `[in,out]`, b `[out]` or none.
-    ///
-    /// Errors: as [`Graph::matmul`]; a bias of another length.
-    pub fn dense(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>) -> Result<NodeId> {
-        let inputs: Vec<NodeId> = [x, w].into_iter().chain(b).collect();
-        self.append(Matmul { name: "dense", transpose_a: false, transpose_b: false }, &inputs)
-    }
 }
 
-struct Matmul {
-    name: &'static str,
-    transpose_a: bool,
-    transpose_b: bool,
+pub(super) struct Matmul {
+    pub name: &'static str,
+    pub transpose_a: bool,
+    pub transpose_b: bool,
 }
 
 impl std::fmt::Debug for Matmul {
@@ -77,16 +72,35 @@ fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
 }
 
 /// All extents of one product.
-struct Extents {
+pub(super) struct Extents {
     output: Shape,
     /// The pairs of matrices: where in each operand they begin.
     batch: Strided<2>,
-    m: usize,
-    k: usize,
-    n: usize,
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    /// Whether there is a bias, the third input.
+    has_bias: bool,
+    /// Where behind c the sums of the columns of b are to be, if there is one pair and they are wanted too.
+    sums: Range<usize>,
 }
 
 impl Extents {
+    /// With the sums of the columns of b, from the next place on where a binding may begin.
+    pub fn with_sums(self) -> Self {
+        let start = (self.m * self.n).next_multiple_of(ALIGNMENT / 4);
+        Self { sums: start..start + self.n, ..self }
+    }
+
+    /// Elements of the output.
+    pub fn total(&self) -> usize {
+        self.sums.end
+    }
+
+    pub fn multiply_adds(&self) -> u64 {
+        (self.pairs() * self.m * self.k * self.n) as u64
+    }
+
     /// Pairs of matrices.
     fn pairs(&self) -> usize {
         self.batch.shape.iter().product()
@@ -112,7 +126,7 @@ fn stack(shape: &Shape, operand: &str) -> Result<(Shape, [usize; 2]), String> {
 }
 
 impl Matmul {
-    fn extents(&self, inputs: &[&TensorType]) -> Result<Extents, String> {
+    pub fn extents(&self, inputs: &[&TensorType]) -> Result<Extents, String> {
         let (a, b, bias) = match inputs {
             [a, b] => (a, b, None),
             [a, b, bias] => (a, b, Some(bias)),
@@ -141,11 +155,13 @@ impl Matmul {
         let starts = |own: &Shape, size: usize| own.broadcast_strides(&lead).iter().map(|s| s * size).collect();
         let batch = Strided::new(&lead, [starts(&lead_a, m * k), starts(&lead_b, k * n)]);
         let output: Shape = lead.iter().copied().chain([m, n]).collect::<Vec<_>>().into();
+        let (elements, has_bias) = (output.elements(), bias.is_some());
+        let whole = Extents { output, batch, m, k, n, has_bias, sums: elements..elements };
         if self.flattens(&lead_b) {
             // The rows of all left matrices meet the same right one: a single product.
-            return Ok(Extents { output, batch: Strided::new(&[], [vec![], vec![]]), m: m * lead.elements(), k, n });
+            return Ok(Extents { batch: Strided::new(&[], [vec![], vec![]]), m: m * lead.elements(), ..whole });
         }
-        Ok(Extents { output, batch, m, k, n })
+        Ok(whole)
     }
 
     /// Whether the leading axes of the left operand are as good as more rows: there is one right operand for all.
@@ -160,6 +176,7 @@ impl Matmul {
         Dispatch::new(shader)
             .constants([("M", e.m), ("N", e.n), ("K", e.k)])
             .constants([("A_M", a_m), ("A_K", a_k), ("B_K", b_k), ("B_N", b_n)])
+            .constants([("SUMS_AT", e.sums.start), ("TOTAL", e.sums.end)])
             .constants([("BATCH", e.pairs()), ("BATCH_RANK", e.batch.shape.len())])
             .constant("BATCH_SHAPE", e.batch.shape.as_slice())
             .constant("A_BATCH", e.batch.strides[0].as_slice())
@@ -169,39 +186,37 @@ impl Matmul {
 
     /// The kernel whose subgroups of eight share what they load of a. `None` where its loads of four would not be
     /// aligned, or where there is one block of work.
-    fn subgroup(&self, io: &Io<'_>, limits: &Limits) -> Option<Kernel> {
-        let e = self.known_extents(io);
+    fn subgroup(&self, e: &Extents, limits: &Limits) -> Option<Kernel> {
         let blocks = e.pairs() * e.m.div_ceil(16) * e.n.div_ceil(32);
         let aligned = [e.m, e.k, e.n].iter().all(|extent| extent.is_multiple_of(4));
         let fits = limits.subgroup == Some(8) && aligned && blocks > 1 && e.k / 4 <= LONGEST_PART;
-        let has_bias = io.inputs.len() == 3;
         fits.then(|| {
-            let bias = if has_bias { "bias_of[n / 4u]" } else { "vec4<f32>(0.0)" };
-            let dispatch = self.dispatch(&e, SUBGROUP).function("bias", bias).invocations(blocks, 1);
-            Kernel::single(dispatch.writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2))))
+            let bias = if e.has_bias { "bias_of[n / 4u]" } else { "vec4<f32>(0.0)" };
+            let dispatch = self.dispatch(e, SUBGROUP).function("bias", bias).invocations(blocks, 1);
+            Kernel::single(dispatch.writes(Operand::Output).reads(e.has_bias.then_some(Operand::Input(2))))
         })
     }
 
     /// The register-tile kernel, with K in one part, or in several that are summed afterwards.
-    fn tiled(&self, io: &Io<'_>, parts: usize) -> Kernel {
-        let e = self.known_extents(io);
+    fn tiled(&self, e: &Extents, parts: usize) -> Kernel {
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
         let (tile_m, tile_n) = (m.min(8), n.min(4));
         let tile = self
-            .dispatch(&e, TILE)
+            .dispatch(e, TILE)
             .constants([("TILE_M", tile_m), ("TILE_N", tile_n), ("PARTS", parts), ("K_PART", k.div_ceil(parts))])
             .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64);
-        let kernel = finished(io, &e, tile, parts);
+        let kernel = finished(e, tile, parts);
         Kernel { name: if parts == 1 { TILE.name } else { SUM_PARTS.name }, ..kernel }
     }
 
     /// The kernel whose workgroups share what they load through workgroup memory, and whether it suits these extents.
-    fn block(&self, io: &Io<'_>) -> (Kernel, bool) {
-        let e = self.known_extents(io);
+    fn block(&self, e: &Extents) -> (Kernel, bool) {
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
-        let block = Block::of(pairs, m, n, k);
-        let mut dispatch = self.dispatch(&e, BLOCK).constants(block.constants()).constant("PARTS", block.parts);
-        dispatch.workgroups = (block.parts * block.count(pairs, m, n)) as u64;
+        // A row of ones makes the sums of columns.
+        let rows = m + usize::from(!e.sums.is_empty());
+        let block = Block::of(pairs, rows, n, k);
+        let mut dispatch = self.dispatch(e, BLOCK).constants(block.constants()).constant("PARTS", block.parts);
+        dispatch.workgroups = (block.parts * block.count(pairs, rows, n)) as u64;
         // The extent of each operand along which its elements are neighbours.
         let lines = [if self.transpose_a { m } else { k }, if self.transpose_b { k } else { n }];
         for (side, line) in [("A", "a"), ("B", "b")].into_iter().zip(lines) {
@@ -217,7 +232,22 @@ impl Matmul {
             dispatch = dispatch.constant(alias, Constant::Type(if aligned { "vec4<f32>" } else { "f32" }));
             dispatch = dispatch.function(of_quad, quad);
         }
-        (finished(io, &e, dispatch, block.parts), block.suits(pairs, m, n))
+        (finished(e, dispatch, block.parts), block.suits(pairs, rows, n))
+    }
+
+    /// The candidates for a product of these extents.
+    pub fn candidates(&self, e: &Extents, limits: &Limits) -> Vec<Kernel> {
+        let (m, k, n) = (e.m, e.k, e.n);
+        let whole = (k <= LONGEST_PART).then(|| self.tiled(e, 1));
+        let invocations = e.pairs() * m.div_ceil(8) * n.div_ceil(4);
+        let parts = (ENOUGH_INVOCATIONS / invocations).min(k / SHORTEST_PART).min(64).max(k.div_ceil(LONGEST_PART));
+        let split = (parts > 1).then(|| self.tiled(e, parts));
+        let tiled: Vec<Kernel> = match k >= 8 * SHORTEST_PART {
+            true => split.into_iter().chain(whole).collect(),
+            false => whole.into_iter().chain(split).collect(),
+        };
+        let (block, suits) = self.block(e);
+        with_block(Some(block), suits, limits, self.subgroup(e, limits).into_iter().chain(tiled).collect())
     }
 
     fn known_extents(&self, io: &Io<'_>) -> Extents {
@@ -299,20 +329,26 @@ impl Op for Matmul {
         let (a, b) = (inputs[0], inputs[1]);
         let (shape_a, shape_b) = (graph.shape(a).clone(), graph.shape(b).clone());
         let (mut rows_a, mut rows_dc) = (a, dc);
-        if self.flattens(&shape_b[..shape_b.len() - 2]) {
+        let is_single = self.flattens(&shape_b[..shape_b.len() - 2]);
+        if is_single {
             // One sum over all rows, rather than a sum of products.
             rows_a = flat_rows(graph, a)?;
             rows_dc = flat_rows(graph, dc)?;
         }
-        let db = match self.transpose_b {
-            false => graph.matmul(rows_a, rows_dc, !self.transpose_a, false)?,
-            true => graph.matmul(rows_dc, rows_a, true, self.transpose_a)?,
+        let (db, dbias) = if is_single && inputs.len() == 3 {
+            let [db, dbias] = DenseGradWeight::of(graph, rows_a, rows_dc, shape_b)?;
+            (db, Some(dbias))
+        } else {
+            let db = match self.transpose_b {
+                false => graph.matmul(rows_a, rows_dc, !self.transpose_a, false)?,
+                true => graph.matmul(rows_dc, rows_a, true, self.transpose_a)?,
+            };
+            // A stack of one has as many elements as a sum over all rows.
+            let is_summed = graph.shape(db).elements() == shape_b.elements();
+            let db = if is_summed { graph.reshape(db, shape_b)? } else { graph.sum_to(db, shape_b)? };
+            let axes: Vec<usize> = (0..graph.shape(dc).len() - 1).collect();
+            (db, inputs.get(2).map(|_| graph.sum(dc, &axes, false)).transpose()?)
         };
-        // A stack of one has as many elements as a sum over all rows.
-        let is_summed = graph.shape(db).elements() == shape_b.elements();
-        let db = if is_summed { graph.reshape(db, shape_b)? } else { graph.sum_to(db, shape_b)? };
-        let axes: Vec<usize> = (0..graph.shape(dc).len() - 1).collect();
-        let dbias = inputs.get(2).map(|_| graph.sum(dc, &axes, false)).transpose()?;
         let da = match self.transpose_a {
             false => graph.matmul(dc, b, false, !self.transpose_b)?,
             true => graph.matmul(b, dc, self.transpose_b, true)?,
@@ -322,18 +358,7 @@ impl Op for Matmul {
     }
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
-        let e = self.known_extents(io);
-        let (m, k, n) = (e.m, e.k, e.n);
-        let whole = (k <= LONGEST_PART).then(|| self.tiled(io, 1));
-        let invocations = e.pairs() * m.div_ceil(8) * n.div_ceil(4);
-        let parts = (ENOUGH_INVOCATIONS / invocations).min(k / SHORTEST_PART).min(64).max(k.div_ceil(LONGEST_PART));
-        let split = (parts > 1).then(|| self.tiled(io, parts));
-        let tiled: Vec<Kernel> = match k >= 8 * SHORTEST_PART {
-            true => split.into_iter().chain(whole).collect(),
-            false => whole.into_iter().chain(split).collect(),
-        };
-        let (block, suits) = self.block(io);
-        with_block(Some(block), suits, limits, self.subgroup(io, limits).into_iter().chain(tiled).collect())
+        self.candidates(&self.known_extents(io), limits)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -342,7 +367,7 @@ impl Op for Matmul {
             reduction: e.k + 1,
             multilinear: true,
             takes_epilogue: true,
-            multiply_adds: (e.pairs() * e.m * e.k * e.n) as u64,
+            multiply_adds: e.multiply_adds(),
             ..Traits::default()
         }
     }
@@ -350,23 +375,21 @@ impl Op for Matmul {
 
 /// The kernel of a dispatch that leaves its sums, of so many parts of K; if there are several, another adds them. The last
 /// adds the bias.
-fn finished(io: &Io<'_>, e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
-    let has_bias = io.inputs.len() == 3;
+fn finished(e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
     let finish = |dispatch: Dispatch| {
-        let bias = if has_bias { "bias_of[n]" } else { "0.0" };
-        dispatch.function("bias", bias).writes(Operand::Output).reads(has_bias.then_some(Operand::Input(2)))
+        let bias = if e.has_bias { "bias_of[n]" } else { "0.0" };
+        dispatch.function("bias", bias).writes(Operand::Output).reads(e.has_bias.then_some(Operand::Input(2)))
     };
     if parts == 1 {
         return Kernel::single(finish(dispatch));
     }
-    let (m, n, pairs) = (e.m, e.n, e.pairs());
     let name = dispatch.shader.name;
     let partial = dispatch.function("bias", "0.0").writes(Operand::Scratch(0));
     let sum = Dispatch::new(SUM_PARTS)
-        .constants([("N", n), ("PARTS", parts)])
-        .invocations(pairs * m * n, 64)
+        .constants([("N", e.n), ("PARTS", parts)])
+        .invocations(e.total(), 64)
         .reads([Operand::Scratch(0)]);
-    Kernel { name, dispatches: vec![partial, finish(sum)], scratch: vec![TensorType::f32([parts, pairs, m, n])] }
+    Kernel { name, dispatches: vec![partial, finish(sum)], scratch: vec![TensorType::f32([parts, e.total()])] }
 }
 
 /// All rows of a stack of matrices as those of one.

@@ -19,6 +19,7 @@ mod convolution_f32;
 mod convolution_subgroup;
 mod copy;
 mod cross_entropy;
+mod dense;
 pub mod dropout;
 pub mod gather;
 mod local_response_norm;

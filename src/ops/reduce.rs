@@ -262,6 +262,11 @@ impl Op for MaxGrad {
     }
 }
 
+/// The operation that sums the rows of a matrix.
+pub(super) fn sum_rows() -> impl Op {
+    Reduce { kind: Kind::Sum, axes: vec![0], keep: false }
+}
+
 /// Dispatches that sum the middle axis of `input` `[outer, R, inner]` into `output`, with their partial results added
 /// to `scratch`.
 pub(super) fn sum_stages(

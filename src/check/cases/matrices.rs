@@ -16,6 +16,9 @@ pub fn all() -> Vec<Case> {
         let name = format!("dense {m}x{k}x{n}");
         cases.push(case(name, &shapes, |g, i| g.dense(i[0], i[1], Some(i[2]))).no_differences());
     }
+    // Sums over many rows, in parts, beside weights that fill whole blocks.
+    let many = case("dense of many rows", &[&[2100, 64], &[64, 12], &[12]], |g, i| g.dense(i[0], i[1], Some(i[2])));
+    cases.push(many.no_differences());
     cases.push(case("dense differences", &[&[3, 4], &[4, 5], &[5]], |g, i| g.dense(i[0], i[1], Some(i[2]))));
     cases.push(
         case("matmul long", &[&[1, 40_001], &[40_001, 2]], |g, i| g.matmul(i[0], i[1], false, false)).forward_only(),
