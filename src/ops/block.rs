@@ -42,10 +42,11 @@ impl Block {
         let sized = |(size, most_slices, cost): (Self, usize, f64)| {
             let mut block = size;
             let count = block.count(products, rows, columns);
-            // Where there is little to do, more slices than there are terms for: workgroups of one size can run side by
-            // side.
+            // Workgroups of one size can run side by side: most slices, but where there is much to do no more than there
+            // are terms for, and of the largest block only as many as fill a GPU.
             let is_small = count < ENOUGH_WORKGROUPS;
-            let wants_more = |b: &Self| count * b.slices < 4 * ENOUGH_WORKGROUPS && (is_small || b.depth() < terms);
+            let fills = |b: &Self| b.quads > 1 && count * b.slices >= 4 * ENOUGH_WORKGROUPS;
+            let wants_more = |b: &Self| is_small || b.depth() < terms && !fills(b);
             while block.slices < most_slices && wants_more(&block) {
                 block.slices *= 2;
             }
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(chosen(1, 1024, 1024, 1024), [64, 2, 1]);
         assert_eq!(chosen(1, 512, 512, 512), [32, 4, 1]);
         assert_eq!(chosen(1, 64, 120, 400), [16, 16, 1]);
-        assert_eq!(chosen(1, 400, 120, 64), [16, 8, 1]);
+        assert_eq!(chosen(1, 400, 120, 64), [16, 16, 1]);
         assert_eq!(chosen(1, 64, 576, 65_536), [64, 2, 28]);
         assert_eq!(chosen(1, 2, 2, 40_001), [16, 16, 35]);
         assert_eq!(chosen(100_000, 3, 5, 2), [16, 1, 1]);
