@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use approx::assert_relative_eq;
 use job::{BATCH, Job, STEPS, bits, noise, small};
-use lenslet::compile::compile;
+use lenslet::compile::{Choice, compile, compile_with, first};
 use lenslet::gpu::GpuSession;
 use lenslet::kernel::Limits;
 use lenslet::nn::Model as _;
@@ -32,11 +32,15 @@ fn replays_give_identical_bytes_however_they_are_submitted() {
 #[test]
 fn dispatches_side_by_side_compute_what_they_compute_alone() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
-    for model in [small(), models::lenet5(), models::convnet()] {
-        let job = Job::new(&model);
+    // The device's own kernels, and those through workgroup memory where there are any, as hardware GPUs have them.
+    let through_memory: &Choice<'_> =
+        &|_, _, kernels| Ok(kernels.iter().position(|kernel| kernel.name.ends_with("_block")).unwrap_or(0));
+    let models = [small(), models::lenet5(), models::convnet()];
+    for (model, choice) in models.iter().flat_map(|model| [(model, &first as &Choice<'_>), (model, through_memory)]) {
+        let job = Job::new(model);
         // The same kernels: a software device runs few of them side by side, others all that do not depend on each other.
-        let plans =
-            [true, false].map(|software| compile(&job.step.graph, &Limits { software, ..*gpu.limits() }).unwrap());
+        let plan = |software| compile_with(&job.step.graph, &Limits { software, ..*gpu.limits() }, choice).unwrap();
+        let plans = [true, false].map(plan);
         let [few, many] = plans.each_ref().map(|plan| plan.launches().count());
         assert!(many < few && few <= plans[0].steps.len(), "{}: {few}, {many}", model.name());
         let [apart, together] = plans.map(|plan| {
