@@ -48,7 +48,7 @@ impl Graph {
 }
 
 /// Rows and classes.
-fn rows(logits: &TensorType, labels: &TensorType) -> Result<[usize; 2], String> {
+pub(super) fn rows(logits: &TensorType, labels: &TensorType) -> Result<[usize; 2], String> {
     let [n, c] = logits.shape.matrix("logits [N, C]")?;
     if logits.dtype != DType::F32 {
         return Err(format!("logits must be f32, are {logits}"));
@@ -64,13 +64,13 @@ fn extents(io: &Io<'_>) -> [usize; 2] {
 }
 
 /// A dispatch over rows, of any number of classes.
-fn rows_dispatch(shader: Shader, n: usize) -> Dispatch {
-    Dispatch::new(shader).constant("N", n).constant("IGNORE", IGNORE).reads_inputs(2).invocations(n, 64)
+pub(super) fn rows_dispatch(shader: Shader, n: usize) -> Dispatch {
+    Dispatch::new(shader).constant("N", n).constant("IGNORE", IGNORE).invocations(n, 64)
 }
 
 /// A dispatch over rows.
 fn dispatch(shader: Shader, [n, c]: [usize; 2]) -> Dispatch {
-    rows_dispatch(shader, n).constant("C", c)
+    rows_dispatch(shader, n).constant("C", c).reads_inputs(2)
 }
 
 fn is_ignored(label: f64) -> bool {
@@ -86,7 +86,7 @@ fn largest(x: &[f64]) -> (usize, f64) {
 const ROWS_A_TASK: usize = 256;
 
 #[derive(Debug)]
-struct SoftmaxCrossEntropy;
+pub(super) struct SoftmaxCrossEntropy;
 
 impl Op for SoftmaxCrossEntropy {
     fn name(&self) -> &'static str {
@@ -224,7 +224,7 @@ impl Op for SoftmaxCrossEntropyGrad {
 }
 
 #[derive(Debug)]
-struct CountCorrect;
+pub(super) struct CountCorrect;
 
 impl Op for CountCorrect {
     fn name(&self) -> &'static str {
@@ -249,7 +249,7 @@ impl Op for CountCorrect {
         let each = Operand::Scratch(0);
         let mut kernel = Kernel::of(COUNT_CORRECT, vec![]);
         kernel.scratch.push(TensorType::f32([n, 2]));
-        let correct = rows_dispatch(COUNT_CORRECT, n).writes(each);
+        let correct = rows_dispatch(COUNT_CORRECT, n).reads_inputs(2).writes(each);
         over_classes([n, c], Operand::Input(0), correct, &mut kernel);
         kernel.dispatches.extend(sum_stages([1, n, 2], each, Operand::Output, &mut kernel.scratch));
         vec![kernel]

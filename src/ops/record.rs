@@ -1,8 +1,14 @@
 //! The history of a run, kept on the GPU: one row a step, read back now and then.
 //!
-//! **What**: `history[step] = values`, then `step += 1`; a step past the last row is not recorded · **Shapes**: history
-//! `f32[L,V]` and step `u32[1]`, both variables; values: scalars and vectors with V elements in all · **Gradient**: none.
+//! **What**: `history[step] = loss, right, counted`, as [`Graph::softmax_cross_entropy`] and [`Graph::count_correct`] have
+//! them, then `step += 1`; a step past the last row is not recorded · **Shapes**: history `f32[L,3]` and step `u32[1]`, both
+//! variables; logits `[N,C]`, labels u32 `[N]` · **Gradient**: none · **Cost**: as a softmax, then sums over the rows in
+//! fixed order.
 
+use super::classify::over_classes;
+use super::cross_entropy::{CountCorrect, SoftmaxCrossEntropy, rows, rows_dispatch};
+use super::reduce::sum_to_few;
+use super::softmax::{Way, line_stages};
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -11,16 +17,26 @@ use crate::shape::TensorType;
 use crate::tensor::View;
 
 const RECORD: Shader = shader!("record");
+const SCORE: Shader = shader!("score");
+const SCORE_STAGED: Shader = shader!("score_staged");
 
 impl Graph {
-    /// Writes a loss (scalar) and two counts to the row of `history` that `step` names, and advances `step`.
-    pub fn record(&mut self, history: NodeId, step: NodeId, loss: NodeId, counts: NodeId) -> Result<NodeId> {
-        self.append(Record, &[history, step, loss, counts])
+    /// Writes the loss of a batch, how many rows it gets right, and how many count, to the row of `history` that `step`
+    /// names, and advances `step`. See [`crate::ops::record`].
+    ///
+    /// Errors: a history that is not f32 `[L,3]`, a step that is not u32 `[1]`; logits that are not `[N,C]`, labels that are
+    /// not u32 `[N]`.
+    pub fn record(&mut self, history: NodeId, step: NodeId, logits: NodeId, labels: NodeId) -> Result<NodeId> {
+        self.append(Record, &[history, step, logits, labels])
     }
 }
 
 #[derive(Debug)]
 struct Record;
+
+fn extents(io: &Io<'_>) -> [usize; 2] {
+    rows(io.inputs[2], io.inputs[3]).expect("inferred when built")
+}
 
 impl Op for Record {
     fn name(&self) -> &'static str {
@@ -29,40 +45,61 @@ impl Op for Record {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match inputs {
-            [history, step, loss, counts]
+            [history, step, logits, labels]
                 if history.shape.len() == 2
                     && **history == TensorType::f32([history.shape[0], 3])
-                    && **step == TensorType::u32([1])
-                    && **loss == TensorType::f32([])
-                    && **counts == TensorType::f32([2]) =>
+                    && **step == TensorType::u32([1]) =>
             {
+                rows(logits, labels)?;
                 Ok(TensorType::f32([history.shape.elements() + 1]))
             }
-            _ => Err(format!("takes history f32[L, 3], step u32[1], loss f32[], counts f32[2], found {inputs:?}")),
+            _ => Err(format!("takes history f32[L, 3], step u32[1], logits and labels, found {inputs:?}")),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let [history, step, loss, counts] = [0, 1, 2, 3].map(|i| inputs[i].f64());
+        let [history, step] = [0, 1].map(|i| inputs[i].f64());
         let (rows, next) = out.split_at_mut(history.len());
         rows.copy_from_slice(history);
-        let row = step[0] as usize;
-        if let Some(row) = rows.chunks_mut(3).nth(row) {
-            row.copy_from_slice(&[loss[0], counts[0], counts[1]]);
+        if let Some(row) = rows.chunks_mut(3).nth(step[0] as usize) {
+            row.fill(0.0);
+            let (loss, counts) = row.split_at_mut(1);
+            SoftmaxCrossEntropy.eval(&inputs[2..], loss);
+            CountCorrect.eval(&inputs[2..], counts);
         }
         next[0] = (step[0] + 1.0) % 2f64.powi(32);
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let dispatch = Dispatch::new(RECORD)
-            .constant("ROWS", io.inputs[0].shape[0])
-            .writes(Operand::Input(0))
-            .writes(Operand::Input(1))
-            .reads([Operand::Input(2), Operand::Input(3)]);
-        vec![Kernel::single(dispatch)]
+        let [n, c] = extents(io);
+        let logits = Operand::Input(2);
+        let kernel = |way: &Way| {
+            let each = Operand::Scratch(0);
+            let mut kernel = Kernel { name: SCORE.name, dispatches: vec![], scratch: vec![TensorType::f32([n, 3])] };
+            let score = |shader| rows_dispatch(shader, n).reads([logits, Operand::Input(3)]);
+            match way {
+                Way::Line => kernel.dispatches.push(score(SCORE).constant("C", c).writes(each)),
+                Way::Staged => {
+                    kernel.name = SCORE_STAGED.name;
+                    let of_rows = line_stages([n, c, 1], logits, &mut kernel);
+                    over_classes([n, c], logits, score(SCORE_STAGED).reads(of_rows).writes(each), &mut kernel);
+                }
+            }
+            let (few, left) = sum_to_few([1, n, 3], each, &mut kernel);
+            let record = Dispatch::new(RECORD).constants([("ROWS", io.inputs[0].shape[0]), ("N", left)]);
+            let variables = record.writes(Operand::Input(0)).writes(Operand::Input(1));
+            kernel.dispatches.push(variables.reads([few]));
+            kernel
+        };
+        Way::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
-    fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { updates: &[0, 1], ..Traits::default() }
+    fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
+        SoftmaxCrossEntropy.error_scale(&inputs[2..])
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        let [n, c] = extents(io);
+        Traits { reduction: n * c, updates: &[0, 1], ..Traits::default() }
     }
 }

@@ -118,8 +118,7 @@ impl Source {
         }
         graph.set_scope("loss");
         let loss = graph.softmax_cross_entropy(logits, labels)?;
-        let counts = graph.count_correct(logits, labels)?;
-        graph.record(batches.history, batches.step, loss, counts)?;
+        graph.record(batches.history, batches.step, logits, labels)?;
         Ok(Forward { batches, logits, loss })
     }
 }

@@ -151,24 +151,24 @@ fn verify_reports_what_a_graph_must_not_be() -> Result<()> {
         Ok([
             graph.variable("history", TensorType::f32([5, 3]))?,
             graph.variable("step", TensorType::u32([1]))?,
-            graph.input("loss", TensorType::f32([]))?,
-            graph.input("counts", TensorType::f32([2]))?,
+            graph.input("logits", TensorType::f32([4, 2]))?,
+            graph.input("labels", TensorType::u32([4]))?,
         ])
     };
     let mut graph = Graph::new();
-    let [history, step, loss, counts] = start(&mut graph)?;
-    let update = graph.record(history, step, loss, counts)?;
+    let [history, step, logits, labels] = start(&mut graph)?;
+    let update = graph.record(history, step, logits, labels)?;
     graph.verify().expect("a good graph");
     let mut read = graph.clone();
     read.relu(update)?;
     assert!(refused(&read).contains("(record \"\") is an update and is read"));
-    graph.record(history, step, loss, counts)?;
+    graph.record(history, step, logits, labels)?;
     assert!(refused(&graph).contains("updates node 0, which another node updates"));
 
     let mut graph = Graph::new();
-    let [_, step, loss, counts] = start(&mut graph)?;
+    let [_, step, logits, labels] = start(&mut graph)?;
     let fixed = graph.input("fixed", TensorType::f32([5, 3]))?;
-    graph.record(fixed, step, loss, counts)?;
+    graph.record(fixed, step, logits, labels)?;
     assert!(refused(&graph).contains("updates node 4, which is no variable"));
     Ok(())
 }

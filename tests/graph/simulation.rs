@@ -89,9 +89,12 @@ pub fn follow(graph: &Graph, order: &[NodeId], kernels: &[Option<Kernel>], plan:
             let own = kernels[position].iter().flat_map(|kernel| &kernel.dispatches).enumerate();
             let same = |d: &Dispatch| d.shader == step.dispatch.shader && d.bindings == step.dispatch.bindings;
             if let Some((next, _)) = own.into_iter().find(|(i, dispatch)| !done.contains(i) && same(dispatch)) {
-                let again = !done.is_empty();
+                let dispatches = kernels[position].iter().flat_map(|kernel| &kernel.dispatches);
+                let earlier = dispatches.enumerate().filter(|(i, _)| done.contains(i));
+                let bindings = earlier.flat_map(|(_, dispatch)| &dispatch.bindings);
+                let written: Vec<Operand> = bindings.filter(|b| b.writes).map(|b| b.operand).collect();
                 done.push(next);
-                memory.run(step, position, again).map_err(|error| format!("{}: {error}", step.name))?;
+                memory.run(step, position, &written).map_err(|error| format!("{}: {error}", step.name))?;
             } else {
                 let copy = copies.iter().position(|copy| copy.part == step.node);
                 let copy = copies.remove(copy.ok_or_else(|| format!("{} is one too many", step.dispatch.shader.name))?);
@@ -214,8 +217,8 @@ impl Memory<'_> {
         Ok(())
     }
 
-    /// One dispatch of a node, which may have had others: reads first, then writes.
-    fn run(&mut self, step: &Step, position: usize, again: bool) -> Result<(), String> {
+    /// One dispatch of a node, others of which have `written` these operands: reads first, then writes.
+    fn run(&mut self, step: &Step, position: usize, written: &[Operand]) -> Result<(), String> {
         let now = self.now;
         let bound = |binding: usize| step.bindings.iter().find(|b| b.binding as usize == binding);
         if step.bindings.len() != step.dispatch.bound().count() {
@@ -227,7 +230,7 @@ impl Memory<'_> {
             let binding = wanted.number;
             let pieces = match wanted.operand {
                 // The next range of a variable whose earlier ones another dispatch of this update has replaced.
-                Operand::Input(n) if again && wanted.writes => {
+                Operand::Input(n) if wanted.writes && written.contains(&wanted.operand) => {
                     vec![Piece { value: Value::Updated(step.node, n), ..self.whole(inputs[n]) }]
                 }
                 Operand::Input(n) => self.pieces(inputs[n]),

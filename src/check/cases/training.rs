@@ -1,5 +1,6 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
+use crate::ops::IGNORE;
 use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd, Share};
 use crate::{Graph, NodeId, TensorType};
 
@@ -108,9 +109,20 @@ fn updates() -> Vec<Case> {
         }
     }
     for number in [0, 4, 5, 9] {
-        let inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[], Fill::Any), float(&[2], Fill::Any)];
-        let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3]);
-        cases.push(update(&format!("record step {number}"), inputs, Box::new(build)));
+        for (n, c, fill) in [
+            (1, 1, Fill::Below(1)),
+            (64, 10, Fill::BelowOrIgnore(10)),
+            (70, 3, Fill::Only(IGNORE)),
+            (65, 70, Fill::Below(70)),
+            (3, 5000, Fill::BelowOrIgnore(5000)),
+            (3, 13_000, Fill::Below(13_000)),
+            (5, 4, Fill::Only(4)),
+        ] {
+            let labels = Input { ty: TensorType::u32([n]), fill };
+            let inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[n, c], Fill::Ties), labels];
+            let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3]);
+            cases.push(update(&format!("record step {number} of {n}x{c}"), inputs, Box::new(build)));
+        }
         let inputs = vec![float(&[14], Fill::Any), float(&[4, 10], Fill::Ties), step(number)];
         let build = |g: &mut Graph, i: &[NodeId]| g.classify(i[0], i[1], i[2]);
         cases.push(update(&format!("classify step {number}"), inputs, Box::new(build)));

@@ -36,9 +36,9 @@ fn with_axis(line: &Line, build: fn(&mut Graph, NodeId, usize) -> Result<NodeId>
     line.case(move |g, i| build(g, i[0], axis))
 }
 
-const LABELS: &[&str] = &["below", "below", "some_ignored", "all_ignored", "outside"];
+pub const LABELS: &[&str] = &["below", "below", "some_ignored", "all_ignored", "outside"];
 
-fn rows() -> impl Strategy<Value = [usize; 2]> {
+pub fn rows() -> impl Strategy<Value = [usize; 2]> {
     prop_oneof![4 => [1usize..9, 1usize..12], 1 => [1usize..70, 1usize..40]]
 }
 

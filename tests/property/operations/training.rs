@@ -6,6 +6,7 @@ use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Flat, RmsProp, Sgd};
 use lenslet::{DType, NodeId};
 use proptest::prelude::*;
 
+use super::losses::{LABELS, rows};
 use super::{Operation, filled, float_of, one_of, shape};
 use crate::line::{Fields, Line, Value, flag, integers, number, tensor, word};
 
@@ -99,15 +100,20 @@ fn updating(line: &Line, mut case: Case) -> Case {
 }
 
 fn records() -> BoxedStrategy<Fields> {
-    let fields = |(steps, at)| {
-        let history = tensor([steps, 3]);
-        vec![("history", history), ("step", counter()), ("loss", tensor([])), ("counts", tensor([2])), ("at", at)]
+    let fields = |(steps, [n, c], values, at): (usize, [usize; 2], &'static str, Value)| {
+        let (history, logits, labels) = (tensor([steps, 3]), tensor([n, c]), integers(DType::U32, [n]));
+        let operands = vec![("history", history), ("step", counter()), ("logits", logits), ("labels", labels)];
+        operands.into_iter().chain([("values", word(values)), ("at", at)]).collect()
     };
-    (1usize..8, step()).prop_map(fields).boxed()
+    (1usize..8, rows(), one_of(LABELS), step()).prop_map(fields).boxed()
 }
 
 fn record(line: &Line) -> Case {
-    updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3])))
+    let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3])));
+    if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(3), line.shape("logits").get(1)) {
+        labels.fill = line.integer_fill(classes);
+    }
+    case
 }
 
 fn classifications() -> BoxedStrategy<Fields> {

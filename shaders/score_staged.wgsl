@@ -1,0 +1,51 @@
+// What: scores[n] = (log(sum[n]) + largest[n] - logits[n][labels[n]], 1 if the first maximum of logits[n] is at labels[n]
+// else 0, 1), or zeros where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made before
+// Shapes: logits [N,C], labels, largest, sum [N], scores [N,3]; one invocation a row
+// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> largest: array<f32>;
+@group(0) @binding(3) var<storage, read> sum: array<f32>;
+@group(0) @binding(4) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(5) var<storage, read> candidates: array<u32>;
+
+const N: u32 = 64u;
+const C: u32 = 1000u;
+// Classes to look at: all, or the candidates that largest_class found.
+const COUNT: u32 = 1000u;
+const IGNORE: u32 = 4294967295u;
+
+fn class_of(row: u32, k: u32) -> u32 { return candidates[row * COUNT + k]; }
+
+@compute @workgroup_size(64)
+fn score_staged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = workgroup_index(workgroup, grid) * 64u + lane;
+    if n >= N {
+        return;
+    }
+    let label = labels[n];
+    var most = logits[n * C];
+    var best = 0u;
+    for (var k = 0u; k < COUNT; k++) {
+        let c = class_of(n, k);
+        let v = logits[n * C + c];
+        if v > most {
+            most = v;
+            best = c;
+        }
+    }
+    // WGSL has no literal for NaN; these bits are one whatever the label.
+    var loss = bitcast<f32>(label | 0x7fc00000u);
+    if label < C {
+        loss = log(sum[n]) + (largest[n] - logits[n * C + label]);
+    }
+    let counts = label != IGNORE;
+    scores[3u * n] = select(0.0, loss, counts);
+    scores[3u * n + 1u] = select(0.0, 1.0, best == label);
+    scores[3u * n + 2u] = select(0.0, 1.0, counts);
+}
