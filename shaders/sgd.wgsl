@@ -29,8 +29,9 @@ fn sgd(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
-    let d = g[i] + WEIGHT_DECAY * p[i];
+    let parameter = p[i];
+    let d = g[i] + WEIGHT_DECAY * parameter;
     let velocity = MOMENTUM * v[i] + d;
     v[i] = velocity;
-    p[i] -= rate * select(velocity, d + MOMENTUM * velocity, NESTEROV == 1u);
+    p[i] = parameter - rate * select(velocity, d + MOMENTUM * velocity, NESTEROV == 1u);
 }
