@@ -1,17 +1,43 @@
-// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy / max(sum of counts, 1), 0 where the label is IGNORE
-// Shapes: logits, dlogits [N,C], labels [N], dy [], counts [COUNTS]; one invocation a row
+// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy / max(count, 1), 0 where the label is IGNORE
+// Shapes: logits, dlogits [N,C], labels [N], dy [], count []; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> counts: array<f32>;
+@group(0) @binding(3) var<storage, read> count: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 10u;
-const COUNTS: u32 = 1u;
 const IGNORE: u32 = 4294967295u;
+
+// What each row that counts weighs.
+fn share(label: u32) -> f32 {
+    // WGSL has no literal for NaN; these bits are one whatever the label.
+    return select(dy[0] / max(count[0], 1.0), bitcast<f32>(label | 0x7fc00000u), label >= C);
+}
+
+fn largest_of(n: u32) -> f32 {
+    var largest = logits[n * C];
+    for (var c = 1u; c < C; c++) {
+        let v = logits[n * C + c];
+        largest = select(largest, v, v > largest);
+    }
+    return largest;
+}
+
+fn value(i: u32) -> f32 {
+    let n = i / C;
+    let label = labels[n];
+    let largest = largest_of(n);
+    var sum = 0.0;
+    for (var c = 0u; c < C; c++) {
+        sum += exp(logits[n * C + c] - largest);
+    }
+    let d = (exp(logits[i] - largest) / sum - select(0.0, 1.0, i % C == label)) * share(label);
+    return select(d, 0.0, label == IGNORE);
+}
 
 @compute @workgroup_size(64)
 fn softmax_cross_entropy_grad(
@@ -24,26 +50,7 @@ fn softmax_cross_entropy_grad(
         return;
     }
     let label = labels[n];
-    if label == IGNORE {
-        for (var c = 0u; c < C; c++) {
-            dlogits[n * C + c] = 0.0;
-        }
-        return;
-    }
-    var count = 0.0;
-    for (var i = 0u; i < COUNTS; i++) {
-        count += counts[i];
-    }
-    var share = dy[0] / max(count, 1.0);
-    if label >= C {
-        // WGSL has no literal for NaN; these bits are one whatever the label.
-        share = bitcast<f32>(label | 0x7fc00000u);
-    }
-    var largest = logits[n * C];
-    for (var c = 1u; c < C; c++) {
-        let v = logits[n * C + c];
-        largest = select(largest, v, v > largest);
-    }
+    let largest = largest_of(n);
     var sum = 0.0;
     for (var c = 0u; c < C; c++) {
         let e = exp(logits[n * C + c] - largest);
@@ -51,7 +58,7 @@ fn softmax_cross_entropy_grad(
         sum += e;
     }
     for (var c = 0u; c < C; c++) {
-        let p = dlogits[n * C + c] / sum;
-        dlogits[n * C + c] = (p - select(0.0, 1.0, c == label)) * share;
+        let d = (dlogits[n * C + c] / sum - select(0.0, 1.0, c == label)) * share(label);
+        dlogits[n * C + c] = select(d, 0.0, label == IGNORE);
     }
 }

@@ -1,19 +1,18 @@
-// What: dlogits[n,c] = (exp(logits[n,c] - largest[n]) / sum[n] - (c == labels[n])) * dy / max(sum of counts, 1),
+// What: dlogits[n,c] = (exp(logits[n,c] - largest[n]) / sum[n] - (c == labels[n])) * dy / max(count, 1),
 //       0 where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made before
-// Shapes: logits, dlogits [N,C], labels, largest, sum [N], dy [], counts [COUNTS]; one invocation an element
+// Shapes: logits, dlogits [N,C], labels, largest, sum [N], dy [], count []; one invocation an element
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> counts: array<f32>;
+@group(0) @binding(3) var<storage, read> count: array<f32>;
 @group(0) @binding(4) var<storage, read> largest: array<f32>;
 @group(0) @binding(5) var<storage, read> sum: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dlogits: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 1000u;
-const COUNTS: u32 = 1u;
 const IGNORE: u32 = 4294967295u;
 
 @compute @workgroup_size(64)
@@ -28,11 +27,7 @@ fn softmax_cross_entropy_grad_staged(
     }
     let n = i / C;
     let label = labels[n];
-    var count = 0.0;
-    for (var k = 0u; k < COUNTS; k++) {
-        count += counts[k];
-    }
-    var share = dy[0] / max(count, 1.0);
+    var share = dy[0] / max(count[0], 1.0);
     if label >= C {
         // WGSL has no literal for NaN; these bits are one whatever the label.
         share = bitcast<f32>(label | 0x7fc00000u);

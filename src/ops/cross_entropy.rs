@@ -113,7 +113,8 @@ impl Op for SoftmaxCrossEntropy {
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let (logits, labels) = (graph.node(node).inputs()[0], graph.node(node).inputs()[1]);
-        Ok(vec![Some(graph.append(SoftmaxCrossEntropyGrad, &[logits, labels, dy])?), None])
+        let count = graph.append(CountLabels, &[labels])?;
+        Ok(vec![Some(graph.append(SoftmaxCrossEntropyGrad, &[logits, labels, dy, count])?), None])
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
@@ -146,7 +147,52 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / rows that count`. Inputs logits, labels, dy.
+/// How many labels are not [`IGNORE`], as a float.
+#[derive(Debug)]
+struct CountLabels;
+
+impl Op for CountLabels {
+    fn name(&self) -> &'static str {
+        "count_labels"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        match inputs {
+            [labels] if labels.dtype == DType::U32 && labels.shape.len() == 1 => Ok(TensorType::f32([])),
+            _ => Err(format!("takes labels, found {inputs:?}")),
+        }
+    }
+
+    fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
+        out[0] = inputs[0].f64().iter().filter(|label| !is_ignored(**label)).count() as f64;
+    }
+
+    fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
+        let n = io.inputs[0].shape.elements();
+        let parts = n.div_ceil(MOST);
+        let few = if parts == 1 { Operand::Output } else { Operand::Scratch(0) };
+        let count = Dispatch::new(COUNT_LABELS)
+            .constants([("N", n), ("PARTS", parts)])
+            .constant("IGNORE", IGNORE)
+            .reads_inputs(1)
+            .writes(few)
+            .invocations(parts, 64);
+        let mut kernel = Kernel::single(count);
+        if parts > 1 {
+            kernel.scratch.push(TensorType::f32([parts]));
+            let sums = sum_stages([1, parts, 1], few, Operand::Output, &mut kernel.scratch);
+            kernel.dispatches.extend(sums);
+        }
+        vec![kernel]
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        Traits { reduction: io.inputs[0].shape.elements(), ..Traits::default() }
+    }
+}
+
+/// `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / rows that count`. Inputs logits, labels, dy,
+/// and the number of rows that count.
 #[derive(Debug)]
 struct SoftmaxCrossEntropyGrad;
 
@@ -156,12 +202,12 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [logits, labels, dy] = inputs else {
-            return Err(format!("takes logits, labels and dy, found {inputs:?}"));
+        let [logits, labels, dy, count] = inputs else {
+            return Err(format!("takes logits, labels, dy and a count, found {inputs:?}"));
         };
         rows(logits, labels)?;
-        if **dy != TensorType::f32([]) {
-            return Err(format!("dy must be f32[], is {dy}"));
+        if [dy, count].iter().any(|scalar| ***scalar != TensorType::f32([])) {
+            return Err(format!("dy and count must be f32[], are {dy} and {count}"));
         }
         Ok((*logits).clone())
     }
@@ -169,8 +215,7 @@ impl Op for SoftmaxCrossEntropyGrad {
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let (logits, labels, dy) = (inputs[0].f64(), inputs[1].f64(), inputs[2].f64()[0]);
         let c = inputs[0].shape[1];
-        let count = labels.iter().filter(|label| !is_ignored(**label)).count().max(1);
-        let share = dy / count as f64;
+        let share = dy / inputs[3].f64()[0].max(1.0);
         let rows = out.par_chunks_mut(c).zip(logits.par_chunks(c)).zip(labels).with_min_len(ROWS_A_TASK);
         rows.filter(|(_, label)| !is_ignored(**label)).for_each(|((dx, x), &label)| {
             let m = largest(x).1;
@@ -186,36 +231,22 @@ impl Op for SoftmaxCrossEntropyGrad {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let [n, c] = extents(io);
-        let parts = n.div_ceil(MOST);
-        let kernel = |way: &Way| {
-            let counts = Operand::Scratch(0);
-            let count = Dispatch::new(COUNT_LABELS)
-                .constants([("N", n), ("PARTS", parts)])
-                .constant("IGNORE", IGNORE)
-                .reads([Operand::Input(1)])
-                .writes(counts)
-                .invocations(parts, 64);
-            let mut kernel =
-                Kernel { name: GRAD.name, dispatches: vec![count], scratch: vec![TensorType::f32([parts])] };
-            let (few, left) = sum_to_few([1, parts, 1], counts, &mut kernel);
-            let reads = [Operand::Input(2), few];
-            let grad = match way {
-                Way::Line => dispatch(GRAD, [n, c]).reads(reads),
-                Way::Staged => {
-                    kernel.name = GRAD_STAGED.name;
-                    let of_rows = line_stages([n, c, 1], Operand::Input(0), &mut kernel);
-                    dispatch(GRAD_STAGED, [n, c]).reads(reads).reads(of_rows).invocations(n * c, 64)
-                }
-            };
-            kernel.dispatches.push(grad.constant("COUNTS", left).writes(Operand::Output));
-            kernel
+        let reads = [Operand::Input(2), Operand::Input(3)];
+        let kernel = |way: &Way| match way {
+            Way::Line => Kernel::single(dispatch(GRAD, [n, c]).reads(reads).writes(Operand::Output)),
+            Way::Staged => {
+                let mut kernel = Kernel::of(GRAD_STAGED, vec![]);
+                let of_rows = line_stages([n, c, 1], Operand::Input(0), &mut kernel);
+                let grad = dispatch(GRAD_STAGED, [n, c]).reads(reads).reads(of_rows).invocations(n * c, 64);
+                kernel.dispatches.push(grad.writes(Operand::Output));
+                kernel
+            }
         };
         Way::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        let counted = inputs[1].f64().iter().filter(|&&label| label != f64::from(IGNORE)).count();
-        inputs[2].magnitude() / counted.max(1) as f64
+        inputs[2].magnitude() / inputs[3].f64()[0].max(1.0)
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -284,7 +315,9 @@ mod tests {
         let (shape, rows, scalar) = ([3, 2].into(), [3].into(), [].into());
         let logits = [1e4, -1e4, 0.5, 0.5, 7.0, 9.0];
         let eval = |op: &dyn Op, labels: [f64; 3], length| {
-            let inputs = [View::new(&shape, &logits), View::new(&rows, &labels), View::new(&scalar, &[1.0])];
+            let count = [labels.iter().filter(|label| !is_ignored(**label)).count() as f64];
+            let [logits, labels] = [View::new(&shape, &logits), View::new(&rows, &labels)];
+            let inputs = [logits, labels, View::new(&scalar, &[1.0]), View::new(&scalar, &count)];
             let mut out = vec![0.0; length];
             op.eval(&inputs, &mut out);
             out

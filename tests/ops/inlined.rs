@@ -16,7 +16,7 @@ fn leaf(graph: &mut Graph, leaves: &mut Vec<(NodeId, Fill)>, ty: TensorType, fil
     Ok(leaf)
 }
 
-const PRODUCERS: [(&str, Produce); 5] = [
+const PRODUCERS: [(&str, Produce); 6] = [
     ("relu", |graph, leaves, shape| {
         let x = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
         graph.relu(x)
@@ -42,6 +42,14 @@ const PRODUCERS: [(&str, Produce); 5] = [
         )?;
         let dy = leaf(graph, leaves, graph.ty(y).clone(), Fill::Any)?;
         Ok(pull_back(graph, y, dy, &[x])?[0])
+    }),
+    ("gradient of the loss", |graph, leaves, shape| {
+        let [n, classes] = shape[..] else { unreachable!("rows") };
+        let logits = leaf(graph, leaves, TensorType::f32(shape), Fill::Large)?;
+        let labels = leaf(graph, leaves, TensorType::u32([n]), Fill::BelowOrIgnore(classes as u32))?;
+        let dy = leaf(graph, leaves, TensorType::f32([]), Fill::Any)?;
+        let loss = graph.softmax_cross_entropy(logits, labels)?;
+        Ok(pull_back(graph, loss, dy, &[logits])?[0])
     }),
     ("gathered pictures", |graph, leaves, shape| {
         let mut set = shape.to_vec();
@@ -92,7 +100,12 @@ pub fn every_reader(gpu: &Gpu) {
     for (produced, produce) in PRODUCERS {
         for (read, reads) in READERS {
             let shape: &[usize] = if read == "two products" { &[13, 9] } else { &[2, 3, 7, 6] };
-            if matches!(produced, "gradient of pooling" | "gathered pictures") && shape.len() != 4 {
+            let is_for = match produced {
+                "gradient of pooling" | "gathered pictures" => shape.len() == 4,
+                "gradient of the loss" => shape.len() == 2,
+                _ => true,
+            };
+            if !is_for {
                 continue;
             }
             let case = format!("{read} of {produced}");
