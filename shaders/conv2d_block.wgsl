@@ -1,6 +1,7 @@
 // What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * the weight
 // of k, c, r, s, which is w[k*W_K + c*W_C + place_of(r*S + s)]
 // Shapes: x [N,C,H,W], y [N,K,P,Q], b [K] or absent; w [K,C,R,S], or with other distances what makes a gradient of it
+// Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where it was.
 // A product of matrices through workgroup memory: the rows are filters, the columns places of y, and the terms taps, for
 // each of them the channels in fours.
 // joined with common/block.wgsl
@@ -9,6 +10,7 @@
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> positions: array<u32>;
 
 const N: u32 = 1u;
 const C: u32 = 64u;
@@ -35,8 +37,17 @@ const SLICES: u32 = 1u; // 1, 2, 4, .. 16
 const INVOCATIONS: u32 = 64u; // SIDE * SIDE * SLICES
 const TILE_K: u32 = 16u; // 8 or 16
 const STEPS: u32 = 36u; // of DEPTH
+const POOL_H: u32 = 1u; // divides P
+const POOL_W: u32 = 1u; // divides Q
+const TAPS: u32 = 1u; // POOL_H * POOL_W: 1, 2 or 4
+const WINDOWS: u32 = 4u; // 4 / TAPS
+const Y_COLUMNS: u32 = 5u; // Q, and those that no window reaches
 
 const PLACES = N * P * Q;
+// Rows and columns of y, and its elements of a filter.
+const Y_H = P / POOL_H;
+const Y_W = Q / POOL_W;
+const PLANE = Y_H * Y_W;
 const BLOCKS_K = (K + BLOCK - 1u) / BLOCK;
 const BLOCKS_Q = (PLACES + BLOCK - 1u) / BLOCK;
 // Whether an invocation loads while it computes: larger tiles leave no registers for that.
@@ -47,6 +58,11 @@ const FOURS = (C + 3u) / 4u;
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(k: u32) -> f32 { return b[k]; }
 fn place_of(tap: u32) -> u32 { return tap; }
+fn keep(place: u32, position: u32) -> f32 { return written(place, position); }
+fn written(place: u32, position: u32) -> f32 {
+    positions[place] = position;
+    return 0.0;
+}
 
 // Four terms, of one tap, of four filters, whose weights begin there.
 fn left(filters: vec4<u32>, term: u32) -> mat4x4<f32> {
@@ -68,7 +84,7 @@ fn left(filters: vec4<u32>, term: u32) -> mat4x4<f32> {
     return tile;
 }
 
-// Four neighbouring places of y: for each, the element of x under the window's first tap, which may lie before the
+// Four neighbouring places, those of a pooling window one after another: for each, the element of x under the window's first tap, which may lie before the
 // picture, and its row and column, counted from those of the padding.
 struct Places {
     first: vec4<u32>,
@@ -81,8 +97,10 @@ fn places(first: u32) -> Places {
     if PLACES % BLOCK != 0u {
         i = min(i, vec4<u32>(PLACES - 1u));
     }
-    let row = i / Q % P * STRIDE_H - PAD_TOP;
-    let column = i % Q * STRIDE_W - PAD_LEFT;
+    let window = i / TAPS;
+    let tap = i % TAPS;
+    let row = (window / Y_W % Y_H * POOL_H + tap / POOL_W) * STRIDE_H - PAD_TOP;
+    let column = (window % Y_W * POOL_W + tap % POOL_W) * STRIDE_W - PAD_LEFT;
     return Places(i / (P * Q) * (C * H * W) + row * W + column, row, column);
 }
 
@@ -153,15 +171,28 @@ fn conv2d_block(
         return;
     }
     for (var p = 0u; p < QUADS; p++) { // unroll
-        for (var j = 0u; j < 4u; j++) { // unroll
-            let i = q0 + column_of(lane, p) + j;
-            let start = i / (P * Q) * (K * P * Q) + i % (P * Q);
+        for (var j = 0u; j < WINDOWS; j++) { // unroll
+            let window = (q0 + column_of(lane, p)) / TAPS + j;
+            let start = window / PLANE * (K * PLANE) + window % PLANE;
+            let first = window / Y_W % Y_H * POOL_H * Y_COLUMNS + window % Y_W * POOL_W;
             for (var q = 0u; q < QUADS; q++) { // unroll
                 for (var r = 0u; r < 4u; r++) { // unroll
                     let k = k0 + row_of(lane, q) + r;
-                    if k < K && i < PLACES {
-                        let place = start + k * (P * Q);
-                        y[place] = epilogue(sums[(q * 4u + r) * QUADS + p][j] + bias(k), place);
+                    if k < K && window < PLACES / TAPS {
+                        let place = start + k * PLANE;
+                        let offset = bias(k);
+                        var best = epilogue(sums[(q * 4u + r) * QUADS + p][j * TAPS] + offset, place);
+                        var position = first;
+                        for (var tap = 0u; tap < TAPS; tap++) { // unroll
+                            if tap > 0u {
+                                let v = epilogue(sums[(q * 4u + r) * QUADS + p][j * TAPS + tap] + offset, place);
+                                let wins = is_larger(v, best);
+                                best = select(best, v, wins);
+                                position = select(position, first + tap / POOL_W * Y_COLUMNS + tap % POOL_W, wins);
+                            }
+                        }
+                        y[place] = best;
+                        keep(place, position);
                     }
                 }
             }

@@ -1,6 +1,7 @@
 // What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. + s*.. - PAD_LEFT]
 //                    * w[k,c,r,s]; taps in the padding count as 0; c counts from the first channel of k's group
 // Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]
+// Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where it was.
 // The gradient to the input of a convolution of stride 1 is a convolution too: of dy, with c and k exchanged and the
 // taps turned round.
 // Each invocation computes TILE_Q neighbours of TILE_P rows for TILE_K filters in registers. A workgroup is one subgroup of
@@ -10,6 +11,7 @@
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> positions: array<u32>;
 
 const N: u32 = 1u;
 const C: u32 = 6u;
@@ -36,6 +38,11 @@ const WHOLE_ROWS: u32 = 0u; // 1 if a tile is as wide as y: then what lies in th
 const LOADS: u32 = 2u; // TILE_K / 8, rounded up
 const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
 const ROWS: u32 = 5u; // R + TILE_P - 1: rows of x under a tile
+const POOL_H: u32 = 1u; // divides P and TILE_P
+const POOL_W: u32 = 1u; // divides Q and TILE_Q
+const WINDOWS_P: u32 = 1u; // TILE_P / POOL_H
+const WINDOWS_Q: u32 = 5u; // TILE_Q / POOL_W
+const Y_COLUMNS: u32 = 10u; // Q, and those that no window reaches
 
 // Between the weights of neighbouring k and of neighbouring c.
 const W_K: u32 = 150u;
@@ -56,6 +63,11 @@ fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn tap(r: u32, s: u32) -> u32 { return r * S + s; }
 fn is_seen(column: u32) -> bool { return column >= PAD_LEFT && column < W + PAD_LEFT; }
 fn bias(k: u32) -> f32 { return b[k]; }
+fn keep(place: u32, position: u32) -> f32 { return written(place, position); }
+fn written(place: u32, position: u32) -> f32 {
+    positions[place] = position;
+    return 0.0;
+}
 
 @compute @workgroup_size(8)
 fn conv2d_subgroup(
@@ -140,15 +152,29 @@ fn conv2d_subgroup(
             }
         }
     }
-    for (var i = 0u; i < TILE_P; i++) { // unroll
+    for (var i = 0u; i < WINDOWS_P; i++) { // unroll
         for (var k = 0u; k < TILE_K; k++) { // unroll
-            if works && p + i < P && k0 + k < GROUP_K {
+            if works && p + i * POOL_H < P && k0 + k < GROUP_K {
                 let own_k = group * GROUP_K + k0 + k;
                 let offset = bias(own_k);
-                let start = ((n * K + own_k) * P + p + i) * Q + q0;
-                for (var q = 0u; q < TILE_Q; q++) { // unroll
-                    if q0 + q < Q {
-                        y[start + q] = epilogue(sums[i][k][q] + offset, start + q);
+                let start = ((n * K + own_k) * (P / POOL_H) + p / POOL_H + i) * (Q / POOL_W) + q0 / POOL_W;
+                for (var j = 0u; j < WINDOWS_Q; j++) { // unroll
+                    if q0 + j * POOL_W < Q {
+                        let first = (p + i * POOL_H) * Y_COLUMNS + q0 + j * POOL_W;
+                        var best = epilogue(sums[i * POOL_H][k][j * POOL_W] + offset, start + j);
+                        var position = first;
+                        for (var r = 0u; r < POOL_H; r++) { // unroll
+                            for (var s = 0u; s < POOL_W; s++) { // unroll
+                                if r + s > 0u {
+                                    let v = epilogue(sums[i * POOL_H + r][k][j * POOL_W + s] + offset, start + j);
+                                    let wins = is_larger(v, best);
+                                    best = select(best, v, wins);
+                                    position = select(position, first + r * Y_COLUMNS + s, wins);
+                                }
+                            }
+                        }
+                        y[start + j] = best;
+                        keep(start + j, position);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 // What: positions[n, c, p, q] = h·W + w of the first maximum of window (p, q) in row-major order; a NaN is a maximum.
-//       One invocation per window.
-// Shapes: x [N, C, H, W], positions [N, C, P, Q]; every window meets the input.
+//       One invocation per window. If asked, y[n, c, p, q] = that maximum.
+// Shapes: x [N, C, H, W], positions and y [N, C, P, Q]; every window meets the input.
 // Cost: R·S loads per window.
 
 const H: u32 = 4u;
@@ -23,6 +23,13 @@ const CLIPPED_W: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> positions: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+fn keep(i: u32, v: f32) -> f32 { return written(i, v); }
+fn written(i: u32, v: f32) -> f32 {
+    y[i] = v;
+    return v;
+}
 
 @compute @workgroup_size(64)
 fn max_pool2d_positions(
@@ -66,4 +73,5 @@ fn max_pool2d_positions(
         }
     }
     positions[i] = position;
+    keep(i, best);
 }

@@ -163,6 +163,12 @@ impl Dispatch {
         self.binds(operand, true)
     }
 
+    /// Binds an operand the shader writes at the `@binding` of that number, which comes after all that are bound.
+    pub fn writes_at(mut self, number: usize, operand: Operand) -> Self {
+        self.bindings.push(Binding { number, operand, writes: true });
+        self
+    }
+
     /// Ends the kernel in a scalar function: an expression of the value `v` that the `epilogue` function of the shader
     /// gets, and, if `factor` is given, of that operand's element `factor[i]` of the same place.
     pub fn ends_in(mut self, expression: &str, factor: Option<Operand>) -> Self {

@@ -1,4 +1,9 @@
 
+// Whether v takes the place of the first maximum of what came before it; the first NaN is one.
+fn is_larger(v: f32, best: f32) -> bool {
+    return !is_nan(best) & ((v > best) | is_nan(v));
+}
+
 // v, but no less than `least`, or no more than `most`; NaN stays. Drivers make max and min of such comparisons, and those
 // may give the other operand beside NaN: is_nan looks at the bits.
 fn at_least(v: f32, least: f32) -> f32 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cases::Case;
 use super::values::{Built, Value, interpret_rounded};
 use crate::Result;
-use crate::compile::compile_with;
+use crate::compile::{compile_with, fuse};
 use crate::cpu::budget;
 use crate::gpu::{Gpu, GpuSession, KernelChoice, TunedOperation};
 use crate::graph::{Graph, NodeId, Op, Placement};
@@ -82,8 +82,13 @@ impl Case {
     /// The operations of the case, backward too where it asks for that, each with the values it gets.
     pub fn trials(&self) -> Result<Vec<Trial<'_>>> {
         let mut built = Built::of(self)?;
+        let mut results = vec![built.y];
         if self.backward {
-            built.differentiate(self)?;
+            results.extend(built.differentiate(self)?.1);
+        }
+        if self.joined {
+            results.into_iter().for_each(|result| built.graph.output(result));
+            built.graph = fuse(&built.graph);
         }
         let graph = &built.graph;
         let all = interpret_rounded(graph, &built.values);

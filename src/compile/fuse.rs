@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::narrow;
-use crate::graph::{Epilogue, Graph, NodeId, Op, Placement, Traits, eval_absolute};
+use super::{narrow, pool};
+use crate::graph::{Epilogue, Graph, NodeId, Op, Placement, Pooling, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits, Operand};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::View;
@@ -12,7 +12,7 @@ use crate::tensor::View;
 /// The graph, [narrowed](narrow), with each scalar function joined to the operation before it, where that operation's
 /// kernels take an epilogue and nothing else reads its value, or only as a view of all of it: activations to what they
 /// follow, and the gradients of activations to what makes the gradient they scale. Node numbers stay; the nodes joined
-/// into others are no longer reached.
+/// into others are no longer reached. Then [pooling](pool) is.
 pub fn fuse(graph: &Graph) -> Graph {
     let graph = &narrow(graph);
     let mut fused = graph.clone();
@@ -41,7 +41,7 @@ pub fn fuse(graph: &Graph) -> Graph {
             fused.replace(id, graph.node(producer).name.clone(), Arc::new(joined), operands);
         }
     }
-    fused
+    pool(&fused)
 }
 
 /// Whether a view is of all of its input.
@@ -116,6 +116,16 @@ impl Op for WithEpilogue {
         kernels
     }
 
+    fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {
+        let own = Io { inputs: self.own(&io.inputs).to_vec(), output: &self.ty };
+        let mut kernels = self.inner.pooled_kernels(&own, limits, pooling);
+        for kernel in &mut kernels {
+            let last = kernel.dispatches.pop().expect("a kernel has a dispatch");
+            kernel.dispatches.push(last.ends_in(&self.epilogue.expression, None));
+        }
+        kernels
+    }
+
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         // What the inner sums would be if nothing cancelled, times how much the function enlarges an error: activations
         // have slopes of about 1 at most, gradients scale by what they make of 1.
@@ -132,6 +142,9 @@ impl Op for WithEpilogue {
 
     fn traits(&self, io: &Io<'_>) -> Traits {
         let own = Io { inputs: self.own(&io.inputs).to_vec(), output: &self.ty };
-        Traits { takes_epilogue: false, multilinear: false, ..self.inner.traits(&own) }
+        let inner = self.inner.traits(&own);
+        // Pooled, the elements of another operand would be elsewhere.
+        let takes_pooling = inner.takes_pooling && self.epilogue.factor.is_none();
+        Traits { takes_epilogue: false, multilinear: false, takes_pooling, ..inner }
     }
 }

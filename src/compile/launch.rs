@@ -44,7 +44,8 @@ struct Launch<'k> {
 
 /// Assigns the dispatches of `kernels`, those of the nodes of `order`, to launches.
 pub fn launches(graph: &Graph, order: &[NodeId], kernels: &[Option<Kernel>], limits: &Limits) -> Launches {
-    let mut planner = Planner { graph, limits, launches: vec![], written: HashMap::new(), read: HashMap::new() };
+    let (written, read, left) = Default::default();
+    let mut planner = Planner { graph, limits, order, kernels, launches: vec![], written, read, left };
     let of = order.iter().zip(kernels).enumerate().map(|(position, (&id, kernel))| planner.node(position, id, kernel));
     let of = of.collect();
     Launches { of, count: planner.launches.len() }
@@ -53,10 +54,14 @@ pub fn launches(graph: &Graph, order: &[NodeId], kernels: &[Option<Kernel>], lim
 struct Planner<'k> {
     graph: &'k Graph,
     limits: &'k Limits,
+    order: &'k [NodeId],
+    kernels: &'k [Option<Kernel>],
     launches: Vec<Launch<'k>>,
     /// The last launch that writes a value, and the last that reads it.
     written: HashMap<Value, usize>,
     read: HashMap<Value, usize>,
+    /// Nodes that are values between dispatches.
+    left: HashMap<NodeId, Value>,
 }
 
 impl<'k> Planner<'k> {
@@ -68,6 +73,12 @@ impl<'k> Planner<'k> {
             self.launches.push(Launch { dispatches: vec![], bindings: HashSet::new(), is_open: false });
             self.note(launch, &reads, &[Value::Node(id)]);
             return vec![launch];
+        }
+        if let Placement::LeftBy(by) = self.graph.traits(id).placement {
+            let by = self.order.iter().position(|&other| other == self.graph.node(id).inputs()[by]);
+            let by = by.expect("inputs come earlier");
+            let scratch = self.kernels[by].as_ref().map_or(0, |kernel| kernel.scratch.len());
+            self.left.insert(id, Value::Scratch(by, scratch - 1));
         }
         let dispatches = kernel.iter().flat_map(|kernel| &kernel.dispatches);
         dispatches.map(|dispatch| self.dispatch(position, id, dispatch)).collect()
@@ -108,7 +119,8 @@ impl<'k> Planner<'k> {
 
     /// The value whose memory a node's is.
     fn memory_of(&self, id: NodeId) -> Value {
-        Value::Node(self.graph.viewed(id))
+        let whole = self.graph.viewed(id);
+        self.left.get(&whole).copied().unwrap_or(Value::Node(whole))
     }
 
     /// The first launch in which something may run that reads and writes these.

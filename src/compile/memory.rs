@@ -102,20 +102,12 @@ impl<'a> Planner<'a> {
         launches: &'a Launches,
         halves: &'a HashSet<NodeId>,
     ) -> Self {
-        let mut planner = Self {
-            graph,
-            order,
-            launches,
-            halves,
-            buffers: vec![],
-            homes: vec![None; graph.len()],
-            lives: vec![],
-            scratch: vec![],
-            naive: 0,
-        };
+        let (buffers, lives, scratch) = Default::default();
+        let homes = vec![None; graph.len()];
+        let mut planner = Self { graph, order, launches, halves, buffers, homes, lives, scratch, naive: 0 };
         planner.place_leaves_and_packs();
-        order.iter().for_each(|&id| planner.place(id));
-        for kernel in kernels {
+        for (&id, kernel) in order.iter().zip(kernels) {
+            planner.place(id);
             let scratch = kernel.iter().flat_map(|kernel| &kernel.scratch);
             let lives = scratch.map(|ty| planner.new_life(ty.bytes())).collect();
             planner.scratch.push(lives);
@@ -223,6 +215,10 @@ impl<'a> Planner<'a> {
             Placement::ViewOf(offset) => {
                 let (home, start) = self.homes[node.inputs()[0].index()].expect("inputs come earlier");
                 Some((home, start + offset as u64 * 4))
+            }
+            Placement::LeftBy(by) => {
+                let by = self.order.iter().position(|&id| id == node.inputs()[by]).expect("inputs come earlier");
+                Some((Home::Life(*self.scratch[by].last().expect("it leaves a value")), 0))
             }
             _ => Some((Home::Life(self.new_life(self.bytes(id))), 0)),
         };

@@ -1,7 +1,7 @@
 //! From a graph to a plan: one file per pass, each a plain function.
 //!
-//! `fuse` (`narrow` first) → `inline` → `schedule` → `select` → `precision` → `launch` → `memory`. Set `LENSLET_TRACE=fuse`
-//! (or `inline`, `memory`) to see the result of a pass on standard error.
+//! `fuse` (`narrow` before, `pool` after it) → `inline` → `schedule` → `select` → `precision` → `launch` → `memory`. Set
+//! `LENSLET_TRACE=fuse` (or `inline`, `memory`) to see the result of a pass on standard error.
 
 mod autodiff;
 mod fuse;
@@ -9,6 +9,7 @@ mod inline;
 mod launch;
 mod memory;
 mod narrow;
+mod pool;
 mod precision;
 mod schedule;
 mod select;
@@ -19,6 +20,7 @@ pub use inline::inline;
 pub use launch::{Launches, launches};
 pub use memory::memory;
 pub use narrow::narrow;
+pub use pool::pool;
 pub use precision::halves;
 pub use schedule::schedule;
 pub use select::{Choice, first, select};

@@ -9,7 +9,7 @@ mod precision;
 
 use std::sync::Arc;
 
-pub use op::{Epilogue, Find, Op, Placement, Spread, Traits, eval_absolute};
+pub use op::{Epilogue, Find, Op, Placement, Pooling, Spread, Traits, eval_absolute};
 pub use precision::Precision;
 
 use crate::kernel::Io;

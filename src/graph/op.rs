@@ -1,6 +1,7 @@
 //! What every operation answers. Passes never match on an operation, they ask.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::{Graph, NodeId};
 use crate::kernel::{Io, Kernel, Limits};
@@ -42,6 +43,13 @@ pub trait Op: Debug + Send + Sync {
     /// Operations that are only a [`Placement`] have none.
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel>;
 
+    /// Those of its kernels, under their names, that can write the first maximum of each window of their output instead of
+    /// it, and to scratch 0 the maxima's positions, if those are to be left. `io` is what it is without pooling.
+    fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {
+        let _ = (io, limits, pooling);
+        vec![]
+    }
+
     /// The largest magnitude whose rounding error reaches the output, where the output itself may be smaller because
     /// terms cancel. Not needed where [`Traits::multilinear`] holds.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
@@ -75,6 +83,10 @@ pub struct Traits {
     pub spreads: Option<Spread>,
     /// Set by an operation that says where in one input the elements of another are found.
     pub finds: Option<Find>,
+    /// Set by an operation that takes the first maxima of windows.
+    pub pools: Option<Pooling>,
+    /// Whether there are [pooled kernels](Op::pooled_kernels) of it.
+    pub takes_pooling: bool,
     /// Multiply-adds of one evaluation.
     pub multiply_adds: u64,
     /// Whether it moves no data, only names it.
@@ -92,6 +104,8 @@ impl Default for Traits {
             takes_epilogue: false,
             spreads: None,
             finds: None,
+            pools: None,
+            takes_pooling: false,
             multiply_adds: 0,
             placement: Placement::Own,
         }
@@ -121,12 +135,28 @@ pub struct Spread {
 }
 
 /// Which inputs are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Find {
     /// The one whose elements are found.
     pub of: usize,
     /// The one that they are found in.
     pub within: usize,
+    /// What makes the one of the other and leaves where it found them: the last value between its kernels' dispatches.
+    pub by: Option<Arc<dyn Op>>,
+}
+
+/// Windows side by side, from the first element of a plane on; what is left over at the end has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pooling {
+    /// Rows and columns of a window.
+    pub size: [usize; 2],
+    /// Whether the positions of the maxima in their planes are left, too.
+    pub leaves: bool,
+}
+
+impl Pooling {
+    /// Windows of one element.
+    pub const NONE: Self = Self { size: [1, 1], leaves: false };
 }
 
 /// Where an output lives.
@@ -138,6 +168,8 @@ pub enum Placement {
     ViewOf(usize),
     /// Its inputs are ranges of it, beginning at these elements.
     Holds(Vec<usize>),
+    /// It is the last of the values between the dispatches of that input's kernel.
+    LeftBy(usize),
 }
 
 /// What `op` makes of the absolute values of its inputs: the size its sums would have if nothing cancelled.

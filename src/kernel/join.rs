@@ -167,7 +167,9 @@ impl Body {
                 line.strip_prefix("@group(0) @binding(").and_then(|rest| rest.split_once(')')?.0.parse().ok());
             let binding = declared.and_then(|own: usize| joint.get(&own).copied());
             if declared.is_some() && binding.is_none() {
-                // Declared for other dispatches of the file: this one does not use it.
+                // Declared for other dispatches of the file: nothing that this one calls uses it.
+                names.insert(name, format!("{name}_{number}"));
+                lines.push((None, line));
                 continue;
             }
             match binding.and_then(|binding| shared.get(&binding)) {

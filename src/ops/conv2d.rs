@@ -14,8 +14,8 @@ use super::convolution::{
 };
 use super::reduce::sum;
 use crate::Result;
-use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
+use crate::graph::{Graph, NodeId, Op, Pooling, Traits};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{TensorType, Window};
 use crate::tensor::View;
@@ -101,20 +101,17 @@ impl Op for Conv2d {
 
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel> {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
-        let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), tile(e.placed.out[1], TILE_COLUMNS));
-        let blocks = e.groups * e.group_k.div_ceil(tile_k);
-        let bias = (io.inputs.len() == 3).then_some(Operand::Input(2));
-        let dispatch = |shader, tile_q: usize| {
-            let dispatch = e.dispatch(shader).constant("TILE_K", tile_k).reads_inputs(2).writes(Operand::Output);
-            dispatch.invocations(e.n * blocks * e.placed.out[0] * e.placed.out[1].div_ceil(tile_q), 64)
-        };
-        let planes = ["C_BEGIN", "C_END"];
-        let kernel = match e.direct_stages(e.group_c, planes, e.strip(tile_q), tile_k) {
-            Some(stages) => in_turn(DIRECT, dispatch(DIRECT, tile_q).constant("TILE_Q", tile_q), stages),
-            None => in_turn(GATHER, dispatch(GATHER, 1), e.gather_stages(e.group_c, planes)),
-        };
-        let kernel = add_bias(kernel, bias.map(|bias| (bias, "b[k]")));
-        with_block(e.block(bias), true, limits, e.subgroup(limits, bias).into_iter().chain([kernel]).collect())
+        let bias = bias_operand(io);
+        let core = direct(&e, bias).unwrap_or_else(|| gather(&e, bias));
+        with_block(e.block(bias), true, limits, e.subgroup(limits, bias).into_iter().chain([core]).collect())
+    }
+
+    fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {
+        let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0).pooled(pooling);
+        let bias = bias_operand(io);
+        // One that needs several dispatches leaves sums in y.
+        let core = direct(&e, bias).filter(|kernel| kernel.dispatches.len() == 1);
+        e.block(bias).into_iter().chain(e.subgroup(limits, bias)).chain(core).collect()
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -123,10 +120,41 @@ impl Op for Conv2d {
             reduction: e.taps() + 1,
             multilinear: true,
             takes_epilogue: true,
+            takes_pooling: true,
             multiply_adds: e.multiply_adds(),
             ..Traits::default()
         }
     }
+}
+
+fn bias_operand(io: &Io<'_>) -> Option<Operand> {
+    (io.inputs.len() == 3).then_some(Operand::Input(2))
+}
+
+/// A dispatch of y with an invocation for a row of so many columns, of so many filters each.
+fn dispatch(e: &Extents, shader: Shader, tile_k: usize, tile_q: usize) -> Dispatch {
+    let blocks = e.groups * e.group_k.div_ceil(tile_k);
+    let rows = e.placed.out[0] / e.pooling.size[0];
+    let dispatch = e.dispatch(shader).constant("TILE_K", tile_k).reads_inputs(2).writes(Operand::Output);
+    dispatch.invocations(e.n * blocks * rows * e.placed.out[1].div_ceil(tile_q), 64)
+}
+
+/// Each invocation makes some columns of some filters. `None` if that is more than one can keep.
+fn direct(e: &Extents, bias: Option<Operand>) -> Option<Kernel> {
+    let across = e.pooling.size[1];
+    let windows = tile(e.placed.out[1] / across, (TILE_COLUMNS / across).max(1));
+    let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), windows * across);
+    let stages = e.direct_stages(e.group_c, ["C_BEGIN", "C_END"], e.strip(tile_q), tile_k)?;
+    let tiles = [("TILE_Q", tile_q), ("TILE_WINDOWS", windows)];
+    let kernel = in_turn(DIRECT, dispatch(e, DIRECT, tile_k, tile_q).constants(tiles), stages);
+    Some(e.pool_kernel(add_bias(kernel, bias.map(|bias| (bias, "b[k]")))))
+}
+
+/// Each invocation makes one column of some filters.
+fn gather(e: &Extents, bias: Option<Operand>) -> Kernel {
+    let dispatch = dispatch(e, GATHER, tile(e.group_k, TILE_DEPTH), 1);
+    let kernel = in_turn(GATHER, dispatch, e.gather_stages(e.group_c, ["C_BEGIN", "C_END"]));
+    add_bias(kernel, bias.map(|bias| (bias, "b[k]")))
 }
 
 /// `dx[n,c,h,w] = Σ_k,p,q,r,s dy[n,k,p,q] · w[k,c,r,s]` over the windows whose tap r, s lies on h, w. Inputs w, dy.

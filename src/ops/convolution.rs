@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::block::with_block;
 use super::reduce::sum_stages;
 use super::reference::{axpy, dot, span};
+use crate::graph::Pooling;
 use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{DType, Placed, TensorType, Window};
@@ -50,6 +51,9 @@ pub(super) struct Extents {
     pub group_k: usize,
     pub placed: Placed,
     pub window: Window,
+    /// Of which windows of y kernels write the first maximum instead of y, and the columns of that y.
+    pub pooling: Pooling,
+    pub y_columns: usize,
 }
 
 impl Extents {
@@ -70,7 +74,32 @@ impl Extents {
         window_of_filters(window, [r, s])?;
         let mut placed = window.place([h, width])?;
         placed.out = windows.unwrap_or(placed.out);
-        Ok(Self { n, c, h, w: width, k, groups, group_c, group_k, placed, window })
+        let (pooling, y_columns) = (Pooling::NONE, placed.out[1]);
+        Ok(Self { n, c, h, w: width, k, groups, group_c, group_k, placed, window, pooling, y_columns })
+    }
+
+    /// The same convolution without the outputs under no window, and pooled.
+    pub fn pooled(mut self, pooling: Pooling) -> Self {
+        (0..2).for_each(|axis| self.placed.out[axis] -= self.placed.out[axis] % pooling.size[axis]);
+        Self { pooling, ..self }
+    }
+
+    /// The dispatch that writes y, with how it is pooled.
+    fn pool(&self, dispatch: Dispatch) -> Dispatch {
+        let Pooling { size: [down, across], leaves } = self.pooling;
+        let dispatch = dispatch.constants([("POOL_H", down), ("POOL_W", across), ("Y_COLUMNS", self.y_columns)]);
+        match leaves {
+            true => dispatch.writes_at(4, Operand::Scratch(0)),
+            false => dispatch.function("keep", "0.0"),
+        }
+    }
+
+    /// The kernel of one dispatch that writes y, pooled, with the positions of the maxima, if they are to be left.
+    pub fn pool_kernel(&self, mut kernel: Kernel) -> Kernel {
+        kernel.dispatches = kernel.dispatches.into_iter().map(|dispatch| self.pool(dispatch)).collect();
+        let [p, q] = [0, 1].map(|axis| self.placed.out[axis] / self.pooling.size[axis]);
+        kernel.scratch.extend(self.pooling.leaves.then(|| TensorType::u32([self.n, self.k, p, q])));
+        kernel
     }
 
     pub fn of(x: &[usize], w: &[usize], convolution: Convolution) -> Self {
@@ -95,6 +124,7 @@ impl Extents {
             h: self.placed.out[0],
             w: self.placed.out[1],
             placed: Placed { out: [self.h, self.w], begin: [begin(0)?, begin(1)?], ..self.placed },
+            y_columns: self.w,
             ..*self
         })
     }
@@ -177,7 +207,7 @@ impl Extents {
         depth: usize,
     ) -> Option<Vec<Vec<(&'static str, usize)>>> {
         let [r, s] = self.window.size;
-        let a_plane = 1 + r * (1 + strip + depth * (1 + s));
+        let a_plane = self.pooling.size[0] * (1 + r * (1 + strip + depth * (1 + s)));
         let fits = strip <= MOST_KEPT && a_plane <= MOST_ROUNDS;
         let stage = |ends: [usize; 2]| names.into_iter().zip(ends).collect();
         fits.then(|| stages(planes, MOST_ROUNDS / a_plane).map(stage).collect())

@@ -57,16 +57,21 @@ impl Extents {
         let places = self.n * self.placed.out[0] * self.placed.out[1];
         let terms = self.window.size[0] * self.window.size[1] * self.group_c.next_multiple_of(4);
         let block = Block::of(1, self.k, places, terms).in_one(terms)?;
-        let fits = self.groups == 1 && self.c >= FEWEST_CHANNELS && block.suits(1, self.k, places);
+        // An invocation has four neighbouring places.
+        let taps = self.pooling.size[0] * self.pooling.size[1];
+        let fits = self.groups == 1
+            && self.c >= FEWEST_CHANNELS
+            && block.suits(1, self.k, places)
+            && 4usize.is_multiple_of(taps);
         let mut dispatch = self
             .dispatch(BLOCK)
-            .constants([("W_K", w_k), ("W_C", w_c)])
+            .constants([("W_K", w_k), ("W_C", w_c), ("TAPS", taps), ("WINDOWS", 4 / taps)])
             .constant("IS_INSIDE", self.lies_inside())
             .constants(block.constants())
             .function("place_of", place_of)
             .reads(operands)
             .writes(Operand::Output);
         dispatch.workgroups = block.count(1, self.k, places) as u64;
-        fits.then(|| add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]"))))
+        fits.then(|| self.pool_kernel(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]")))))
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
+use crate::graph::Pooling;
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 
@@ -18,7 +19,9 @@ const SHALLOWEST: usize = 4;
 const TILE_DEPTH: usize = 16;
 /// Most columns of it.
 const TILE_COLUMNS: usize = 8;
-/// Most multiply-adds written out in it: compilers take longer than linear time.
+/// Most filters and columns of one of two rows of windows that are pooled, which few loads suffice for.
+const POOLED_TILE: [usize; 2] = [8, 14];
+/// Most multiply-adds written out in it, or in a row of it that is pooled: compilers take longer than linear time.
 const MOST_COPIES: usize = 640;
 /// Most elements of a row that it keeps in registers.
 const LONGEST_STRIP: usize = 64;
@@ -59,7 +62,7 @@ impl Extents {
     pub fn grad_weight_subgroup(&self, limits: &Limits, bias: &Range<usize>) -> Option<Kernel> {
         let r = self.window.size[0];
         let [p, q] = self.placed.out;
-        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, TILE_COLUMNS)?;
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, [TILE_DEPTH, TILE_COLUMNS])?;
         let rows = self.n * p;
         let tasks = self.groups * self.group_k.div_ceil(tile_k) * (self.group_c * r).div_ceil(LANES);
         let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
@@ -82,19 +85,25 @@ impl Extents {
         Some(sum_parts(Kernel::single(partial), parts, bias.end))
     }
 
-    /// Most columns of windows of a tile: more where a tile as wide as the row leaves out what lies in the padding.
-    fn most_columns(&self) -> usize {
+    /// Most filters and columns of windows of a tile: more columns where a tile as wide as the row leaves out what lies in
+    /// the padding.
+    fn largest_tile(&self) -> [usize; 2] {
         let (s, q) = (self.window.size[1], self.placed.out[1]);
         let leaves_out = !self.lies_inside() && q <= 2 * TILE_COLUMNS;
-        if leaves_out && s * tile(self.group_k, TILE_DEPTH) * q <= MOST_COPIES { q } else { TILE_COLUMNS }
+        match self.pooling == Pooling::NONE {
+            false => POOLED_TILE,
+            true if leaves_out && s * tile(self.group_k, TILE_DEPTH) * q <= MOST_COPIES => [TILE_DEPTH, q],
+            true => [TILE_DEPTH, TILE_COLUMNS],
+        }
     }
 
-    /// The register tile of at most so many columns; `None` where there is too little to share or too much to write out,
-    /// or where subgroups have another size.
-    fn tile(&self, limits: &Limits, most_columns: usize) -> Option<Tile> {
-        let s = self.window.size[1];
-        let k = tile(self.group_k, TILE_DEPTH);
-        let q = tile(self.placed.out[1], most_columns.min(MOST_COPIES / (s * k)).max(1));
+    /// The register tile of at most so many filters and columns; `None` where there is too little to share or too much to
+    /// write out, or where subgroups have another size.
+    fn tile(&self, limits: &Limits, [most_k, most_q]: [usize; 2]) -> Option<Tile> {
+        let (s, across) = (self.window.size[1], self.pooling.size[1]);
+        let k = tile(self.group_k, most_k);
+        let windows = most_q.min(MOST_COPIES / (s * k)) / across;
+        let q = across * tile(self.placed.out[1] / across, windows.max(1));
         let strip = self.strip(q);
         let fits = limits.subgroup == Some(LANES as u32)
             && self.group_k >= SHALLOWEST
@@ -115,13 +124,15 @@ impl Extents {
     ) -> Option<Kernel> {
         let [r, s] = self.window.size;
         let [p, q] = self.placed.out;
-        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, self.most_columns())?;
+        let [down, across] = self.pooling.size;
+        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, self.largest_tile())?;
         let whole_rows = tile_q == q && !self.lies_inside();
         // Where few filters use a row, two rows of outputs do.
         let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
-        let tile_p = if neighbours && tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES { 2 } else { 1 };
+        let pays = down == 2 || tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES;
+        let tile_p = if neighbours && pays { 2 } else { 1 };
         let rows = r + tile_p - 1;
-        if self.group_c * rows > MOST_ROUNDS {
+        if self.group_c * rows > MOST_ROUNDS || !tile_p.is_multiple_of(down) || !tile_q.is_multiple_of(across) {
             return None;
         }
         // Lanes of one row of windows skip its taps outside the picture together; few pictures fill the lanes with rows.
@@ -133,11 +144,12 @@ impl Extents {
             .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip), ("LOADS", tile_k.div_ceil(LANES))])
             .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && p.is_multiple_of(tile_p)))
             .constant("WHOLE_ROWS", whole_rows)
+            .constants([("WINDOWS_P", tile_p / down), ("WINDOWS_Q", tile_q / across)])
             .constants([("TILE_P", tile_p), ("ROWS", rows), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
             .function("tap", tap)
             .reads(operands)
             .writes(Operand::Output)
             .invocations(blocks * self.groups * self.group_k.div_ceil(tile_k), 1);
-        Some(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]"))))
+        Some(self.pool_kernel(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]")))))
     }
 }

@@ -7,6 +7,7 @@
 //! has no maximum · **Cost**: R·S loads per output.
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -14,7 +15,7 @@ use super::convolution::in_turn;
 use super::pool::Pool;
 use super::simd::{NullaryFnOnce, vectorised};
 use crate::Result;
-use crate::graph::{Find, Graph, NodeId, Op, Spread, Traits};
+use crate::graph::{Find, Graph, NodeId, Op, Pooling, Spread, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
 use crate::shader;
 use crate::shape::{Shape, TensorType, Window};
@@ -34,7 +35,7 @@ impl Graph {
     ///
     /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit; a window lies wholly in padding.
     pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
-        self.append(MaxPool2d(window), &[x])
+        self.append(MaxPool2d { window, leaves: false }, &[x])
     }
 
     /// As [`Graph::max_pool2d`], and where each maximum was found: `h·W + w` in its plane, as u32 `[N, C, P, Q]`, for
@@ -149,13 +150,14 @@ impl NullaryFnOnce for HalvePositions<'_> {
 fn find_positions(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
     let (planes, x) = (x[0] * x[1], Operand::Input(0));
     let windows = planes * pool.output_plane();
+    let find = |pool: &Pool, windows| pool.dispatch_windows(MAX_POOL2D_POSITIONS, windows).function("keep", "v");
     let Some([across, down]) = pool.axis_by_axis() else {
-        kernel.dispatches.push(pool.dispatch_windows(MAX_POOL2D_POSITIONS, windows).reads([x]).writes(to));
+        kernel.dispatches.push(find(pool, windows).reads([x]).writes(to));
         return;
     };
     let found = Operand::Scratch(kernel.scratch.len());
     kernel.scratch.push(TensorType::u32([planes * across.output_plane()]));
-    let first = across.dispatch_windows(MAX_POOL2D_POSITIONS, planes * across.output_plane());
+    let first = find(&across, planes * across.output_plane());
     let rows = Dispatch::new(MAX_POOL2D_POSITIONS_ROWS)
         .constants([("H", pool.input[0]), ("W", pool.input[1]), ("P", pool.placed.out[0]), ("Q", pool.placed.out[1])])
         .constants([("R", down.window.size[0]), ("STRIDE_H", down.window.stride[0])])
@@ -164,8 +166,12 @@ fn find_positions(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
     kernel.dispatches.extend([first.reads([x]).writes(found), rows.reads([x, found]).writes(to)]);
 }
 
+/// Its kernels may leave the maxima's positions.
 #[derive(Debug)]
-struct MaxPool2d(Window);
+struct MaxPool2d {
+    window: Window,
+    leaves: bool,
+}
 
 impl Op for MaxPool2d {
     fn name(&self) -> &'static str {
@@ -174,13 +180,13 @@ impl Op for MaxPool2d {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match inputs {
-            [x] => Ok(pool(self.0, x)?.output(x)),
+            [x] => Ok(pool(self.window, x)?.output(x)),
             _ => Err(format!("takes one tensor, found {inputs:?}")),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        let pool = Pool::placed(self.0, inputs[0].shape);
+        let pool = Pool::placed(self.window, inputs[0].shape);
         let taps = pool.taps();
         let planes = inputs[0].f64().par_chunks(pool.input_plane());
         out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(y, x)| {
@@ -191,7 +197,7 @@ impl Op for MaxPool2d {
     }
 
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
-        let pool = Pool::placed(self.0, inputs[0].shape);
+        let pool = Pool::placed(self.window, inputs[0].shape);
         let taps = pool.taps();
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
         out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(y, x)| {
@@ -207,14 +213,26 @@ impl Op for MaxPool2d {
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let x = graph.node(node).inputs()[0];
-        let positions = graph.append(MaxPool2dPositions(self.0), &[x, node])?;
-        let grad = MaxPool2dGrad { window: self.0, x: graph.ty(x).clone() };
+        let positions = graph.append(MaxPool2dPositions(self.window), &[x, node])?;
+        let grad = MaxPool2dGrad { window: self.window, x: graph.ty(x).clone() };
         Ok(vec![Some(graph.append(grad, &[positions, dy])?)])
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        let pool = Pool::placed(self.0, &io.inputs[0].shape);
-        vec![pool.forward_kernel(MAX_POOL2D, &io.inputs[0].shape, |_, dispatch| dispatch)]
+        let pool = Pool::placed(self.window, &io.inputs[0].shape);
+        if !self.leaves {
+            return vec![pool.forward_kernel(MAX_POOL2D, &io.inputs[0].shape, |_, dispatch| dispatch)];
+        }
+        let find = pool.dispatch_windows(MAX_POOL2D_POSITIONS, io.output.shape.elements());
+        let find = find.reads_inputs(1).writes(Operand::Scratch(0)).writes(Operand::Output);
+        let positions = TensorType::u32(io.output.shape.clone());
+        vec![Kernel { scratch: vec![positions], ..Kernel::single(find) }]
+    }
+
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        let pool = Pool::placed(self.window, &io.inputs[0].shape);
+        let pooling = Pooling { size: pool.window.size, leaves: self.leaves };
+        Traits { pools: pool.side_by_side().then_some(pooling), ..Traits::default() }
     }
 }
 
@@ -271,8 +289,10 @@ impl Op for MaxPool2dPositions {
         vec![kernel]
     }
 
-    fn traits(&self, _: &Io<'_>) -> Traits {
-        Traits { finds: Some(Find { of: 1, within: 0 }), ..Traits::default() }
+    fn traits(&self, io: &Io<'_>) -> Traits {
+        let in_one = Pool::placed(self.0, &io.inputs[0].shape).axis_by_axis().is_none();
+        let by = in_one.then(|| Arc::new(MaxPool2d { window: self.0, leaves: true }) as Arc<dyn Op>);
+        Traits { finds: Some(Find { of: 1, within: 0, by }), ..Traits::default() }
     }
 }
 
@@ -366,7 +386,7 @@ mod tests {
     use crate::shape::Padding;
 
     fn infer(window: Window, x: impl Into<crate::Shape>) -> Result<TensorType, String> {
-        MaxPool2d(window).infer(&[&TensorType::f32(x)])
+        MaxPool2d { window, leaves: false }.infer(&[&TensorType::f32(x)])
     }
 
     #[test]
@@ -393,7 +413,7 @@ mod tests {
         assert!(infer(Window::new(2), [4, 4]).unwrap_err().contains("[N, C, H, W]"));
         assert!(infer(Window::new(2).padding(1 << 40), [1, 1, 4, 4]).unwrap_err().contains("too large"));
         let bytes = TensorType::u8([1, 1, 4, 4]);
-        assert!(MaxPool2d(Window::new(2)).infer(&[&bytes]).unwrap_err().contains("f32"));
+        assert!(MaxPool2d { window: Window::new(2), leaves: false }.infer(&[&bytes]).unwrap_err().contains("f32"));
     }
 
     #[test]

@@ -71,6 +71,17 @@ impl Pool {
         [size, stride] == [[2, 2]; 2] && dilation == [1, 1] && !self.padded()
     }
 
+    /// Whether windows lie side by side from the first element on, and none reaches beyond the last.
+    pub fn side_by_side(&self) -> bool {
+        let is_so = |axis: usize| {
+            let size = self.window.size[axis];
+            self.window.dilation[axis] == 1
+                && self.placed.out[axis] == self.input[axis] / size
+                && (self.window.stride[axis] == size || self.placed.out[axis] == 1)
+        };
+        !self.padded() && is_so(0) && is_so(1)
+    }
+
     /// Whether a window may reach into padding.
     pub fn padded(&self) -> bool {
         self.placed.begin != [0, 0] || self.placed.end != [0, 0]

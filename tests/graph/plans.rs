@@ -245,7 +245,7 @@ fn what_passes_a_limit_is_refused_with_needed_and_available() {
     let error = compile(&step.graph, &limits).expect_err("too large");
     assert!(matches!(error, Error::Limit { available, .. } if available == needed - 4), "{error}");
     let message = error.to_string();
-    for part in ["conv", "maxStorageBufferBindingSize", &needed.to_string(), &(needed - 4).to_string()] {
+    for part in ["pool1", "maxStorageBufferBindingSize", &needed.to_string(), &(needed - 4).to_string()] {
         assert!(message.contains(part), "{message}");
     }
 }

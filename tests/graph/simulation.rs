@@ -41,6 +41,8 @@ struct Life {
 
 struct Memory<'a> {
     graph: &'a Graph,
+    order: &'a [NodeId],
+    kernels: &'a [Option<Kernel>],
     plan: &'a Plan,
     buffers: Vec<Vec<Piece>>,
     lives: HashMap<Value, Life>,
@@ -70,7 +72,7 @@ pub fn plan_and_follow(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> R
 /// at once.
 pub fn follow(graph: &Graph, order: &[NodeId], kernels: &[Option<Kernel>], plan: &Plan) -> Result<u64, String> {
     let buffers = vec![vec![]; plan.buffers.len()];
-    let mut memory = Memory { graph, plan, buffers, lives: HashMap::new(), now: 0 };
+    let mut memory = Memory { graph, order, kernels, plan, buffers, lives: HashMap::new(), now: 0 };
     for &id in order.iter().filter(|id| graph.node(**id).op().is_none()) {
         memory.write(memory.place(id)?, &[memory.whole(id)]);
     }
@@ -153,6 +155,11 @@ impl Memory<'_> {
         let inputs = self.graph.node(id).inputs();
         match self.graph.traits(id).placement {
             Placement::Own => vec![self.whole(id)],
+            Placement::LeftBy(by) => {
+                let position = self.order.iter().position(|other| *other == inputs[by]).expect("inputs come earlier");
+                let scratch = &self.kernels[position].as_ref().expect("a kernel leaves it").scratch;
+                vec![Piece { value: Value::Scratch(position, scratch.len() - 1), ..self.whole(id) }]
+            }
             Placement::ViewOf(element) => {
                 let (begin, end) = (4 * element as u64, 4 * element as u64 + self.graph.ty(id).bytes());
                 let cut = |piece: Piece| {

@@ -4,6 +4,8 @@ use lenslet::check::{Built, Case, Fill, Random, Value, agrees, interpret};
 use lenslet::compile::{compile_with, first, fuse, gradients, pull_back};
 use lenslet::cpu::budget;
 use lenslet::gpu::GpuSession;
+use lenslet::graph::Placement;
+use lenslet::kernel::{Io, Kernel};
 use lenslet::ops::{From, Scalar, TABLE};
 use lenslet::tensor::View;
 use lenslet::{Gpu, Graph, NodeId, TensorType};
@@ -113,4 +115,42 @@ pub fn what_the_gradient_reads_is_kept() {
         let joined = fuse(&graph).node(y).inputs() == [a, b];
         assert_eq!(joined, row.from == From::Y, "{}", row.name);
     }
+}
+
+/// The positions that each kernel of a case leaves beside its maxima, to the last one. Returns how many kernels that were.
+pub fn what_is_left(case: &Case, gpu: &Gpu) -> usize {
+    let mut built = Built::of(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let (_, gradients) = built.differentiate(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let Built { mut graph, inputs, values, y } = built;
+    gradients.into_iter().chain([y]).for_each(|result| graph.output(result));
+    let fused = fuse(&graph);
+    let is_left = |id: &NodeId| matches!(fused.traits(*id).placement, Placement::LeftBy(_));
+    let left: Vec<NodeId> = fused.ids().filter(is_left).collect();
+    let all = interpret(&graph, &values);
+    left.iter().for_each(|&id| graph.output(id));
+    let (name, mut tried) = ("conv2d", 0);
+    for candidate in 0.. {
+        let most = std::cell::Cell::new(1);
+        let choose = |op: &'static str, _: &Io<'_>, candidates: &[Kernel]| {
+            if op == name {
+                most.set(candidates.len());
+            }
+            Ok(if op == name { candidate.min(candidates.len() - 1) } else { 0 })
+        };
+        let plan = compile_with(&graph, gpu.limits(), &choose).unwrap();
+        if candidate >= most.get() {
+            break;
+        }
+        let session = GpuSession::from_plan(gpu, &graph, plan).unwrap();
+        for (id, value) in inputs.iter().zip(&values) {
+            value.with_host_data(graph.dtype(*id), |data| session.write(*id, data)).unwrap();
+        }
+        session.submit(1);
+        for &id in &left {
+            let Value::Numbers(want) = &all[id.index()] else { panic!("numbers") };
+            assert_eq!(&session.read_f64(id).unwrap(), want, "OPS_CASE={:?}, candidate {candidate}", case.name);
+            tried += 1;
+        }
+    }
+    tried
 }

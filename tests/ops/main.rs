@@ -68,6 +68,13 @@ fn what_is_computed_where_it_is_read_matches_the_reference() {
 }
 
 #[test]
+fn what_kernels_leave_is_what_the_reference_finds() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    let left: usize = selected().iter().filter(|case| case.joined).map(|case| fused::what_is_left(case, &gpu)).sum();
+    assert!(left > 0 || std::env::var("OPS_CASE").is_ok(), "no kernel leaves anything");
+}
+
+#[test]
 fn wild_numbers_go_through_every_operation() {
     let gpu = common::gpu(ShaderChecks::Trusted);
     selected().iter().for_each(|case| special::wild(case, gpu.as_ref()));

@@ -174,6 +174,7 @@ impl Line {
             differentiable: matches!(fill, Fill::Any | Fill::AwayFromZero | Fill::Positive),
             backward: true,
             updates: false,
+            joined: false,
         }
     }
 

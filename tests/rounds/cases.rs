@@ -11,7 +11,15 @@ fn case(
 ) -> Case {
     let input = |&shape: &&[usize]| Input { ty: TensorType::f32(shape), fill: Fill::Any };
     let inputs = shapes.iter().map(input).collect();
-    Case { name: name.into(), inputs, build: Box::new(build), differentiable: false, backward, updates: false }
+    Case {
+        name: name.into(),
+        inputs,
+        build: Box::new(build),
+        differentiable: false,
+        backward,
+        updates: false,
+        joined: false,
+    }
 }
 
 fn conv(name: &str, x: [usize; 4], w: [usize; 4], window: Window) -> Case {

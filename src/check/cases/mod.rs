@@ -62,6 +62,8 @@ pub struct Case {
     pub backward: bool,
     /// The inputs are variables that the operation replaces.
     pub updates: bool,
+    /// It is several operations, to be tried as the compiler joins them.
+    pub joined: bool,
 }
 
 impl Case {
@@ -75,6 +77,12 @@ impl Case {
     pub fn forward_only(mut self) -> Self {
         self.differentiable = false;
         self.backward = false;
+        self
+    }
+
+    /// Several operations.
+    fn joined(mut self) -> Self {
+        self.joined = true;
         self
     }
 
@@ -92,7 +100,15 @@ pub fn case(
     build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + 'static,
 ) -> Case {
     let inputs = shapes.iter().map(|&s| Input { ty: TensorType::f32(s), fill: Fill::Any }).collect();
-    Case { name: name.into(), inputs, build: Box::new(build), differentiable: true, backward: true, updates: false }
+    Case {
+        name: name.into(),
+        inputs,
+        build: Box::new(build),
+        differentiable: true,
+        backward: true,
+        updates: false,
+        joined: false,
+    }
 }
 
 /// One over what a grid holds along one axis, in workgroups of 64.

@@ -66,6 +66,7 @@ fn tracking() -> Vec<Case> {
             differentiable: false,
             backward: false,
             updates: true,
+            joined: false,
         }
     };
     [0.0, 0.1, 1.0].map(track).into()

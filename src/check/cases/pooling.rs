@@ -52,9 +52,54 @@ pub fn all() -> Vec<Case> {
     cases.extend(adaptive());
     cases.extend(across_channels());
     cases.extend(lp());
+    cases.extend(after_convolution());
     let window = Window::new(1);
     let many = move |g: &mut Graph, i: &[NodeId]| g.max_pool2d(i[0], window);
     cases.push(case("max_pool2d many workgroups", &[&[1, 1, 2049, 2048]], many).forward_only());
+    cases
+}
+
+/// Pooling that a convolution's kernels do, with an activation between them or none.
+fn after_convolution() -> Vec<Case> {
+    let halve = Window::new(2).stride(2);
+    let side_by_side = |size: [usize; 2]| Window::new(size).stride(size);
+    let five = Window::new(5);
+    let shapes: [(&str, [usize; 4], [usize; 4], Window, usize, Window); 14] = [
+        ("lenet 1", [3, 1, 28, 28], [6, 1, 5, 5], five.padding(2), 1, halve),
+        ("lenet 2", [3, 6, 14, 14], [16, 6, 5, 5], five, 1, halve),
+        ("left over", [2, 5, 12, 14], [7, 5, 3, 4], Window::new([3, 4]).padding(1), 1, side_by_side([2, 2])),
+        ("one", [1, 1, 1, 1], [1, 1, 1, 1], Window::new(1), 1, Window::new(1)),
+        ("1x1", [2, 4, 5, 8], [6, 4, 1, 1], Window::new(1), 1, halve),
+        ("1x1, rows of 4", [2, 4, 5, 8], [6, 4, 1, 1], Window::new(1), 1, side_by_side([1, 4])),
+        ("one window", [2, 4, 6, 7], [5, 4, 3, 3], Window::new(3), 1, Window::new([4, 5])),
+        ("3x3", [2, 4, 13, 12], [9, 4, 3, 3], Window::new(3).padding(1), 1, side_by_side([3, 3])),
+        ("2x3", [1, 6, 9, 11], [8, 6, 3, 3], Window::new(3).padding(1), 1, side_by_side([2, 3])),
+        ("rows of 4", [2, 4, 7, 12], [5, 4, 3, 3], Window::new(3).padding(1), 1, side_by_side([1, 4])),
+        ("columns of 2", [2, 4, 9, 7], [17, 4, 3, 3], Window::new(3).padding(1), 1, side_by_side([2, 1])),
+        ("groups", [2, 8, 10, 9], [12, 4, 3, 3], Window::new(3).padding(1), 2, halve),
+        ("strides", [1, 4, 17, 19], [6, 4, 3, 3], Window::new(3).stride([2, 3]).dilation([1, 2]).padding(2), 1, halve),
+        ("overlapping", [2, 4, 9, 9], [8, 4, 3, 3], Window::new(3).padding(1), 1, Window::new(3).stride(2)),
+    ];
+    let mut cases = vec![];
+    for (name, x, w, window, groups, pool) in shapes {
+        for (number, activation) in [None, Some("relu"), Some("leaky_relu")].into_iter().enumerate() {
+            let after = activation.unwrap_or("nothing");
+            let of = |what: &str| {
+                let inputs: [&[usize]; 3] = [&x, &w, &[w[0]]];
+                let case =
+                    case(format!("pooled conv2d {name}, {after}{what}"), &inputs[..3 - number % 2], move |g, i| {
+                        let y = g.conv2d_grouped(i[0], i[1], i.get(2).copied(), window, groups)?;
+                        let y = activation.map_or(Ok(y), |activation| g.unary(activation, y))?;
+                        g.max_pool2d(y, pool)
+                    });
+                case.joined()
+            };
+            cases.extend([of("").no_differences(), of(", ties").fill(Fill::Ties)]);
+            // Beside other taps, an infinity times a weight of 0 may be anything.
+            let is_alone = w[2..] == [1, 1] && number < 2;
+            cases.extend(is_alone.then(|| of(", special").fill(Fill::Special)));
+        }
+    }
     cases
 }
 

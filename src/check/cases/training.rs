@@ -34,6 +34,7 @@ fn batches() -> Vec<Case> {
                 differentiable: false,
                 backward: false,
                 updates: false,
+                joined: false,
             });
         }
     }
@@ -49,6 +50,7 @@ fn updates() -> Vec<Case> {
         differentiable: false,
         backward: false,
         updates: true,
+        joined: false,
     };
     let float = |shape: &[usize], fill| Input { ty: TensorType::f32(shape), fill };
     let step = |n| Input { ty: TensorType::u32([1]), fill: Fill::Only(n) };
