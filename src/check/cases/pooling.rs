@@ -59,12 +59,15 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
+/// Name, x, w, window and groups of a convolution, and the window that pools what it makes.
+type Pooled = (&'static str, [usize; 4], [usize; 4], Window, usize, Window);
+
 /// Pooling that a convolution's kernels do, with an activation between them or none.
 fn after_convolution() -> Vec<Case> {
     let halve = Window::new(2).stride(2);
     let side_by_side = |size: [usize; 2]| Window::new(size).stride(size);
     let five = Window::new(5);
-    let shapes: [(&str, [usize; 4], [usize; 4], Window, usize, Window); 14] = [
+    let shapes: [Pooled; 14] = [
         ("lenet 1", [3, 1, 28, 28], [6, 1, 5, 5], five.padding(2), 1, halve),
         ("lenet 2", [3, 6, 14, 14], [16, 6, 5, 5], five, 1, halve),
         ("left over", [2, 5, 12, 14], [7, 5, 3, 4], Window::new([3, 4]).padding(1), 1, side_by_side([2, 2])),
