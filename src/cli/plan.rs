@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let model = super::model(&options.model)?;
     let limits = match options.device.open()? {
         Device::Gpu(gpu) => *gpu.limits(),
-        Device::Cpu => Limits { f16: true, ..Limits::default() },
+        Device::Cpu => Limits::desktop(),
     };
     let layout = Layout::of(&model)?;
     let largest = largest_batch(&model, &layout, &limits, options.precision)?;

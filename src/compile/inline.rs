@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::schedule::needed;
-use crate::graph::{Graph, NodeId, Op, Traits, eval_absolute};
+use crate::graph::{Graph, NodeId, Op, Placement, Traits, eval_absolute};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand};
 use crate::shape::TensorType;
 use crate::tensor::View;
@@ -59,8 +59,10 @@ fn value(op: &dyn Op, io: &Io<'_>, limits: &Limits) -> Option<Dispatch> {
 
 /// The operation of `reader` with the value of `id` computed inside, if some kernel of it can do so.
 fn computing(graph: &Graph, reader: NodeId, id: NodeId, limits: &Limits) -> Option<Computing> {
-    let (op, io) = (graph.node(reader).op()?, graph.io(reader));
-    let is_product = graph.traits(reader).multiply_adds > 0 && graph.traits(reader).updates.is_empty();
+    let (op, io, traits) = (graph.node(reader).op()?, graph.io(reader), graph.traits(reader));
+    let is_product = traits.multiply_adds > 0 && traits.updates.is_empty();
+    // What another node's kernel leaves has that one's inputs, and none of its own to run.
+    let is_left = matches!(traits.placement, Placement::LeftBy(_));
     let inputs = graph.node(reader).inputs();
     let number = inputs.iter().position(|input| *input == id)?;
     let once = inputs.iter().filter(|input| **input == id).count() == 1;
@@ -72,7 +74,7 @@ fn computing(graph: &Graph, reader: NodeId, id: NodeId, limits: &Limits) -> Opti
         own: inputs.len() - 1,
     };
     let all = Io { inputs: whole.types(&io, &graph.io(id)), output: io.output };
-    (is_product && once && !whole.kernels(&all, limits).is_empty()).then_some(whole)
+    (once && (is_left || is_product && !whole.kernels(&all, limits).is_empty())).then_some(whole)
 }
 
 /// An operation that computes one of its inputs. Its other inputs, then those of what computes it.
@@ -164,7 +166,11 @@ impl Op for Computing {
     fn traits(&self, io: &Io<'_>) -> Traits {
         let inner = Io { inputs: self.inner_inputs(&io.inputs, &self.ty), output: io.output };
         let traits = self.inner.traits(&inner);
-        Traits { takes_epilogue: false, multilinear: false, overwrites: &[], ..traits }
+        let placement = match traits.placement {
+            Placement::LeftBy(by) if by > self.number => Placement::LeftBy(by - 1),
+            other => other,
+        };
+        Traits { takes_epilogue: false, multilinear: false, overwrites: &[], placement, ..traits }
     }
 }
 

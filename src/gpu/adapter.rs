@@ -113,15 +113,15 @@ pub const HOW_TO_GET_A_DRIVER: &str = "install your GPU's Vulkan driver (Debian 
      also brings a software device; Fedora: mesa-vulkan-drivers; Arch: vulkan-radeon, vulkan-intel or nvidia-utils; \
      NVIDIA: its own driver; macOS and Windows need nothing)";
 
-/// Storage buffers of a launch, if the adapter has more than WebGPU's 8: more dispatches can run side by side.
-const STORAGE_BUFFERS: u32 = 16;
-
 /// WebGPU's default limits, but as much memory a buffer as the adapter gives, and some more buffers a launch.
 pub(super) fn wanted_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
+    // The more buffers, the more dispatches can run side by side.
+    let buffers =
+        adapter.max_storage_buffers_per_shader_stage.min(Limits::desktop().max_storage_buffers_per_shader_stage);
     wgpu::Limits {
         max_buffer_size: adapter.max_buffer_size,
         max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
-        max_storage_buffers_per_shader_stage: adapter.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS),
+        max_storage_buffers_per_shader_stage: buffers,
         ..wgpu::Limits::default().using_resolution(adapter.clone())
     }
 }

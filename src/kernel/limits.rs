@@ -43,6 +43,12 @@ impl Limits {
         !self.software && self.subgroup != Some(8)
     }
 
+    /// What is asked of a desktop's GPU beyond WebGPU's defaults and given by all makes: 16 storage buffers a stage, and
+    /// 16-bit floats.
+    pub fn desktop() -> Self {
+        Self { max_storage_buffers_per_shader_stage: 16, f16: true, ..Self::default() }
+    }
+
     /// WebGPU's defaults, and subgroups of this size.
     pub fn with_subgroups(size: u32) -> Self {
         Self { subgroup: Some(size), ..Self::default() }

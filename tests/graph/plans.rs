@@ -202,8 +202,8 @@ fn activations_take_little_more_than_what_is_alive_at_once() {
             let step = training_step(&model, &Sgd::new(0.1).momentum(0.9), batch);
             let memory = followed(name, &step.graph, &first).memory;
             let ratio = memory.planned as f64 / memory.lower_bound as f64;
-            assert!(ratio <= 1.15, "{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound");
-            assert!(memory.planned * 5 <= memory.naive * 4, "{name} at {batch}: {memory:?}");
+            assert!(ratio <= 1.1, "{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound");
+            assert!(memory.planned < memory.naive, "{name} at {batch}: {memory:?}");
         }
     }
 }
@@ -245,7 +245,7 @@ fn what_passes_a_limit_is_refused_with_needed_and_available() {
     let error = compile(&step.graph, &limits).expect_err("too large");
     assert!(matches!(error, Error::Limit { available, .. } if available == needed - 4), "{error}");
     let message = error.to_string();
-    for part in ["pool1", "maxStorageBufferBindingSize", &needed.to_string(), &(needed - 4).to_string()] {
+    for part in ["conv", "maxStorageBufferBindingSize", &needed.to_string(), &(needed - 4).to_string()] {
         assert!(message.contains(part), "{message}");
     }
 }
