@@ -68,7 +68,7 @@ fn plan_writes_the_text_of_every_kernel() {
 fn a_plan_over_the_limits_names_the_largest_batch() {
     let place = Place::new();
     let parts = ["\"conv1\"", "needs max", "the device has", "the largest batch that fits is "];
-    place.refuses("plan convnet --batch-size 2000 --device cpu", 1, &parts);
+    place.refuses("plan convnet --batch-size 20000 --device cpu", 1, &parts);
 }
 
 #[test]
