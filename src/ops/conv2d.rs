@@ -103,7 +103,8 @@ impl Op for Conv2d {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
         let bias = bias_operand(io);
         let core = direct(&e, bias).unwrap_or_else(|| gather(&e, bias));
-        with_block(e.block(bias), true, limits, e.subgroup(limits, bias).into_iter().chain([core]).collect())
+        let others = e.subgroup(limits, bias).into_iter().chain([core]).collect();
+        e.with_winograd(limits, bias, with_block(e.block(bias), true, limits, others))
     }
 
     fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {

@@ -194,7 +194,8 @@ impl Extents {
         let direct = dispatch(GRAD_INPUT_DIRECT, tile_w).constant("TILE_W", tile_w);
         let direct = stages.map(|stages| biased(in_turn(GRAD_INPUT_DIRECT, direct, stages)));
         let others = self.grad_input_subgroup(limits, w, dy, bias).into_iter().chain(direct).chain([gather]).collect();
-        with_block(self.grad_input_block(w, dy, bias), true, limits, others)
+        let others = with_block(self.grad_input_block(w, dy, bias), true, limits, others);
+        self.grad_input_with_winograd(limits, w, dy, bias, others)
     }
 
     /// How a kernel that keeps a strip of a row for a tile of some depth goes over `planes`, if it can: the constants

@@ -373,6 +373,13 @@ impl Op for Matmul {
     }
 }
 
+/// The best guess for the products of a stack of matrices `[B,M,K]`, the first input, with a stack `[B,K,N]`.
+pub(super) fn products([a, b, c]: &[TensorType; 3], limits: &Limits) -> Kernel {
+    let io = Io { inputs: vec![a, b], output: c };
+    let matmul = Matmul { name: "matmul", transpose_a: false, transpose_b: false };
+    matmul.kernels(&io, limits).into_iter().next().expect("an operation has a kernel")
+}
+
 /// The kernel of a dispatch that leaves its sums, of so many parts of K; if there are several, another adds them. The last
 /// adds the bias.
 fn finished(e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {

@@ -47,6 +47,7 @@ mod strided;
 mod transpose;
 mod unary;
 mod view;
+mod winograd;
 
 pub use binary::{Arithmetic, TABLE as ARITHMETIC};
 pub(crate) use copy::copy_dispatch;

@@ -164,6 +164,14 @@ fn plain() -> Vec<Case> {
         conv("window too large for a tile of taps", [1, 1, 14, 13], [2, 1, 12, 12], false, window(12)),
         conv("window too wide for a tile", [1, 1, 2, 520], [2, 1, 1, 514], true, Window::new([1, 514]))
             .no_differences(),
+        conv("tiles, one filter", [2, 16, 6, 17], [1, 16, 3, 3], false, window(3)).no_differences(),
+        conv("tiles, primes", [3, 17, 13, 19], [23, 17, 3, 3], true, window(3).padding(1)).no_differences(),
+        conv("tiles, one over", [1, 17, 9, 17], [33, 17, 3, 3], true, window(3)).no_differences(),
+        conv("tiles, one output", [5, 16, 3, 3], [16, 16, 3, 3], false, window(3)).no_differences(),
+        conv("tiles, one row", [2, 20, 1, 31], [18, 20, 3, 3], true, window(3).padding(1)).no_differences(),
+        conv("tiles, uneven padding", [2, 16, 7, 6], [17, 16, 3, 3], true, window(3).padding(uneven)).no_differences(),
+        conv("tiles, padding wider than the picture", [1, 16, 2, 3], [16, 16, 3, 3], false, window(3).padding(5))
+            .no_differences(),
         conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),
         conv("deep, the other way", [1, 9, 3, 3], [2600, 9, 3, 3], false, window(3)).no_differences(),
         conv("many workgroups", [260, 1, 130, 127], [1, 1, 1, 1], false, window(1)).forward_only(),
