@@ -75,6 +75,7 @@ pub fn cases() -> Vec<Case> {
         matmul([1024; 3]),
         conv([32, 64, 32], [64, 3], Window::new(3).padding(1), 1),
         conv([32, 64, 32], [64, 3], Window::new(3).padding(1), 64),
+        conv([64, 32, 14], [64, 3], Window::new(3).padding(1), 1),
         pool([32, 64, 32, 32]),
         conv([64, 1, 28], [6, 5], Window::new(5).padding(2), 1),
         pool([64, 6, 28, 28]),

@@ -103,7 +103,7 @@ impl Op for Conv2d {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0);
         let bias = bias_operand(io);
         let core = direct(&e, bias).unwrap_or_else(|| gather(&e, bias));
-        let others = e.subgroup(limits, bias).into_iter().chain([core]).collect();
+        let others = e.depthwise(bias).into_iter().chain(e.subgroup(limits, bias)).chain([core]).collect();
         e.with_winograd(limits, bias, with_block(e.block(bias), true, limits, others))
     }
 
@@ -319,7 +319,8 @@ impl Op for Conv2dGradWeight {
         let rows = self.tiled(&e, GRAD_WEIGHT_ROWS, 1, e.group_c * r);
         let tiled: Vec<Kernel> = taps.into_iter().chain(rows).collect();
         let core = if tiled.is_empty() { vec![self.gather(&e)] } else { tiled };
-        let others = e.grad_weight_subgroup(limits, &bias).into_iter().chain(core).collect();
+        let shared = e.grad_weight_subgroup(limits, &bias);
+        let others = e.grad_weight_depthwise(&bias).into_iter().chain(shared).chain(core).collect();
         with_block(e.grad_weight_block(&bias), true, limits, others)
     }
 

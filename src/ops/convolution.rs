@@ -193,7 +193,9 @@ impl Extents {
         let stages = self.direct_stages(self.group_k, names, self.strip(tile_w), tile_c);
         let direct = dispatch(GRAD_INPUT_DIRECT, tile_w).constant("TILE_W", tile_w);
         let direct = stages.map(|stages| biased(in_turn(GRAD_INPUT_DIRECT, direct, stages)));
-        let others = self.grad_input_subgroup(limits, w, dy, bias).into_iter().chain(direct).chain([gather]).collect();
+        let shared =
+            self.grad_input_depthwise(w, dy, bias).into_iter().chain(self.grad_input_subgroup(limits, w, dy, bias));
+        let others = shared.chain(direct).chain([gather]).collect();
         let others = with_block(self.grad_input_block(w, dy, bias), true, limits, others);
         self.grad_input_with_winograd(limits, w, dy, bias, others)
     }

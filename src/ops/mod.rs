@@ -15,6 +15,7 @@ pub mod conv2d;
 pub mod conv_transpose2d;
 mod convolution;
 mod convolution_block;
+mod convolution_depthwise;
 mod convolution_f32;
 mod convolution_subgroup;
 mod copy;

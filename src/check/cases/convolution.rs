@@ -68,6 +68,20 @@ fn in_groups() -> Vec<Case> {
         grouped("depthwise, crowded", [2, 3, 9, 10], [6, 1, 3, 2], true, crowded(), 3),
         grouped("depthwise, large", [2, 48, 28, 29], [48, 1, 5, 5], true, window(5).padding(2), 48).no_differences(),
         grouped("depthwise, window too large for a tile of taps", [1, 3, 14, 13], [3, 1, 12, 12], true, window(12), 3),
+        grouped("depthwise, by fours", [2, 3, 9, 12], [3, 1, 3, 3], true, window(3).padding(1), 3),
+        grouped("depthwise, one over a tile", [3, 2, 5, 20], [4, 1, 3, 3], false, window(3).padding(1), 2),
+        grouped("depthwise, by fours, stride", [2, 2, 10, 20], [2, 1, 5, 6], true, Window::new([5, 6]).stride(2), 2),
+        grouped(
+            "depthwise, one row",
+            [2, 3, 3, 4],
+            [6, 1, 3, 3],
+            true,
+            window(3).padding(Padding::Explicit { top: 0, bottom: 0, left: 1, right: 1 }),
+            3,
+        ),
+        grouped("depthwise, padding wider than the picture", [1, 2, 2, 4], [2, 1, 3, 3], true, window(3).padding(5), 2),
+        grouped("depthwise, dilation", [1, 4, 11, 16], [4, 1, 3, 3], true, window(3).dilation([2, 3]).padding(3), 4),
+        grouped("depthwise, many parts", [40, 2, 61, 68], [2, 1, 3, 3], true, window(3).padding(1), 2).no_differences(),
         grouped("many rows a part", [64, 128, 3, 3], [512, 64, 1, 1], false, window(1), 2).no_differences(),
     ]
 }
