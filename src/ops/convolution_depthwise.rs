@@ -72,7 +72,7 @@ impl Extents {
         let tile = Tile::of(self)?;
         let (blocks, tiles) = (q.div_ceil(tile.q), self.n * p.div_ceil(tile.p));
         let runs = (ENOUGH_INVOCATIONS / (self.k * blocks)).clamp(1, tiles);
-        let a_run = tiles.div_ceil(runs).max(2).min(MOST_ROUNDS / 2);
+        let a_run = tiles.div_ceil(runs).clamp(2, MOST_ROUNDS / 2);
         let parts = blocks * tiles.div_ceil(a_run);
         if self.group_c > 1 || parts.saturating_mul(bias.end) > MOST_PARTIAL {
             return None;
