@@ -37,7 +37,6 @@ const RAGGED: u32 = 1u; // 0 if every strip lies inside x
 const WHOLE_ROWS: u32 = 0u; // 1 if a tile is as wide as y: then what lies in the padding is known and left out
 const LOADS: u32 = 2u; // TILE_K / 8, rounded up
 const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
-const ROWS: u32 = 5u; // R + TILE_P - 1: rows of x under a tile
 const POOL_H: u32 = 1u; // divides P and TILE_P
 const POOL_W: u32 = 1u; // divides Q and TILE_Q
 const WINDOWS_P: u32 = 1u; // TILE_P / POOL_H
@@ -69,6 +68,27 @@ fn written(place: u32, position: u32) -> f32 {
     return 0.0;
 }
 
+// Neighbours of a row of x, counted from the first of the padding.
+fn strip_of(plane: u32, row: u32, q0: u32) -> array<f32, STRIP> {
+    let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
+    let start = (plane * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
+    var strip: array<f32, STRIP>;
+    for (var j = 0u; j < STRIP; j++) { // unroll
+        // Left of the row it wraps to a large number.
+        let column = q0 * STRIDE_W + j - PAD_LEFT;
+        if WHOLE_ROWS == 1u {
+            if j >= PAD_LEFT && j < W + PAD_LEFT {
+                strip[j] = select(0.0, x[start + column], width > 0u);
+            }
+        } else if RAGGED == 1u {
+            strip[j] = select(0.0, x[start + min(column, W - 1u)], column < width);
+        } else {
+            strip[j] = x[start + column];
+        }
+    }
+    return strip;
+}
+
 @compute @workgroup_size(8)
 fn conv2d_subgroup(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -97,54 +117,35 @@ fn conv2d_subgroup(
     let lowest = last_tile * TILE_P * STRIDE_H;
     let above = max(PAD_TOP, lowest) - lowest;
     let below = max(H + PAD_TOP, highest) - highest;
-    let first_r = (above + DILATION_H - 1u) / DILATION_H;
-    let end_r = min((below + DILATION_H - 1u) / DILATION_H, ROWS);
+    let first_row = (above + DILATION_H - 1u) / DILATION_H;
+    let end_row = (below + DILATION_H - 1u) / DILATION_H;
+    // The rows of taps that see one of them.
+    let first_r = max(first_row, TILE_P - 1u) - (TILE_P - 1u);
+    let end_r = min(end_row, R);
 
     var sums: array<array<array<f32, TILE_Q>, TILE_K>, TILE_P>;
     for (var c = 0u; c < GROUP_C; c++) {
-        // The weights of a row r of taps for the upper row of the tile, and of the row before it for the lower one.
-        var own: array<array<array<f32, LOADS>, S>, TILE_P>;
-        for (var load = 0u; load < LOADS; load++) { // unroll
-            if TILE_P == 2u && first_r > 0u {
-                let k = min(k0 + load * 8u + lane, GROUP_K - 1u);
-                for (var s = 0u; s < S; s++) { // unroll
-                    own[0][s][load] = w[first_weight + k * W_K + c * W_C + tap(first_r - 1u, s)];
-                }
-            }
+        let plane = n * C + group * GROUP_C + c;
+        // The rows of x under a row of taps, for each row of the tile.
+        var strips: array<array<f32, STRIP>, TILE_P>;
+        if TILE_P == 2u {
+            strips[TILE_P - 1u] = strip_of(plane, p + first_r, q0);
         }
-        for (var r = first_r; r < end_r; r++) { // rounds: ROWS
-            let row = p * STRIDE_H + r * DILATION_H;
-            let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
-            let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
-            var strip: array<f32, STRIP>;
-            for (var j = 0u; j < STRIP; j++) { // unroll
-                // Left of the row it wraps to a large number.
-                let column = q0 * STRIDE_W + j - PAD_LEFT;
-                if WHOLE_ROWS == 1u {
-                    if j >= PAD_LEFT && j < W + PAD_LEFT {
-                        strip[j] = select(0.0, x[start + column], width > 0u);
-                    }
-                } else if RAGGED == 1u {
-                    strip[j] = select(0.0, x[start + min(column, W - 1u)], column < width);
-                } else {
-                    strip[j] = x[start + column];
-                }
-            }
+        for (var r = first_r; r < end_r; r++) { // rounds: R
+            strips[0] = strips[TILE_P - 1u];
+            strips[TILE_P - 1u] = strip_of(plane, p * STRIDE_H + r * DILATION_H + TILE_P - 1u, q0);
             for (var s = 0u; s < S; s++) { // unroll
+                var own: array<f32, LOADS>;
                 for (var load = 0u; load < LOADS; load++) { // unroll
                     let k = min(k0 + load * 8u + lane, GROUP_K - 1u);
-                    own[TILE_P - 1u][s][load] = own[0][s][load];
-                    own[0][s][load] = 0.0;
-                    if TILE_P == 1u || r < R {
-                        own[0][s][load] = w[first_weight + k * W_K + c * W_C + tap(min(r, R - 1u), s)];
-                    }
+                    own[load] = w[first_weight + k * W_K + c * W_C + tap(r, s)];
                 }
-                for (var i = 0u; i < TILE_P; i++) { // unroll
-                    for (var k = 0u; k < TILE_K; k++) { // unroll
-                        let weight = subgroupShuffle(own[i][s][k / 8u], k % 8u);
+                for (var k = 0u; k < TILE_K; k++) { // unroll
+                    let weight = subgroupShuffle(own[k / 8u], k % 8u);
+                    for (var i = 0u; i < TILE_P; i++) { // unroll
                         for (var q = 0u; q < TILE_Q; q++) { // unroll
                             if WHOLE_ROWS == 0u || is_seen(q * STRIDE_W + s * DILATION_W) {
-                                sums[i][k][q] += weight * strip[q * STRIDE_W + s * DILATION_W];
+                                sums[i][k][q] += weight * strips[i][q * STRIDE_W + s * DILATION_W];
                             }
                         }
                     }

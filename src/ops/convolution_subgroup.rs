@@ -130,9 +130,8 @@ impl Extents {
         // Where few filters use a row, two rows of outputs do.
         let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
         let pays = down == 2 || tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES;
-        let tile_p = if neighbours && pays { 2 } else { 1 };
-        let rows = r + tile_p - 1;
-        if self.group_c * rows > MOST_ROUNDS || !tile_p.is_multiple_of(down) || !tile_q.is_multiple_of(across) {
+        let tile_p: usize = if neighbours && pays { 2 } else { 1 };
+        if self.group_c * r > MOST_ROUNDS || !tile_p.is_multiple_of(down) || !tile_q.is_multiple_of(across) {
             return None;
         }
         // Lanes of one row of windows skip its taps outside the picture together; few pictures fill the lanes with rows.
@@ -145,7 +144,7 @@ impl Extents {
             .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && p.is_multiple_of(tile_p)))
             .constant("WHOLE_ROWS", whole_rows)
             .constants([("WINDOWS_P", tile_p / down), ("WINDOWS_Q", tile_q / across)])
-            .constants([("TILE_P", tile_p), ("ROWS", rows), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
+            .constants([("TILE_P", tile_p), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
             .function("tap", tap)
             .reads(operands)
             .writes(Operand::Output)
