@@ -41,6 +41,9 @@ const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const TAP_ROWS = GROUP_C * R;
 const BLOCKS_TAPS = (TAP_ROWS + 7u) / 8u;
 
+// An element of dy.
+fn at(plane: u32, row: u32, column: u32) -> u32 { return (plane * P + row) * Q + column; }
+
 @compute @workgroup_size(8)
 fn conv2d_grad_weight_subgroup(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -89,7 +92,7 @@ fn conv2d_grad_weight_subgroup(
             }
             for (var k = 0u; k < TILE_K; k++) { // unroll
                 let filter_number = group * GROUP_K + min(k0 + k, GROUP_K - 1u);
-                let own = select(0.0, dy[((n * K + filter_number) * P + p) * Q + min(q, Q - 1u)], lane_loads);
+                let own = select(0.0, dy[at(n * K + filter_number, p, min(q, Q - 1u))], lane_loads);
                 biases[k] += own;
                 for (var j = 0u; j < TILE_Q; j++) { // unroll
                     let upstream = subgroupShuffle(own, j);

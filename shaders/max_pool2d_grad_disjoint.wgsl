@@ -23,12 +23,15 @@ const RAGGED: u32 = 0u;
 
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 
+fn value_at(plane: u32, row: u32, column: u32) -> f32 {
+    let p = min((row + PAD_TOP) / STRIDE_H, P - 1u);
+    let q = min((column + PAD_LEFT) / STRIDE_W, Q - 1u);
+    let o = (plane * P + p) * Q + q;
+    return select(0.0, dy[o], positions[o] == row * W + column);
+}
+
 fn value(i: u32) -> f32 {
-    let here = i % (H * W);
-    let p = (here / W + PAD_TOP) / STRIDE_H;
-    let q = (here % W + PAD_LEFT) / STRIDE_W;
-    let o = (i / (H * W) * P + min(p, P - 1u)) * Q + min(q, Q - 1u);
-    return select(0.0, dy[o], positions[o] == here);
+    return value_at(i / (H * W), i / W % H, i % W);
 }
 
 @compute @workgroup_size(64)

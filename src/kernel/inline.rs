@@ -1,5 +1,6 @@
 //! Values computed where they are loaded: a kernel that reads `x[i]` calls a function for element `i` instead, taken from
-//! the shader that would have filled `x`.
+//! the shader that would have filled `x`. Of a shader that also has `value_at(plane, row, column)`, `x[at(a, b, c)]` calls
+//! that: what planes have in common is then computed once for many of them, and nothing is divided.
 
 use std::collections::HashMap;
 
@@ -7,8 +8,8 @@ use super::join::{declared_name, rename};
 use super::storage::{closing, floats, next_access};
 use super::{Binding, Dispatch, Operand};
 
-/// The function of a shader that computes one element of what it writes.
-const VALUE: &str = "value";
+/// The functions of a shader that compute one element of what it writes, by its number and by its place in a plane.
+const VALUE: [&str; 2] = ["value", "value_at"];
 
 /// An operand that a kernel computes element by element where it reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,8 +88,10 @@ impl Inlined {
         let code = text.lines().filter(|line| !line.contains(&declared));
         let code = code.map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim_end());
         let mut out = String::with_capacity(text.len() + value.len());
-        let function = format!("{VALUE}_{}", self.number);
-        call(&(code.collect::<Vec<_>>().join("\n") + "\n"), name, &function, &mut out)?;
+        let functions = VALUE.map(|function| format!("{function}_{}", self.number));
+        let by_place = value.lines().any(|line| line.starts_with("fn value_at("));
+        let calls = Calls { name, value: &functions[0], value_at: by_place.then_some(&functions[1]) };
+        calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
         let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
         let names = own.iter().filter_map(|line| declared_name(line));
         let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();
@@ -115,18 +118,38 @@ impl Inlined {
     }
 }
 
-/// Appends `text` with each access `name[..]` turned into a call; `None` if a bracket has no end.
-fn call(text: &str, name: &str, function: &str, out: &mut String) -> Option<()> {
-    let mut rest = text;
-    while let Some(at) = next_access(rest, name) {
-        let end = at + closing(&rest[at..])?;
-        *out += &format!("{}{function}(", &rest[..at]);
-        call(&rest[at + name.len() + 1..end], name, function, out)?;
-        out.push(')');
-        rest = &rest[end + 1..];
+/// What becomes of the accesses to an array.
+struct Calls<'a> {
+    name: &'a str,
+    /// The function of an element's number, and perhaps of its plane, row and column.
+    value: &'a str,
+    value_at: Option<&'a String>,
+}
+
+impl Calls<'_> {
+    /// Appends `text` with each access `name[..]` turned into a call; `None` if a bracket has no end.
+    fn convert(&self, text: &str, out: &mut String) -> Option<()> {
+        let mut rest = text;
+        while let Some(at) = next_access(rest, self.name) {
+            let end = at + closing(&rest[at..])?;
+            let place = &rest[at + self.name.len() + 1..end];
+            *out += &rest[..at];
+            match (self.value_at, place.strip_prefix("at(")) {
+                (Some(value_at), Some(places)) => {
+                    *out += &format!("{value_at}(");
+                    self.convert(places, out)?;
+                }
+                _ => {
+                    *out += &format!("{}(", self.value);
+                    self.convert(place, out)?;
+                    out.push(')');
+                }
+            }
+            rest = &rest[end + 1..];
+        }
+        out.push_str(rest);
+        Some(())
     }
-    out.push_str(rest);
-    Some(())
 }
 
 #[cfg(test)]
@@ -172,6 +195,16 @@ mod tests {
         }
         assert_eq!(text.matches("@binding").count(), 4, "{text}");
         assert_eq!((whole.declared_type(1), whole.declared_type(4)), ("array<u32>", "array<f32>"));
+    }
+
+    #[test]
+    fn places_in_planes_are_told_as_such() {
+        let convert = |value_at: Option<&String>| {
+            let mut out = String::new();
+            Calls { name: "x", value: "v", value_at }.convert("x[at(n, x[2u], q)] + x[i]", &mut out).map(|()| out)
+        };
+        assert_eq!(convert(Some(&"w".to_string())).unwrap(), "w(n, v(2u), q) + v(i)");
+        assert_eq!(convert(None).unwrap(), "v(at(n, v(2u), q)) + v(i)");
     }
 
     #[test]
