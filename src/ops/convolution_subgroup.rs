@@ -129,7 +129,8 @@ impl Extents {
         let whole_rows = tile_q == q && !self.lies_inside();
         // Where few filters use a row, two rows of outputs do.
         let neighbours = r > 1 && p > 1 && self.window.stride[0] == 1 && self.window.dilation[0] == 1;
-        let pays = down == 2 || tile_k <= 8 && 2 * s * tile_k * tile_q <= MOST_COPIES;
+        let columns = if whole_rows { tile_q.min(self.w) } else { tile_q };
+        let pays = down == 2 || tile_k <= 8 && 2 * s * tile_k * columns <= MOST_COPIES;
         let tile_p: usize = if neighbours && pays { 2 } else { 1 };
         if self.group_c * r > MOST_ROUNDS || !tile_p.is_multiple_of(down) || !tile_q.is_multiple_of(across) {
             return None;
