@@ -16,7 +16,7 @@ const OPERATIONS_A_TERM: u64 = 8;
 /// What writing an element and reading it again takes.
 const OPERATIONS_OF_STORAGE: u64 = 4;
 /// What a GPU does in the microseconds that another launch takes.
-const OPERATIONS_OF_A_LAUNCH: u64 = 1 << 25;
+const OPERATIONS_OF_A_LAUNCH: u64 = 1 << 24;
 /// The same of a software device.
 const OPERATIONS_OF_A_SOFTWARE_LAUNCH: u64 = 1 << 15;
 

@@ -20,6 +20,9 @@ use crate::shader;
 use crate::shape::{TensorType, Window};
 use crate::tensor::View;
 
+/// Most columns of a register tile of `conv2d_direct` that is pooled.
+const POOLED_COLUMNS: usize = 8;
+
 const DIRECT: Shader = shader!("conv2d_direct");
 const GATHER: Shader = shader!("conv2d_gather");
 const GRAD_WEIGHT_TAPS: Shader = shader!("conv2d_grad_weight_taps");
@@ -143,7 +146,9 @@ fn dispatch(e: &Extents, shader: Shader, tile_k: usize, tile_q: usize) -> Dispat
 /// Each invocation makes some columns of some filters. `None` if that is more than one can keep.
 fn direct(e: &Extents, bias: Option<Operand>) -> Option<Kernel> {
     let across = e.pooling.size[1];
-    let windows = tile(e.placed.out[1] / across, (TILE_COLUMNS / across).max(1));
+    // Pooled, an invocation goes over several rows: fewer columns leave others something to do, and registers.
+    let columns = if e.pooling == Pooling::NONE { TILE_COLUMNS } else { POOLED_COLUMNS };
+    let windows = tile(e.placed.out[1] / across, (columns / across).max(1));
     let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), windows * across);
     let stages = e.direct_stages(e.group_c, ["C_BEGIN", "C_END"], e.strip(tile_q), tile_k)?;
     let tiles = [("TILE_Q", tile_q), ("TILE_WINDOWS", windows)];

@@ -209,6 +209,16 @@ fn activations_take_little_more_than_what_is_alive_at_once() {
 }
 
 #[test]
+fn a_step_of_lenet5_is_twelve_dispatches_on_a_desktop() {
+    // The larger batch spreads a pool's gradient once, for both that read it.
+    for (batch, dispatches) in [(64, 12), (256, 13)] {
+        let step = training_step(&models::lenet5(), &Sgd::new(0.1).momentum(0.9), batch);
+        let plan = compile(&step.graph, &Limits::desktop()).expect("a plan");
+        assert_eq!(plan.launches().count(), dispatches, "batch {batch}:\n{plan}");
+    }
+}
+
+#[test]
 fn parameters_and_gradients_share_one_layout() {
     for model in networks() {
         let layout = Layout::of(&*model).expect("a network that fits together");
