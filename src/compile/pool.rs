@@ -123,19 +123,15 @@ impl Joined {
         let between = kernel.scratch.len();
         let then = self.then.kernels(&Io { inputs: vec![&self.ty], output: io.output }, limits).swap_remove(0);
         kernel.scratch.push(self.ty.clone());
-        let moved = |dispatch: &mut crate::kernel::Dispatch, to: &dyn Fn(Operand) -> Operand| {
-            dispatch.bindings.iter_mut().for_each(|binding| binding.operand = to(binding.operand));
-        };
         let is_between = |operand| if operand == Operand::Output { Operand::Scratch(between) } else { operand };
-        kernel.dispatches.iter_mut().for_each(|dispatch| moved(dispatch, &is_between));
-        for mut dispatch in then.dispatches {
-            moved(&mut dispatch, &|operand| match operand {
-                Operand::Input(_) => Operand::Scratch(between),
-                Operand::Scratch(number) => Operand::Scratch(between + 1 + number),
-                Operand::Output => Operand::Output,
-            });
-            kernel.dispatches.push(dispatch);
-        }
+        let first = kernel.dispatches.into_iter().map(|dispatch| dispatch.with_operands(is_between));
+        let then_reads = |operand| match operand {
+            Operand::Input(_) => Operand::Scratch(between),
+            Operand::Scratch(number) => Operand::Scratch(between + 1 + number),
+            Operand::Output => Operand::Output,
+        };
+        let second = then.dispatches.into_iter().map(|dispatch| dispatch.with_operands(then_reads));
+        kernel.dispatches = first.chain(second).collect();
         kernel.scratch.extend(then.scratch);
         kernel
     }
