@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::schedule;
+use super::schedule::needed;
 use crate::graph::{Graph, NodeId, Op, Placement, Pooling, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits, Operand};
 use crate::shape::TensorType;
@@ -19,7 +19,8 @@ pub fn pool(graph: &Graph) -> Graph {
 /// Where maxima are is left by the kernel that takes them.
 fn leave(graph: &Graph) -> Graph {
     let (mut pooled, mut leaving) = (graph.clone(), HashSet::new());
-    for id in schedule(graph).unwrap_or_default() {
+    let needed = needed(graph);
+    for id in graph.ids().filter(|id| needed[id.index()]) {
         let (node, Some(finds)) = (graph.node(id), graph.traits(id).finds) else { continue };
         let (Some(op), Some(by)) = (node.op(), finds.by) else { continue };
         let found = node.inputs()[finds.of];
@@ -36,8 +37,8 @@ fn leave(graph: &Graph) -> Graph {
 fn join(graph: &Graph) -> Graph {
     let mut joined = graph.clone();
     let readers = graph.readers();
-    let order: HashSet<NodeId> = schedule(graph).unwrap_or_default().into_iter().collect();
-    for id in graph.ids().filter(|id| order.contains(id)) {
+    let needed = needed(graph);
+    for id in graph.ids().filter(|id| needed[id.index()]) {
         let (Some(then), Some(pooling)) = (graph.node(id).op(), graph.traits(id).pools) else { continue };
         let first_id = graph.node(id).inputs()[0];
         let Some(first) = graph.node(first_id).op().filter(|_| graph.traits(first_id).takes_pooling) else { continue };
@@ -45,7 +46,7 @@ fn join(graph: &Graph) -> Graph {
             Placement::LeftBy(by) => graph.node(reader).inputs()[by] == id,
             _ => false,
         };
-        let read = || readers[first_id.index()].iter().copied().filter(|reader| order.contains(reader));
+        let read = || readers[first_id.index()].iter().copied().filter(|reader| needed[reader.index()]);
         if graph.outputs().contains(&first_id) || !read().all(|reader| reader == id || left_by(reader)) {
             continue;
         }

@@ -23,7 +23,7 @@ pub struct Inlined {
 }
 
 impl Dispatch {
-    /// Whether its shader says what one element of the output is: a function `value(i)`, which its entry point calls.
+    /// Whether its shader says what one element of the output is: by a function `value(i)`.
     pub fn has_value(&self) -> bool {
         self.shader.source.lines().any(|line| line.starts_with("fn value(i: u32) -> f32 {"))
     }
@@ -70,7 +70,7 @@ impl Inlined {
         self.numbers().find(|(here, _)| *here == number).map(|(_, own)| own)
     }
 
-    /// Name and element type of a binding of its own that can be stored as halves.
+    /// Whether a binding of its own can be stored as halves.
     pub(super) fn takes_halves(&self, number: usize) -> bool {
         self.own(number).is_some_and(|own| floats(self.of.shader.source, own).is_some())
     }
