@@ -7,6 +7,7 @@ use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::graph::Pooling;
 use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
+use crate::shape::Window;
 
 const SUBGROUP: Shader = shader!("conv2d_subgroup");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
@@ -25,14 +26,33 @@ const POOLED_TILE: [usize; 2] = [8, 14];
 const MOST_COPIES: usize = 640;
 /// Most elements of a row that it keeps in registers.
 const LONGEST_STRIP: usize = 64;
-/// Invocations for which the gradient to the weights is cut into parts: processors with subgroups of eight are few.
-const ENOUGH_INVOCATIONS: usize = 512;
+/// Most columns of windows in the gradient to the weights.
+const TILE_WIDTH: usize = 14;
+/// Most multiply-adds written out in it, sums, and elements of rows of x that it keeps.
+const MOST_PRODUCTS: usize = 1000;
+const MOST_SUMS: usize = 160;
+const MOST_STRIPS: usize = 96;
+/// What a load and a sum that is kept in memory cost in it, counted in multiply-adds.
+const LOAD_COST: usize = 28;
+const SUM_COST: usize = 2;
+/// Invocations for which the gradient to the weights is cut into parts: processors with subgroups of eight have few cores,
+/// and each part loads the rows under its first windows anew.
+const ENOUGH_INVOCATIONS: usize = 128;
 
 /// What one invocation works on: filters, columns of windows, and the columns of x under those.
 struct Tile {
     k: usize,
     q: usize,
     strip: usize,
+}
+
+/// What one invocation of the gradient to the weights works on: filters, rows of taps, columns of windows; and how many
+/// lanes share those windows.
+struct GradTile {
+    lane_taps: usize,
+    k: usize,
+    r: usize,
+    q: usize,
 }
 
 impl Extents {
@@ -60,29 +80,59 @@ impl Extents {
 
     /// The kernel for the gradient to w, and perhaps a bias, of x and dy; `None` as for [`Extents::subgroup`].
     pub fn grad_weight_subgroup(&self, limits: &Limits, bias: &Range<usize>) -> Option<Kernel> {
-        let r = self.window.size[0];
         let [p, q] = self.placed.out;
-        let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, [TILE_DEPTH, TILE_COLUMNS])?;
-        let rows = self.n * p;
-        let tasks = self.groups * self.group_k.div_ceil(tile_k) * (self.group_c * r).div_ceil(LANES);
-        let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows);
-        let rows_a_part = rows.div_ceil(parts).min((MOST_ROUNDS / (1 + q.div_ceil(tile_q))).max(1));
-        let parts = rows.div_ceil(rows_a_part);
-        let fits = self.group_c * r >= SHALLOWEST
-            && parts.saturating_mul(bias.end) <= MOST_PARTIAL
-            && q.div_ceil(tile_q) <= MOST_ROUNDS;
+        let GradTile { lane_taps, k, r, q: tile_q } = self.grad_tile(limits)?;
+        let lane_parts = LANES / lane_taps;
+        let (rows, blocks_q) = (self.n * p, q.div_ceil(tile_q));
+        let tasks = self.groups * self.group_k.div_ceil(k) * self.tap_rows(r).div_ceil(lane_taps);
+        let parts = (ENOUGH_INVOCATIONS / (LANES * tasks)).clamp(1, rows.div_ceil(lane_parts));
+        let rows_a_part = rows.div_ceil(parts * lane_parts).min((MOST_ROUNDS / (blocks_q * (1 + r))).max(1));
+        let parts = rows.div_ceil(rows_a_part * lane_parts);
+        let fits = parts.saturating_mul(bias.end) <= MOST_PARTIAL && blocks_q * (1 + r) <= MOST_ROUNDS;
         if !fits {
             return None;
         }
         let partial = self
             .grad_weight_dispatch(GRAD_WEIGHT, bias)
-            .constants([("TILE_K", tile_k), ("TILE_Q", tile_q), ("STRIP", strip)])
+            .constants([("TILE_K", k), ("TILE_R", r), ("TILE_Q", tile_q), ("STRIP", self.strip(tile_q))])
+            .constants([("LANE_TAPS", lane_taps), ("LOADS", tile_q.div_ceil(lane_taps))])
             .constants([("ROWS", rows_a_part), ("PARTS", parts)])
-            .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && rows.is_multiple_of(rows_a_part)))
+            .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q)))
             .reads_inputs(2)
             .writes(if parts == 1 { Operand::Output } else { Operand::Scratch(0) })
             .invocations(parts * tasks, 1);
         Some(sum_parts(Kernel::single(partial), parts, bias.end))
+    }
+
+    /// Runs of `r` rows of taps that lie in one channel.
+    fn tap_rows(&self, r: usize) -> usize {
+        self.group_c * (self.window.size[0] / r)
+    }
+
+    /// The tile of the gradient to the weights that takes least time for each product, by what was measured on lavapipe.
+    fn grad_tile(&self, limits: &Limits) -> Option<GradTile> {
+        let Window { size: [r_size, s], stride, dilation, .. } = self.window;
+        let q_size = self.placed.out[1];
+        let tiles = [1, 2, 4, 8].into_iter().flat_map(|lane_taps| {
+            let rows = [1, r_size].into_iter();
+            let filters = rows.flat_map(|r| (1..=TILE_DEPTH.min(self.group_k)).map(move |k| (r, k)));
+            filters.flat_map(move |(r, k)| (1..=q_size.min(TILE_WIDTH)).map(move |q| GradTile { lane_taps, k, r, q }))
+        });
+        let cost = |tile: &GradTile| {
+            let GradTile { lane_taps, k, r, q } = *tile;
+            let new_rows = if dilation[0] == 1 { stride[0].min(r) } else { r };
+            let loads = k * q.div_ceil(lane_taps) + new_rows * self.strip(q);
+            let cycles = LOAD_COST * loads + k * r * s * (q + SUM_COST);
+            let waste = |extent: usize, tile: usize| (extent.div_ceil(tile) * tile) as f64 / extent as f64;
+            let wasted = waste(self.tap_rows(r), lane_taps) * waste(self.group_k, k) * waste(q_size, q);
+            cycles as f64 * wasted / (k * r * s * q) as f64
+        };
+        let fits = |tile: &GradTile| {
+            let GradTile { k, r, q, .. } = *tile;
+            k * r * s * q <= MOST_PRODUCTS && k * r * s <= MOST_SUMS && r * self.strip(q) <= MOST_STRIPS
+        };
+        let shares = limits.subgroup == Some(LANES as u32) && self.group_k >= SHALLOWEST;
+        tiles.filter(|tile| shares && fits(tile)).min_by(|a, b| cost(a).total_cmp(&cost(b)))
     }
 
     /// Most filters and columns of windows of a tile: more columns where a tile as wide as the row leaves out what lies in
