@@ -51,8 +51,11 @@ pub const ALIGNMENT: usize = 256;
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 
-/// What matrix products through workgroup memory share, joined to the files that ask for it.
-const BLOCK: [&str; 2] = ["// joined with common/block.wgsl", include_str!("../shaders/common/block.wgsl")];
+/// What some shaders share, joined to the files that ask for it: matrix products through workgroup memory; textures.
+const ASKED_FOR: [[&str; 2]; 2] = [
+    ["// joined with common/block.wgsl", include_str!("../shaders/common/block.wgsl")],
+    ["// joined with common/texture.wgsl", include_str!("../shaders/common/texture.wgsl")],
+];
 
 /// Most rounds that all loops of one invocation make together, as operations plan them.
 ///
@@ -274,9 +277,10 @@ impl Dispatch {
             }
             text.push('\n');
         }
-        let [asks, block] = BLOCK;
-        if self.shader.source.lines().any(|line| line == asks) {
-            text.push_str(block);
+        for [asks, shared] in ASKED_FOR {
+            if self.shader.source.lines().any(|line| line == asks) {
+                text.push_str(shared);
+            }
         }
         if constants_set != self.constants.len() || functions_set != self.functions.len() {
             let names: Vec<_> =

@@ -36,7 +36,7 @@ pub mod weights;
 
 pub use device::{Device, Session};
 pub use error::{Error, Result};
-pub use gpu::{Gpu, ShaderChecks};
+pub use gpu::{Gpu, ShaderChecks, TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use graph::{Graph, NodeId, Precision};
 pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};

@@ -6,6 +6,8 @@ mod cases;
 mod common;
 #[path = "rounds/text.rs"]
 mod text;
+#[path = "shaders/textures.rs"]
+mod textures;
 
 use cases::small;
 use lenslet::ShaderChecks;
@@ -40,6 +42,11 @@ fn counted(case: &Case) {
 #[test]
 fn no_invocation_loops_for_too_long() {
     all().iter().chain(&cases::all()).for_each(counted);
+    for (about, pass) in textures::passes() {
+        let source = pass.dispatch.source().unwrap_or_else(|e| panic!("{about}: {e}"));
+        let rounds = text::rounds(&source).unwrap_or_else(|reason| panic!("{about}: {reason}"));
+        assert!(rounds <= MOST, "{about}: {rounds} rounds of loops, at most {MOST}");
+    }
 }
 
 #[test]

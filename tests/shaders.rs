@@ -6,6 +6,8 @@
 mod long;
 #[path = "shaders/nan.rs"]
 mod nan;
+#[path = "shaders/textures.rs"]
+mod textures;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,12 +16,14 @@ use std::process::Command;
 use lenslet::check::cases;
 use lenslet::compile::{compile, fuse, gradients};
 use lenslet::data::Spec;
+use lenslet::gpu::texture::{Bind, TexturePass};
 use lenslet::graph::Graph;
 use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold};
 use lenslet::nn::{Layout, Model};
 use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
 use lenslet::train::{EvaluationStep, StepOptions, TrainingStep};
+use lenslet::wgpu::TextureFormat;
 use lenslet::{DType, NodeId, Precision, Result, TensorType, models};
 use naga::valid::{Capabilities, GlobalUse, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
@@ -42,6 +46,15 @@ fn every_kernel_of_every_case_is_valid_and_binds_what_it_declares() {
                 check_constants(&dispatch, &about);
             }
         }
+    }
+    for (about, TexturePass { dispatch, binds }) in textures::passes() {
+        let source = dispatch.source().unwrap_or_else(|error| panic!("{about}: {error}"));
+        let reflection = checked.entry(source).or_insert_with_key(|source| Reflection::of(&about, source));
+        assert_eq!(reflection.entry_point, dispatch.shader.name, "{about}: the entry point has the file's name");
+        let bound: Vec<(usize, Bind)> = binds.into_iter().enumerate().collect();
+        assert_eq!(reflection.binds(), bound, "{about}: declared, then bound");
+        check_grid(&dispatch, &about);
+        check_constants(&dispatch, &about);
     }
     nan::hold(checked.values().flat_map(|r| &r.nan_losers));
     let reached: BTreeSet<&str> = checked.values().map(|r| r.entry_point.as_str()).collect();
@@ -214,6 +227,8 @@ struct Reflection {
     entry_point: String,
     /// The number of each binding that is used, and whether it is written. Layouts are made of these.
     bindings: Vec<(usize, bool)>,
+    /// Those that are no storage buffers.
+    others: Vec<(usize, Bind)>,
     /// Bindings that are declared only: a kernel may set a function so that nothing reads one (a bias, say).
     idle: Vec<String>,
     /// Functions that may lose NaN.
@@ -237,7 +252,7 @@ impl Reflection {
         {
             refuse(format!("workgroups of {:?} are too large", entry_point.workgroup_size));
         }
-        let (mut bindings, mut idle) = (vec![], vec![]);
+        let (mut bindings, mut others, mut idle) = (vec![], vec![], vec![]);
         let mut workgroup_memory = 0;
         for (handle, variable) in module.global_variables.iter() {
             let name = variable.name.as_deref().unwrap_or_default();
@@ -245,14 +260,17 @@ impl Reflection {
                 workgroup_memory += module.types[variable.ty].inner.size(module.to_ctx());
             }
             let Some(binding) = &variable.binding else { continue };
-            let AddressSpace::Storage { access } = variable.space else {
-                refuse(format!("{name} is no storage buffer"))
-            };
-            let (used, writes) = (info.get_entry_point(0)[handle], access.contains(StorageAccess::STORE));
+            let used = info.get_entry_point(0)[handle];
             if used.is_empty() {
                 idle.push(name.to_string());
                 continue;
             }
+            let AddressSpace::Storage { access } = variable.space else {
+                let Some(bind) = other(&module, variable) else { refuse(format!("{name} cannot be bound")) };
+                others.push((binding.binding as usize, bind));
+                continue;
+            };
+            let writes = access.contains(StorageAccess::STORE);
             if writes != used.contains(GlobalUse::WRITE) {
                 refuse(format!("{name} is declared {access:?}, used for {used:?}"));
             }
@@ -265,7 +283,34 @@ impl Reflection {
             refuse(format!("{workgroup_memory} bytes of workgroup memory, at most {WORKGROUP_MEMORY}"));
         }
         bindings.sort_unstable();
-        Self { entry_point: entry_point.name.clone(), bindings, idle, nan_losers: nan::losers(&module, &info) }
+        let (entry_point, nan_losers) = (entry_point.name.clone(), nan::losers(&module, &info));
+        Self { entry_point, bindings, others, idle, nan_losers }
+    }
+
+    /// All bindings in order.
+    fn binds(&self) -> Vec<(usize, Bind)> {
+        let buffer = |&(number, writes): &(usize, bool)| (number, if writes { Bind::Writes } else { Bind::Reads });
+        let mut all: Vec<_> = self.bindings.iter().map(buffer).chain(self.others.iter().copied()).collect();
+        all.sort_by_key(|(number, _)| *number);
+        all
+    }
+}
+
+/// What a variable binds that is no storage buffer: only shaders for textures have such.
+fn other(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Bind> {
+    use naga::{ImageClass, ImageDimension, StorageFormat, TypeInner};
+    let TypeInner::Image { dim: ImageDimension::D2, arrayed: false, class } = module.types[variable.ty].inner else {
+        return (variable.space == AddressSpace::Uniform).then_some(Bind::Uniform);
+    };
+    match class {
+        ImageClass::Sampled { kind: naga::ScalarKind::Float, multi: false } => Some(Bind::Loads),
+        ImageClass::Storage { format, access: StorageAccess::STORE } => match format {
+            StorageFormat::Rgba8Unorm => Some(Bind::Stores(TextureFormat::Rgba8Unorm)),
+            StorageFormat::Rgba16Float => Some(Bind::Stores(TextureFormat::Rgba16Float)),
+            StorageFormat::Rgba32Float => Some(Bind::Stores(TextureFormat::Rgba32Float)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -274,12 +319,15 @@ fn check_against(reflection: &Reflection, dispatch: &Dispatch, about: &str) {
     assert_eq!(reflection.entry_point, dispatch.shader.name, "{about}: the entry point has the file's name");
     let bound: Vec<(usize, bool)> = dispatch.bound().map(|binding| (binding.number, binding.writes)).collect();
     assert_eq!(reflection.bindings, bound, "{about}: (binding, whether it is written): declared, then bound");
+    assert!(reflection.others.is_empty(), "{about}: operations bind storage buffers, this {:?}", reflection.others);
     let limits = Limits::default();
     assert!(bound.len() <= limits.max_storage_buffers_per_shader_stage as usize, "{about}: {} buffers", bound.len());
-    assert!(
-        fold(dispatch.workgroups, limits.max_compute_workgroups_per_dimension).is_some(),
-        "{about}: the grid does not fold"
-    );
+    check_grid(dispatch, about);
+}
+
+fn check_grid(dispatch: &Dispatch, about: &str) {
+    let side = Limits::default().max_compute_workgroups_per_dimension;
+    assert!(fold(dispatch.workgroups, side).is_some(), "{about}: the grid does not fold");
 }
 
 /// A constant of the file that is a plain number is only its default: the kernel must set it, once.

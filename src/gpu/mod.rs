@@ -5,6 +5,7 @@ mod cache;
 mod pipeline;
 mod replay;
 mod session;
+pub mod texture;
 mod timing;
 mod trust;
 mod tuned;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex};
 pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters};
 pub use replay::Replay;
 pub use session::{GpuSession, Reading};
+pub use texture::{TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use trust::Distrusted;
 pub use tuned::{KernelChoice, Tuned, TunedOperation, forget_tuned};
 

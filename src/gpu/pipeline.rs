@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Gpu, ShaderChecks};
+use crate::kernel::Dispatch;
 use crate::plan::Launch;
 use crate::{Error, Result};
 
@@ -36,7 +37,7 @@ impl Gpu {
         let worker = || {
             let mut made = vec![];
             while let Some((launch, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                made.push((text.clone(), self.pipeline(*launch, text)));
+                made.push((text.clone(), self.pipeline(launch.entry(), text, &self.layout(*launch))));
             }
             made
         };
@@ -68,21 +69,38 @@ impl Gpu {
             },
             count: None,
         };
-        let make = |bindings: &Vec<(u32, bool)>| {
-            let entries: Vec<_> = bindings.iter().map(entry).collect();
-            let group = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-            self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: None,
-                bind_group_layouts: &[Some(&self.device().create_bind_group_layout(&group))],
-                immediate_size: 0,
-            })
-        };
+        let make = |bindings: &Vec<(u32, bool)>| self.layout_of(&bindings.iter().map(entry).collect::<Vec<_>>());
         let bindings = launch.bindings().iter().map(|bound| (bound.binding, bound.writes)).collect();
         self.cache().layouts.entry(bindings).or_insert_with_key(make).clone()
     }
 
-    fn pipeline(&self, launch: Launch<'_>, text: &str) -> Result<wgpu::ComputePipeline> {
-        let (device, name) = (self.device(), launch.entry());
+    /// The pipeline of a dispatch that binds more than storage buffers. One shader text has one layout.
+    ///
+    /// Errors: the driver refuses the shader.
+    pub(super) fn pipeline_binding(
+        &self,
+        dispatch: &Dispatch,
+        entries: &[wgpu::BindGroupLayoutEntry],
+    ) -> Result<wgpu::ComputePipeline> {
+        let text = dispatch.source()?;
+        if let Some(made) = self.cache().pipelines.get(&text) {
+            return Ok(made.clone());
+        }
+        let pipeline = self.pipeline(dispatch.shader.name, &text, &self.layout_of(entries))?;
+        Ok(self.cache().pipelines.entry(text).or_insert(pipeline).clone())
+    }
+
+    fn layout_of(&self, entries: &[wgpu::BindGroupLayoutEntry]) -> wgpu::PipelineLayout {
+        let group = wgpu::BindGroupLayoutDescriptor { label: None, entries };
+        self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&self.device().create_bind_group_layout(&group))],
+            immediate_size: 0,
+        })
+    }
+
+    fn pipeline(&self, name: &str, text: &str, layout: &wgpu::PipelineLayout) -> Result<wgpu::ComputePipeline> {
+        let device = self.device();
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
@@ -92,7 +110,7 @@ impl Gpu {
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
-            layout: Some(&self.layout(launch)),
+            layout: Some(layout),
             module: &module,
             entry_point: Some(name),
             compilation_options: wgpu::PipelineCompilationOptions {
@@ -110,7 +128,8 @@ impl Gpu {
 
 #[allow(unsafe_code)]
 fn trusted(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-    // SAFETY: every kernel guards its own accesses and has constant loop bounds. tests/ops.rs runs each of them with
-    // and without the checks on shapes that are not multiples of its tiles, and compares both with the reference.
+    // SAFETY: every kernel guards its own accesses and has constant loop bounds. tests/ops.rs and
+    // tests/textures.rs run each of them with and without the checks on shapes that are not multiples of its tiles, and
+    // compare both with the reference.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }

@@ -1,0 +1,68 @@
+//! What LeNet-5 sees in a picture, without a window: `cargo run --release --example headless [PICTURE.png]`.
+
+mod files;
+
+use lenslet::gpu::{GpuSession, texture::ColourMap, texture::ValueRange};
+use lenslet::{Gpu, Graph, HostData, TensorType, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
+use lenslet::{data::Mnist, models, nn::Layout, optim::Sgd, train::Fit, wgpu};
+
+/// Around and between the tiles.
+const DARK: [u8; 4] = [20, 20, 26, 255];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (gpu, mnist) = (Gpu::new()?, Mnist::bundled()?);
+    // A picture file is dark ink on white paper; a digit of the test set is bright ink on black.
+    let (picture, is_paper) = match std::env::args().nth(1) {
+        Some(path) => (image::open(path)?.to_rgba8(), true),
+        None => {
+            let texels = mnist.test.image(0).iter().flat_map(|&v| [v, v, v, 255]).collect();
+            (image::RgbaImage::from_raw(28, 28, texels).expect("28x28 texels"), false)
+        }
+    };
+    let scene = files::upload(&gpu, &picture);
+
+    let model = models::lenet5();
+    let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
+    trainer.fit(&mnist.train, Fit { epochs: 1, validation: 0, steps: Some(400) })?;
+
+    // LeNet-5 for one picture, whose maps after both convolutions are kept.
+    let (mut graph, layout) = (Graph::new(), Layout::of(&model)?);
+    let x = graph.input("picture", TensorType::f32([1, 1, 28, 28]))?;
+    let parameters = graph.variable("parameters", layout.ty())?;
+    let logits = layout.forward(&model, &mut graph, parameters, x)?;
+    let classes = graph.softmax(logits, 1)?;
+    let of_layer = |layer: &str| graph.ids().rfind(|&id| graph.node(id).name == layer).expect("a layer of LeNet-5");
+    let [first, second] = ["conv1", "conv2"].map(of_layer);
+    [first, second, classes].into_iter().for_each(|node| graph.output(node));
+    let session = GpuSession::new(&gpu, &graph)?;
+    session.write(parameters, HostData::F32(&trainer.parameters()))?;
+
+    // What is drawn, each on a texture of its own: the input, both layers' maps, the classes from 0 down to 9.
+    let read = TextureRead::new().inverted(is_paper);
+    let input = TextureInput::new(&session, x, &scene.create_view(&Default::default()), &read)?;
+    let grey = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
+    let (maps, bars) = (TextureWrite::maps(), TextureWrite::horizontal_bars());
+    let (mut outputs, mut canvases) = (vec![], vec![]);
+    for (node, write, scale) in [(x, grey, 8), (first, maps.clone(), 4), (second, maps, 5), (classes, bars, 16)] {
+        let write = write.gap(8).background(DARK.map(|v| f32::from(v) / 255.0));
+        let size = TextureOutput::size(graph.shape(node), &write, scale)?;
+        let usage = wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_SRC;
+        let canvas = files::texture(&gpu, size, usage);
+        outputs.push(TextureOutput::new(&session, node, &canvas.create_view(&Default::default()), &write)?);
+        canvases.push(canvas);
+    }
+
+    // What an app does each frame, in an encoder of its own: nothing waits and nothing comes back.
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    input.encode(&mut encoder);
+    session.encode(&mut encoder);
+    outputs.iter().for_each(|output| output.encode(&mut encoder));
+    gpu.queue().submit([encoder.finish()]);
+
+    // An app would show the textures; this example has only a file and a line for it.
+    files::save(&gpu, &canvases, DARK, "headless.png")?;
+    let shares = session.read(classes)?;
+    let (digit, share) = (0..).zip(shares).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0));
+    println!("digit {digit}, by {:.1} %; what the network sees is in headless.png", 100.0 * share);
+    Ok(())
+}

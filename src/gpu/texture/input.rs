@@ -1,0 +1,75 @@
+//! A texture as an input of a session.
+
+use wgpu::util::DeviceExt as _;
+
+use super::TextureRead;
+use super::pass::{Passes, quoted, scratch, size_of, value};
+use super::read::check_rectangle;
+use crate::gpu::{Gpu, GpuSession};
+use crate::graph::{NodeId, Source};
+use crate::shape::DType;
+use crate::{Error, Result};
+
+/// Reads a texture into an input of a session. See the [module](super).
+pub struct TextureInput {
+    gpu: Gpu,
+    size: [u32; 2],
+    rectangle: wgpu::Buffer,
+    passes: Passes,
+}
+
+impl TextureInput {
+    /// Makes everything needed to read what the view shows into one picture of `node`, an input of `f32[N, C, H, W]`. The
+    /// texture needs the usage `TEXTURE_BINDING`; a buffer of `4 C H width` bytes is made.
+    ///
+    /// A view of a mip level is read as the texture of that size; a rectangle is then cut at its edges.
+    ///
+    /// Errors: another node; a texture that cannot be bound, or of another format than [`TextureRead`] can read; options
+    /// that do not fit them; out of memory.
+    pub fn new(session: &GpuSession, node: NodeId, view: &wgpu::TextureView, read: &TextureRead) -> Result<Self> {
+        let (graph, gpu) = (session.graph(), session.gpu());
+        let is_leaf = matches!(graph.node(node).source, Source::Input | Source::Variable);
+        if !is_leaf || graph.dtype(node) != DType::F32 {
+            let expected = "an input of f32[N, C, H, W], which no operation computes";
+            let found = if is_leaf { graph.ty(node).to_string() } else { "a computed or constant value".into() };
+            return Err(Error::option(quoted(session, node), expected, found));
+        }
+        let size = size_of(view, wgpu::TextureUsages::TEXTURE_BINDING)?;
+        let format = read.format.unwrap_or_else(|| view.texture().format());
+        let shape = graph.shape(node);
+        let [columns, rows] = read.passes(format, size, shape)?;
+        let rectangle = read.rectangle.unwrap_or_default();
+        if read.rectangle.is_some() {
+            check_rectangle(rectangle, size)?;
+        }
+        let bytes = 4 * (shape[1] * shape[2]) as u64 * u64::from(size[0]);
+        let between = scratch(gpu, "texture input", bytes, "use a smaller texture or a smaller input")?;
+        let rectangle = gpu.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("texture rectangle"),
+            contents: bytemuck::cast_slice(&rectangle),
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        });
+        let texture = || wgpu::BindingResource::TextureView(view);
+        let passes = [
+            (columns, vec![texture(), rectangle.as_entire_binding(), between.as_entire_binding()]),
+            (rows, vec![texture(), rectangle.as_entire_binding(), between.as_entire_binding(), value(session, node)?]),
+        ];
+        let passes = Passes::new(gpu, &passes)?;
+        Ok(Self { gpu: gpu.clone(), size, rectangle, passes })
+    }
+
+    /// Reads other texels from the next submission on: `[x, y, width, height]`. Writes 16 bytes by the queue.
+    ///
+    /// Errors: no texel, or any outside the texture; then nothing changes.
+    pub fn set_rectangle(&self, rectangle: [u32; 4]) -> Result<()> {
+        check_rectangle(rectangle, self.size)?;
+        self.gpu.queue().write_buffer(&self.rectangle, 0, bytemuck::cast_slice(&rectangle));
+        Ok(())
+    }
+
+    /// Appends the reading to an encoder, before the session's step: one compute pass of two dispatches. Nothing is
+    /// submitted, polled or made.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.passes.encode(encoder);
+    }
+}

@@ -1,0 +1,396 @@
+//! What writing a value into a texture means: as a formula, as dispatches, and on the CPU.
+
+use std::ops::Range;
+
+use wgpu::TextureFormat;
+
+use super::LARGEST_SIDE;
+use super::colours::{ColourMap, decoded};
+use super::pass::{Bind, TexturePass};
+use crate::kernel::{Constant, Dispatch, f32_literal};
+use crate::shader;
+use crate::shape::Shape;
+use crate::{Error, Result};
+
+/// The formats that can be written, all of WebGPU's core, as WGSL declares them.
+const FORMATS: [(TextureFormat, &str); 3] = [
+    (TextureFormat::Rgba8Unorm, "texture_storage_2d<rgba8unorm, write>"),
+    (TextureFormat::Rgba16Float, "texture_storage_2d<rgba16float, write>"),
+    (TextureFormat::Rgba32Float, "texture_storage_2d<rgba32float, write>"),
+];
+
+/// Which values the ends of a colour map stand for. Values outside have the colours of the ends. What is found among the
+/// values, on the GPU, is found among the finite ones.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum ValueRange {
+    /// From the first to the second.
+    Fixed(f32, f32),
+    /// From the least to the largest of all that is drawn.
+    Whole,
+    /// From the least to the largest of each tile.
+    Tile,
+    /// From −a to a, with a the largest magnitude of all that is drawn.
+    Symmetric,
+    /// From −a to a, with a the largest magnitude of each tile.
+    SymmetricTile,
+}
+
+impl ValueRange {
+    fn is_symmetric(self) -> bool {
+        matches!(self, ValueRange::Symmetric | ValueRange::SymmetricTile)
+    }
+
+    fn is_of_tiles(self) -> bool {
+        matches!(self, ValueRange::Tile | ValueRange::SymmetricTile)
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Drawn {
+    Maps { rgb: bool },
+    Filters { range: Range<usize>, shape: Shape },
+    Bars { horizontal: bool },
+    Cells,
+}
+
+/// How a value is drawn.
+///
+/// The picture is a grid of tiles, row by row, each the h by w values of one map. On a texture `width` texels wide, tile
+/// column j of k begins at texel `⌊j (width + gap) / k⌋` and ends `gap` before the next one begins; the texel in column l
+/// of a tile t texels wide shows value `⌊(2l + 1) w / 2t⌋`: the nearest. Rows alike. Gaps and what no tile fills have the
+/// background's colour.
+///
+/// A value v of a range from a to b has the colour map's colour at `(v − a) / (b − a)`, cut to 0..1; where b is not above
+/// a, at 0 (½ if the range is symmetric). NaN is magenta, (1, 0, 1). Alpha is 1 but for the background's.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TextureWrite {
+    drawn: Drawn,
+    row: usize,
+    colours: ColourMap,
+    range: ValueRange,
+    columns: Option<usize>,
+    gap: u32,
+    background: [f32; 4],
+    linear: bool,
+}
+
+/// A grid of tiles over a node's elements.
+struct Tiles {
+    /// The first element.
+    offset: usize,
+    tiles: usize,
+    /// 3 for red, green and blue.
+    planes: usize,
+    h: usize,
+    w: usize,
+    columns: usize,
+    rows: usize,
+    /// 0 for none, 1 from below, 2 from the left.
+    bars: usize,
+}
+
+/// The dispatches that draw.
+pub(super) struct WritePasses {
+    /// Those that find the ranges: of parts of groups of values, then of groups.
+    pub range: Option<[TexturePass; 2]>,
+    pub part_bytes: u64,
+    pub range_bytes: u64,
+    pub picture: TexturePass,
+}
+
+impl TextureWrite {
+    fn new(drawn: Drawn, colours: ColourMap, range: ValueRange) -> Self {
+        let background = [0.1, 0.1, 0.1, 1.0];
+        Self { drawn, row: 0, colours, range, columns: None, gap: 1, background, linear: false }
+    }
+
+    /// The C maps of a picture of `[N, C, H, W]`, a tile each; by default viridis, over each map's own range.
+    pub fn maps() -> Self {
+        Self::new(Drawn::Maps { rgb: false }, ColourMap::Viridis, ValueRange::Tile)
+    }
+
+    /// Every three maps of a picture of `[N, C, H, W]` as red, green and blue of a tile; by default from 0 to 1.
+    pub fn pictures() -> Self {
+        Self::new(Drawn::Maps { rgb: true }, ColourMap::Grey, ValueRange::Fixed(0.0, 1.0))
+    }
+
+    /// The filters `[K, C, R, S]` in a range of a flat value: K tiles in colour if C is 3, K·C tiles else. By default blue
+    /// to red, over one symmetric range.
+    pub fn filters(range: Range<usize>, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        Self::new(Drawn::Filters { range, shape }, ColourMap::Diverging, ValueRange::Symmetric)
+    }
+
+    /// The M values of a row of `[N, M]` as bars side by side, from below; by default from 0 to 1, as probabilities are.
+    pub fn bars() -> Self {
+        Self::new(Drawn::Bars { horizontal: false }, ColourMap::Viridis, ValueRange::Fixed(0.0, 1.0))
+    }
+
+    /// The same one below the other, from the left.
+    pub fn horizontal_bars() -> Self {
+        Self { drawn: Drawn::Bars { horizontal: true }, ..Self::bars() }
+    }
+
+    /// The values of `[N, M]` as cells of one tile, N rows by M columns; by default from 0 to 1.
+    pub fn cells() -> Self {
+        Self { drawn: Drawn::Cells, ..Self::bars() }
+    }
+
+    /// Which picture of the batch is drawn, or which row as bars.
+    pub fn row(mut self, row: usize) -> Self {
+        self.row = row;
+        self
+    }
+
+    /// The colours. Tiles in red, green and blue have none: there the range's ends are 0 and 1 of each.
+    pub fn colours(mut self, colours: ColourMap) -> Self {
+        self.colours = colours;
+        self
+    }
+
+    /// Which values the ends of the colour map, and of bars, stand for.
+    pub fn range(mut self, range: ValueRange) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// How many tiles are side by side. By default as many as make the picture nearly square.
+    pub fn columns(mut self, columns: usize) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// Texels between tiles. By default 1.
+    pub fn gap(mut self, gap: u32) -> Self {
+        self.gap = gap;
+        self
+    }
+
+    /// Red, green, blue (sRGB-encoded) and alpha of what no tile fills. By default a dark grey.
+    pub fn background(mut self, background: [f32; 4]) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Whether colours are written as linear light, for a renderer that encodes later. By default they are written
+    /// sRGB-encoded, as a screen or a picture file takes them.
+    pub fn linear(mut self, linear: bool) -> Self {
+        self.linear = linear;
+        self
+    }
+
+    fn tiles(&self, shape: &Shape) -> Result<Tiles> {
+        let refuse = |reason| Error::option("shape of what is drawn", reason, shape);
+        let row_of = |n: usize| match self.row {
+            row if row < n => Ok(row),
+            row => Err(Error::option("row", format!("below {n}, the rows of what is drawn"), row)),
+        };
+        let matrix = || shape.matrix("it").map_err(refuse);
+        let (offset, [c, h, w], planes) = match &self.drawn {
+            Drawn::Maps { rgb } => {
+                let [n, c, h, w] = shape.nchw("it").map_err(refuse)?;
+                (row_of(n)? * c * h * w, [c, h, w], if *rgb { 3 } else { 1 })
+            }
+            Drawn::Filters { range, shape: filters } => {
+                let [k, c, r, s] = filters.nchw("filters").map_err(|e| Error::option("filters", e, filters))?;
+                let within = range.end <= shape.elements() && range.len() == filters.elements();
+                if !within {
+                    let expected = format!("{} values of {}, as {filters} has", filters.elements(), shape.elements());
+                    return Err(Error::option("range of filters", expected, format!("{range:?}")));
+                }
+                (range.start, [k * c, r, s], if c == 3 { 3 } else { 1 })
+            }
+            Drawn::Bars { .. } => {
+                let [n, m] = matrix()?;
+                (row_of(n)? * m, [m, 1, 1], 1)
+            }
+            Drawn::Cells => (0, [&[1][..], &matrix()?].concat().try_into().expect("three"), 1),
+        };
+        if c % planes != 0 {
+            return Err(refuse("a multiple of three maps: red, green and blue".into()));
+        }
+        let tiles = c / planes;
+        let bars = match self.drawn {
+            Drawn::Bars { horizontal } => 1 + usize::from(horizontal),
+            _ => 0,
+        };
+        let square = ((tiles * h) as f64 / w as f64).sqrt().ceil().clamp(1.0, tiles as f64) as usize;
+        let columns = match bars {
+            0 => self.columns.unwrap_or(square),
+            1 => tiles,
+            _ => 1,
+        };
+        if !(1..=tiles).contains(&columns) {
+            return Err(Error::option("columns", format!("1 to {tiles}, the tiles"), columns));
+        }
+        Ok(Tiles { offset, tiles, planes, h, w, columns, rows: tiles.div_ceil(columns), bars })
+    }
+
+    pub(super) fn size(&self, shape: &Shape, scale: u32) -> Result<[u32; 2]> {
+        let Tiles { tiles, h, w, columns, rows, bars, .. } = self.tiles(shape)?;
+        let counts = if bars == 0 { [(columns, w), (rows, h)] } else { [(tiles, 1); 2] };
+        let side = |(count, values): (usize, usize)| {
+            (values as u64 * u64::from(scale) + u64::from(self.gap)) * count as u64 - u64::from(self.gap)
+        };
+        let size = counts.map(side);
+        if scale == 0 || size.iter().any(|&side| side > LARGEST_SIDE.into()) {
+            let expected = format!("at least 1, and a picture of at most {LARGEST_SIDE} texels a side");
+            return Err(Error::option("scale", expected, format!("{scale}, for {}x{} texels", size[0], size[1])));
+        }
+        Ok(size.map(|side| side as u32))
+    }
+
+    /// The range, if it does not depend on the values.
+    pub(super) fn fixed_range(&self) -> Option<[f32; 2]> {
+        match self.range {
+            ValueRange::Fixed(from, to) => Some([from, to]),
+            _ => None,
+        }
+    }
+
+    /// Where values of an empty range lie on the colour map.
+    fn empty(&self) -> f32 {
+        if self.range.is_symmetric() { 0.5 } else { 0.0 }
+    }
+
+    fn check(&self, tiles: &Tiles, size: [u32; 2]) -> Result<()> {
+        let needed = [tiles.columns, tiles.rows].map(|n| n as u64 * (1 + u64::from(self.gap)) - u64::from(self.gap));
+        // Places in a tile are computed in 32 bits.
+        let places = [(size[0], tiles.w), (size[1], tiles.h)];
+        let exact = places.iter().all(|&(side, values)| 2 * u64::from(side) * values as u64 <= u32::MAX.into());
+        if !exact || needed.iter().zip(size).any(|(&needed, side)| needed > side.into()) {
+            let expected = format!("at least {}x{} texels for the tiles and their gaps", needed[0], needed[1]);
+            return Err(Error::option("texture", expected, format!("{}x{}", size[0], size[1])));
+        }
+        if let ValueRange::Fixed(from, to) = self.range
+            && !(from.is_finite() && to.is_finite() && from < to)
+        {
+            return Err(Error::option("range", "two finite numbers, the smaller first", format!("{from} to {to}")));
+        }
+        if self.background.iter().any(|v| !v.is_finite()) {
+            return Err(Error::option("background", "four finite numbers", format!("{:?}", self.background)));
+        }
+        Ok(())
+    }
+
+    /// The dispatches that draw a value of this shape into a texture of `size` and `format`: two that find the ranges, if
+    /// they depend on the values, and one that draws.
+    ///
+    /// Errors: a format that cannot be written, with those that can; a shape that cannot be drawn so; too small a texture.
+    pub fn passes(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<Vec<TexturePass>> {
+        let WritePasses { range, picture, .. } = self.drawing(format, size, shape)?;
+        Ok(range.into_iter().flatten().chain([picture]).collect())
+    }
+
+    pub(super) fn drawing(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<WritePasses> {
+        let Some((_, ty)) = FORMATS.iter().find(|(f, _)| *f == format) else {
+            let names = FORMATS.map(|(f, _)| format!("{f:?}")).join(", ");
+            return Err(Error::option("texture format", format!("one of {names}"), format!("{format:?}")));
+        };
+        let tiles = self.tiles(shape)?;
+        self.check(&tiles, size)?;
+        let elements = tiles.tiles * tiles.planes * tiles.h * tiles.w;
+        let groups = if self.range.is_of_tiles() { tiles.tiles } else { 1 };
+        let length = elements / groups;
+        let parts = (length as f64).sqrt().ceil() as usize;
+        let range = self.fixed_range().is_none().then(|| {
+            let finish = match self.range.is_symmetric() {
+                true => "vec2(-at_least(-least, largest), at_least(-least, largest))",
+                false => "vec2(least, largest)",
+            };
+            let of_parts = Dispatch::new(shader!("texture_range_parts"))
+                .constants([("OFFSET", tiles.offset), ("GROUPS", groups), ("LENGTH", length), ("PARTS", parts)])
+                .invocations(groups * parts, 64);
+            let of_tiles = Dispatch::new(shader!("texture_range"))
+                .constants([("GROUPS", groups), ("PARTS", parts)])
+                .function("finish", finish)
+                .invocations(groups, 64);
+            [of_parts, of_tiles].map(|dispatch| TexturePass { dispatch, binds: vec![Bind::Reads, Bind::Writes] })
+        });
+        let background = self.background.map(f32_literal).join(", ");
+        let picture = Dispatch::new(shader!("texture_picture"))
+            .constant("Picture", Constant::Type(ty))
+            .constants([("OFFSET", tiles.offset), ("TILES", tiles.tiles), ("PLANES", tiles.planes)])
+            .constants([("H", tiles.h), ("W", tiles.w), ("COLUMNS", tiles.columns), ("ROWS", tiles.rows)])
+            .constants([("GAP", self.gap as usize), ("OWN_RANGES", usize::from(groups > 1)), ("BARS", tiles.bars)])
+            .constants([("ANCHORS", self.colours.anchors().len())])
+            .constant("COLOURS", self.colours.constant())
+            .constant("EMPTY", self.empty())
+            .function("background", format!("vec4<f32>({background})"))
+            .function("shown", if self.linear { "decoded_rgb(t)" } else { "t" })
+            .invocations(size[0] as usize * size[1] as usize, 64);
+        let binds = vec![Bind::Reads, Bind::Reads, Bind::Stores(format)];
+        let [part_bytes, range_bytes] = [groups * parts, groups].map(|pairs| 8 * pairs as u64);
+        Ok(WritePasses { range, part_bytes, range_bytes, picture: TexturePass { dispatch: picture, binds } })
+    }
+
+    /// The same on the CPU: red, green, blue and alpha of each texel of a picture of `size`, row by row, of the values of a
+    /// node of that shape.
+    ///
+    /// Errors: values of another number than the shape says; as [`TextureWrite::passes`].
+    pub fn apply(&self, values: &[f32], shape: &Shape, size: [u32; 2]) -> Result<Vec<[f32; 4]>> {
+        if values.len() != shape.elements() {
+            return Err(Error::option("values", format!("{}, as {shape} has", shape.elements()), values.len()));
+        }
+        let tiles = self.tiles(shape)?;
+        self.check(&tiles, size)?;
+        let Tiles { offset, planes, h, w, columns, rows, bars, .. } = tiles;
+        let length = planes * h * w;
+        let drawn = &values[offset..offset + tiles.tiles * length];
+        let group = if self.range.is_of_tiles() { length } else { drawn.len() };
+        let ranges: Vec<[f64; 2]> = drawn.chunks(group).map(|values| self.range_of(values)).collect();
+        let gap = self.gap as usize;
+        let [width, height] = size.map(|side| side as usize + gap);
+        let linear = |[r, g, b, a]: [f64; 4]| match self.linear {
+            true => [decoded(r), decoded(g), decoded(b), a],
+            false => [r, g, b, a],
+        };
+        let background = self.background.map(f64::from);
+        let colour = |x: usize, y: usize| {
+            let (column, row) = (((x + 1) * columns - 1) / width, ((y + 1) * rows - 1) / height);
+            let [left, right] = [column, column + 1].map(|c| c * width / columns);
+            let [top, bottom] = [row, row + 1].map(|r| r * height / rows);
+            let tile = row * columns + column;
+            if tile >= tiles.tiles || x + gap >= right || y + gap >= bottom {
+                return background;
+            }
+            let [across, down] = [2 * (x - left) + 1, 2 * (y - top) + 1];
+            let [wide, high] = [2 * (right - gap - left), 2 * (bottom - gap - top)];
+            let place = down * h / high * w + across * w / wide;
+            let own = &drawn[tile * length..][..length];
+            let range = ranges[tile * length / group];
+            let of = |plane: usize| own[plane * h * w + place];
+            if (0..planes).any(|plane| of(plane).is_nan()) {
+                return [1.0, 0.0, 1.0, 1.0];
+            }
+            let share = self.share(of(0), range);
+            let is_filled = match bars {
+                0 => true,
+                1 => ((high - down) as f64) < share * high as f64,
+                _ => (across as f64) < share * wide as f64,
+            };
+            let [r, g, b] = match planes {
+                3 => [0, 1, 2].map(|plane| self.share(of(plane), range)),
+                _ => self.colours.colour(if is_filled { share } else { 0.0 }),
+            };
+            [r, g, b, 1.0]
+        };
+        let places = (0..size[1] as usize).flat_map(|y| (0..size[0] as usize).map(move |x| (x, y)));
+        Ok(places.map(|(x, y)| linear(colour(x, y)).map(|v| v as f32)).collect())
+    }
+
+    fn range_of(&self, values: &[f32]) -> [f64; 2] {
+        if let Some(range) = self.fixed_range() {
+            return range.map(f64::from);
+        }
+        let finite = || values.iter().filter(|v| v.is_finite()).map(|&v| f64::from(v));
+        let [least, largest] = [finite().fold(f64::MAX, f64::min), finite().fold(f64::MIN, f64::max)];
+        let reach = largest.max(-least);
+        if self.range.is_symmetric() { [-reach, reach] } else { [least, largest] }
+    }
+
+    /// Where a value lies in a range.
+    fn share(&self, v: f32, [from, to]: [f64; 2]) -> f64 {
+        if to > from { ((f64::from(v) - from) / (to - from)).clamp(0.0, 1.0) } else { self.empty().into() }
+    }
+}
