@@ -1,7 +1,7 @@
 //! Where a computation runs: a GPU, or the CPU.
 
 use crate::cpu::CpuSession;
-use crate::gpu::{self, Gpu, GpuSession, Reading};
+use crate::gpu::{self, Gpu, GpuSession, Reading, block_on};
 use crate::graph::{Graph, NodeId};
 use crate::shape::DType;
 use crate::tensor::HostData;
@@ -114,6 +114,14 @@ impl Session {
         })
     }
 
+    /// The `async` form of [`Session::new`].
+    pub async fn new_async(device: &Device, graph: &Graph) -> Result<Self> {
+        match device {
+            Device::Gpu(gpu) => Ok(Session::Gpu(Box::new(GpuSession::new_async(gpu, graph).await?))),
+            Device::Cpu => Session::new(device, graph),
+        }
+    }
+
     /// Dispatches of a step; `None` on the CPU.
     pub fn dispatches(&self) -> Option<usize> {
         match self {
@@ -163,8 +171,13 @@ impl Session {
 
     /// The numbers of a reading as floats, waiting until they are there.
     pub fn finish_reading(&self, pending: Pending) -> Result<Vec<f32>> {
+        block_on(self.finish_reading_async(pending))
+    }
+
+    /// The `async` form of [`Session::finish_reading`].
+    pub async fn finish_reading_async(&self, pending: Pending) -> Result<Vec<f32>> {
         match (self, pending) {
-            (Session::Gpu(session), Pending::Gpu(reading)) => session.finish_reading(reading),
+            (Session::Gpu(session), Pending::Gpu(reading)) => session.finish_reading_async(reading).await,
             (_, Pending::Cpu(values)) => Ok(values.iter().map(|&v| v as f32).collect()),
             (Session::Cpu(_), Pending::Gpu(_)) => panic!("a reading is finished by the session that started it"),
         }
@@ -175,15 +188,25 @@ impl Session {
     ///
     /// Errors: neither a leaf nor an output of the graph.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
-        self.finish_reading(self.start_reading(node)?)
+        block_on(self.read_async(node))
+    }
+
+    /// The `async` form of [`Session::read`].
+    pub async fn read_async(&self, node: NodeId) -> Result<Vec<f32>> {
+        self.finish_reading_async(self.start_reading(node)?).await
     }
 
     /// A value of any type, exactly, waiting until the steps so far are done.
     ///
     /// Errors: as [`Session::read`].
     pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
+        block_on(self.read_f64_async(node))
+    }
+
+    /// The `async` form of [`Session::read_f64`].
+    pub async fn read_f64_async(&self, node: NodeId) -> Result<Vec<f64>> {
         match self {
-            Session::Gpu(session) => session.read_f64(node),
+            Session::Gpu(session) => session.read_f64_async(node).await,
             Session::Cpu(session) => session.read(node),
         }
     }
@@ -213,16 +236,26 @@ pub fn evaluate(
     graph: &Graph,
     inputs: &[(NodeId, &crate::Tensor)],
 ) -> Result<Vec<crate::Tensor>> {
-    let mut session = Session::new(&device.into(), graph)?;
+    block_on(evaluate_async(device, graph, inputs))
+}
+
+/// The `async` form of [`evaluate`].
+pub async fn evaluate_async(
+    device: impl Into<Device>,
+    graph: &Graph,
+    inputs: &[(NodeId, &crate::Tensor)],
+) -> Result<Vec<crate::Tensor>> {
+    let mut session = Session::new_async(&device.into(), graph).await?;
     for (node, tensor) in inputs {
         session.write(*node, *tensor)?;
     }
     session.run(1);
-    let read = |&node: &NodeId| {
+    let mut outputs = vec![];
+    for &node in graph.outputs() {
         if graph.dtype(node) != DType::F32 {
             return Err(Error::option("output", "f32", graph.dtype(node)));
         }
-        crate::Tensor::new(graph.shape(node).clone(), session.read(node)?)
-    };
-    graph.outputs().iter().map(read).collect()
+        outputs.push(crate::Tensor::new(graph.shape(node).clone(), session.read_async(node).await?)?);
+    }
+    Ok(outputs)
 }

@@ -10,6 +10,7 @@ mod constant;
 mod inline;
 mod join;
 mod limits;
+mod slice;
 mod storage;
 mod unroll;
 
@@ -20,6 +21,7 @@ pub(crate) use constant::f32_literal;
 pub use inline::Inlined;
 pub use join::{JOINED, Part, Workgroup, join, joined_workgroups, workgroup_size};
 pub use limits::Limits;
+pub use slice::{SLICE_GROUP, slice};
 pub(crate) use unroll::replace_word;
 
 use crate::shape::TensorType;

@@ -40,7 +40,7 @@ pub use gpu::{Gpu, ShaderChecks, TextureInput, TextureOutput, TextureRead, Textu
 pub use graph::{Graph, NodeId, Precision};
 pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};
-pub use train::Trainer;
+pub use train::{FrameTrainer, Predictor, Trainer};
 pub use wgpu;
 
 /// The README's program compiles.

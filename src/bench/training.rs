@@ -8,6 +8,7 @@ use cpu_time::ThreadTime;
 use super::pictures::{IMAGES, parameters, pictures};
 use super::{Preparation, Spread};
 use crate::device::Session;
+use crate::gpu::block_on;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
 use crate::plan::{Launch, Step};
@@ -97,10 +98,10 @@ impl Training {
         let step = TrainingStep::with(model, &layout, optimizer, data.spec(), options)?;
         let states = vec![vec![0.0; layout.trained()]; optimizer.states().len()];
         let before = Instant::now();
-        let mut epoch = Epoch::new(device, step)?;
+        let mut epoch = block_on(Epoch::new(device, step))?;
         let made = Instant::now();
         epoch.prepare(&data)?;
-        epoch.step.write(&mut epoch.session, &layout, &parameters(&layout), &states)?;
+        epoch.write(&layout, &parameters(&layout), &states)?;
         let order = (0..(steps * batch) as u32).collect();
         let rates = vec![optimizer.learning_rate(); steps];
         let preparation = Preparation::of(start, [before, made]);
@@ -131,7 +132,8 @@ impl Training {
                 losses.push(row[0]);
                 Ok(ControlFlow::Continue(()))
             };
-            self.epoch.run(&self.order, &self.rates, (self.begun - at) as u64, at..at + count, hear)?;
+            let run = self.epoch.run(&self.order, &self.rates, (self.begun - at) as u64, at..at + count, hear);
+            block_on(run)?;
             self.begun += count;
             left -= count;
         }

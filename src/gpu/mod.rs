@@ -2,24 +2,31 @@
 
 mod adapter;
 mod cache;
+mod copies;
 mod pipeline;
 mod replay;
 mod session;
+mod slices;
 pub mod texture;
 mod timing;
 mod trust;
 mod tuned;
+mod wait;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters};
-pub use replay::Replay;
-pub use session::{GpuSession, Reading};
+pub use copies::Copies;
+pub use replay::{Preparation, Replay};
+pub use session::{GpuSession, Reading, TensorBuffer};
 pub use texture::{TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use trust::Distrusted;
 pub use tuned::{KernelChoice, Tuned, TunedOperation, forget_tuned};
+pub use wait::Submission;
+pub(crate) use wait::{apart, block_on};
+pub use wgpu::{Adapter, Buffer, CommandEncoder};
 
 use crate::kernel::Limits;
 use crate::{Error, Result};
@@ -57,7 +64,7 @@ impl Gpu {
     ///
     /// Errors: no adapter of any kind.
     pub fn new() -> Result<Self> {
-        pollster::block_on(Self::new_async())
+        wait::block_on(Self::new_async())
     }
 
     /// The `async` form of [`Gpu::new`].
@@ -67,12 +74,12 @@ impl Gpu {
 
     /// The adapter of that number in [`adapters`], or whose name contains that text, whatever the case.
     pub fn named(name: &str) -> Result<Self> {
-        pollster::block_on(Self::open(Some(name), ShaderChecks::default()))
+        wait::block_on(Self::open(Some(name), ShaderChecks::default()))
     }
 
     /// The same choice as [`Gpu::new`], with shaders checked or trusted.
     pub fn with_checks(checks: ShaderChecks) -> Result<Self> {
-        pollster::block_on(Self::open(None, checks))
+        wait::block_on(Self::open(None, checks))
     }
 
     async fn open(name: Option<&str>, checks: ShaderChecks) -> Result<Self> {
@@ -98,6 +105,18 @@ impl Gpu {
     /// is refused when a step is planned.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::wrap(device, queue, ShaderChecks::default())
+    }
+
+    /// What to ask for when making a device of this adapter that lenslet shall use, beside what the app itself needs. On a
+    /// device without, everything runs too, with other kernels.
+    pub fn required_features(adapter: &Adapter) -> wgpu::Features {
+        adapter::wanted_features(adapter.features())
+    }
+
+    /// The limits to ask for beside those that the app itself needs (`limits.or_better_values_from(&its_own)`): WebGPU's
+    /// defaults, with as much memory a buffer as the adapter gives, for large data sets and batches.
+    pub fn required_limits(adapter: &Adapter) -> wgpu::Limits {
+        adapter::wanted_limits(&adapter.limits())
     }
 
     fn wrap(device: wgpu::Device, queue: wgpu::Queue, checks: ShaderChecks) -> Self {
@@ -152,18 +171,25 @@ impl Gpu {
         self.shared.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Waits until everything submitted has run.
-    pub fn wait(&self) -> Result<()> {
-        self.wait_for(None)
+    /// A buffer with these contents, padded to whole words.
+    fn buffer_of(&self, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: contents.len().next_multiple_of(4) as u64,
+            usage,
+            mapped_at_creation: true,
+        });
+        // On a lost device nothing can be mapped; who made the buffer finds that out.
+        if let Ok(mut mapped) = buffer.get_mapped_range_mut(..) {
+            mapped.slice(..contents.len()).copy_from_slice(contents);
+        }
+        buffer.unmap();
+        buffer
     }
 
-    /// Waits until a submission and those before it have run.
-    fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let polled = self.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
-        if self.shared.lost.load(Ordering::Relaxed) {
-            return Err(Error::DeviceLost(self.name().to_string()));
-        }
-        polled.map(|_| ()).map_err(|e| Error::Gpu { what: "waiting for the device".into(), reason: e.to_string() })
+    /// Whether the device was heard to be lost: only one of our own is heard of.
+    fn was_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Gpu, ShaderChecks};
-use crate::kernel::Dispatch;
+use crate::kernel::{Dispatch, slice};
 use crate::plan::Launch;
 use crate::{Error, Result};
 
@@ -14,30 +14,57 @@ use crate::{Error, Result};
 pub(super) struct Cache {
     /// By WGSL text.
     pipelines: HashMap<String, wgpu::ComputePipeline>,
-    /// By the number of each binding and whether it is written. Pipelines share them: what wgpu looks up for a dispatch is
-    /// then more often in the host's caches.
-    layouts: HashMap<Vec<(u32, bool)>, wgpu::PipelineLayout>,
+    /// By the number of each binding and whether it is written, and whether it runs in slices. Pipelines share them: what
+    /// wgpu looks up for a dispatch is then more often in the host's caches.
+    layouts: HashMap<(Vec<(u32, bool)>, bool), wgpu::PipelineLayout>,
+    /// What a launch in slices binds beside its operands.
+    slice_layout: Option<wgpu::BindGroupLayout>,
+}
+
+/// A launch's pipeline.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    /// Whether it asks for the number of its first workgroup.
+    pub is_sliced: bool,
+}
+
+/// What a launch is compiled from.
+struct Text<'a> {
+    launch: Launch<'a>,
+    text: String,
+    is_sliced: bool,
 }
 
 impl Gpu {
-    /// The pipelines of these launches, in order. Those not made before are compiled on all cores.
+    /// The pipelines of these launches, in order; `sliced` for running them in slices, where they have several workgroups.
+    /// Those not made before are compiled on all cores.
     ///
     /// Errors: the driver refuses a shader.
     pub(super) fn pipelines<'a>(
         &self,
         launches: impl Iterator<Item = Launch<'a>>,
-    ) -> Result<Vec<wgpu::ComputePipeline>> {
-        let texts: Vec<(Launch<'_>, String)> = launches.map(|l| Ok((l, l.source()?))).collect::<Result<_>>()?;
+        sliced: bool,
+    ) -> Result<Vec<Pipeline>> {
+        let text = |launch: Launch<'a>| {
+            let text = launch.source()?;
+            Ok(match sliced.then(|| slice(&text)).flatten() {
+                Some(text) => Text { launch, text, is_sliced: true },
+                None => Text { launch, text, is_sliced: false },
+            })
+        };
+        let texts: Vec<Text<'_>> = launches.map(text).collect::<Result<_>>()?;
         let mut seen = HashSet::new();
-        let missing: Vec<&(Launch<'_>, String)> = {
+        let missing: Vec<&Text<'_>> = {
             let made = &self.cache().pipelines;
-            texts.iter().filter(|(_, text)| !made.contains_key(text) && seen.insert(text.as_str())).collect()
+            texts.iter().filter(|t| !made.contains_key(&t.text) && seen.insert(t.text.as_str())).collect()
         };
         let next = AtomicUsize::new(0);
         let worker = || {
             let mut made = vec![];
-            while let Some((launch, text)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                made.push((text.clone(), self.pipeline(launch.entry(), text, &self.layout(*launch))));
+            while let Some(t) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let layout = self.layout(t.launch, t.is_sliced);
+                made.push((t.text.clone(), self.pipeline(t.launch.entry(), &t.text, &layout)));
             }
             made
         };
@@ -50,7 +77,30 @@ impl Gpu {
         for (text, pipeline) in made {
             cache.insert(text, pipeline?);
         }
-        Ok(texts.iter().map(|(_, text)| cache[text].clone()).collect())
+        let pipeline = |t: &Text<'_>| Pipeline { pipeline: cache[&t.text].clone(), is_sliced: t.is_sliced };
+        Ok(texts.iter().map(pipeline).collect())
+    }
+
+    /// What a launch in slices binds beside its operands: the number of its first workgroup, at an offset of its own.
+    pub(super) fn slice_layout(&self) -> wgpu::BindGroupLayout {
+        let make = || {
+            let ty = wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Uniform,
+                has_dynamic_offset: true,
+                min_binding_size: None,
+            };
+            let visibility = wgpu::ShaderStages::COMPUTE;
+            self.device().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some("slice"),
+                entries: &[wgpu::BindGroupLayoutEntry { binding: 0, visibility, ty, count: None }],
+            })
+        };
+        self.cache().slice_layout.get_or_insert_with(make).clone()
+    }
+
+    /// How many pipelines were compiled for this device: sessions share them.
+    pub fn pipelines_made(&self) -> usize {
+        self.cache().pipelines.len()
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -58,7 +108,7 @@ impl Gpu {
     }
 
     /// The layout of what a launch binds.
-    fn layout(&self, launch: Launch<'_>) -> wgpu::PipelineLayout {
+    fn layout(&self, launch: Launch<'_>, is_sliced: bool) -> wgpu::PipelineLayout {
         let entry = |&(binding, writes): &(u32, bool)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -69,9 +119,12 @@ impl Gpu {
             },
             count: None,
         };
-        let make = |bindings: &Vec<(u32, bool)>| self.layout_of(&bindings.iter().map(entry).collect::<Vec<_>>());
+        let slice = is_sliced.then(|| self.slice_layout());
+        let make = |(bindings, _): &(Vec<(u32, bool)>, bool)| {
+            self.layout_of(&bindings.iter().map(entry).collect::<Vec<_>>(), slice.as_ref())
+        };
         let bindings = launch.bindings().iter().map(|bound| (bound.binding, bound.writes)).collect();
-        self.cache().layouts.entry(bindings).or_insert_with_key(make).clone()
+        self.cache().layouts.entry((bindings, is_sliced)).or_insert_with_key(make).clone()
     }
 
     /// The pipeline of a dispatch that binds more than storage buffers. One shader text has one layout.
@@ -86,15 +139,21 @@ impl Gpu {
         if let Some(made) = self.cache().pipelines.get(&text) {
             return Ok(made.clone());
         }
-        let pipeline = self.pipeline(dispatch.shader.name, &text, &self.layout_of(entries))?;
+        let pipeline = self.pipeline(dispatch.shader.name, &text, &self.layout_of(entries, None))?;
         Ok(self.cache().pipelines.entry(text).or_insert(pipeline).clone())
     }
 
-    fn layout_of(&self, entries: &[wgpu::BindGroupLayoutEntry]) -> wgpu::PipelineLayout {
+    fn layout_of(
+        &self,
+        entries: &[wgpu::BindGroupLayoutEntry],
+        further: Option<&wgpu::BindGroupLayout>,
+    ) -> wgpu::PipelineLayout {
         let group = wgpu::BindGroupLayoutDescriptor { label: None, entries };
+        let group = self.device().create_bind_group_layout(&group);
+        let groups: Vec<_> = std::iter::once(&group).chain(further).map(Some).collect();
         self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: None,
-            bind_group_layouts: &[Some(&self.device().create_bind_group_layout(&group))],
+            bind_group_layouts: &groups,
             immediate_size: 0,
         })
     }

@@ -1,9 +1,12 @@
 //! A plan made ready: pipelines, buffers and bind groups, all made once. Encoding a step makes nothing.
 
-use wgpu::util::DeviceExt as _;
+use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Gpu;
-use crate::kernel::fold;
+use super::pipeline::Pipeline;
+use super::slices::Slices;
+use crate::kernel::{SLICE_GROUP, fold};
 use crate::plan::{BufferRole, Launch, Plan};
 use crate::{Error, Result};
 
@@ -12,46 +15,55 @@ use crate::{Error, Result};
 pub struct Replay {
     buffers: Vec<wgpu::Buffer>,
     launches: Vec<Prepared>,
+    slices: Option<Slices>,
 }
 
 struct Prepared {
-    pipeline: wgpu::ComputePipeline,
+    pipeline: Pipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
+}
+
+/// How a plan is made ready.
+#[derive(Default)]
+pub struct Preparation {
+    /// Buffers that are there already, by their position in the plan.
+    pub given: HashMap<usize, wgpu::Buffer>,
+    /// Whether launches shall run in slices.
+    pub sliced: bool,
 }
 
 impl Replay {
     /// Makes everything a plan needs.
     ///
-    /// Errors: out of memory, or the driver refuses a shader.
-    pub fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
+    /// Errors: out of memory, or the driver refuses a shader; the device is lost.
+    pub fn new(gpu: &Gpu, plan: &Plan, preparation: &Preparation) -> Result<Self> {
         plan.check(gpu.limits())?;
+        gpu.check_lost()?;
         let device = gpu.device();
-        let pipelines = gpu.pipelines(plan.launches())?;
+        let pipelines = gpu.pipelines(plan.launches(), preparation.sliced)?;
 
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let make = |spec: &crate::plan::BufferSpec| match &spec.role {
-            BufferRole::Constant(values) => device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(&spec.label),
-                contents: bytemuck::cast_slice(values),
-                usage,
-            }),
-            _ => device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(&spec.label),
-                size: spec.bytes,
-                usage,
-                mapped_at_creation: false,
-            }),
-        };
-        let buffers: Vec<_> = plan.buffers.iter().map(make).collect();
+        let make =
+            |(number, spec): (usize, &crate::plan::BufferSpec)| match (&spec.role, preparation.given.get(&number)) {
+                (_, Some(given)) => given.clone(),
+                (BufferRole::Constant(values), _) => gpu.buffer_of(&spec.label, bytemuck::cast_slice(values), usage),
+                _ => device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(&spec.label),
+                    size: spec.bytes,
+                    usage,
+                    mapped_at_creation: false,
+                }),
+            };
+        let buffers: Vec<_> = plan.buffers.iter().enumerate().map(make).collect();
         if let Some(error) = pollster::block_on(memory.pop()) {
             let what = format!("{} bytes in {} buffers", plan.total_bytes(), plan.buffers.len());
             return Err(Error::Gpu { what, reason: format!("{error}; use a smaller batch or a smaller network") });
         }
 
-        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let prepare = |(launch, pipeline): (Launch<'_>, wgpu::ComputePipeline)| {
+        let prepare = |(launch, pipeline): (Launch<'_>, Pipeline)| {
             let entry = |bound: &crate::plan::Bound| wgpu::BindGroupEntry {
                 binding: bound.binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -62,16 +74,24 @@ impl Replay {
             };
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(launch.entry()),
-                layout: &pipeline.get_bind_group_layout(0),
+                layout: &pipeline.pipeline.get_bind_group_layout(0),
                 entries: &launch.bindings().iter().map(entry).collect::<Vec<_>>(),
             });
             let side = gpu.limits().max_compute_workgroups_per_dimension;
             Prepared { pipeline, bind_group, grid: fold(launch.workgroups(), side).expect("the plan was checked") }
         };
-        let launches = plan.launches().zip(pipelines).map(prepare).collect();
-        match pollster::block_on(validation.pop()) {
-            None => Ok(Self { buffers, launches }),
-            Some(error) => Err(Error::Gpu { what: "bind groups".into(), reason: error.to_string() }),
+        let launches: Vec<_> = plan.launches().zip(pipelines).map(prepare).collect();
+        let workgroups = |(launch, prepared): (Launch<'_>, &Prepared)| match prepared.pipeline.is_sliced {
+            true => launch.workgroups(),
+            false => 1,
+        };
+        let slices = preparation.sliced.then(|| Slices::new(gpu, plan.launches().zip(&launches).map(workgroups)));
+        let error = pollster::block_on(validation.pop());
+        // What is made on a lost device is dead, whether or not it says so.
+        gpu.check_lost()?;
+        match error {
+            None => Ok(Self { buffers, launches, slices }),
+            Some(error) => Err(Error::Gpu { what: "buffers and bind groups".into(), reason: error.to_string() }),
         }
     }
 
@@ -87,10 +107,38 @@ impl Replay {
 
     /// Appends one launch of the step to a pass.
     pub(super) fn encode_launch(&self, pass: &mut wgpu::ComputePass<'_>, number: usize) {
-        let launch = &self.launches[number];
-        pass.set_pipeline(&launch.pipeline);
-        pass.set_bind_group(0, &launch.bind_group, &[]);
+        let launch = self.bind(pass, number);
+        if let (Some(slices), true) = (&self.slices, launch.pipeline.is_sliced) {
+            pass.set_bind_group(SLICE_GROUP, slices.first_workgroup(), &[0]);
+        }
         pass.dispatch_workgroups(launch.grid[0], launch.grid[1], 1);
+    }
+
+    /// Sets the pipeline and the operands of a launch.
+    fn bind(&self, pass: &mut wgpu::ComputePass<'_>, number: usize) -> &Prepared {
+        let launch = &self.launches[number];
+        pass.set_pipeline(&launch.pipeline.pipeline);
+        pass.set_bind_group(0, &launch.bind_group, &[]);
+        launch
+    }
+
+    /// Appends a range of the slices of a launch to a pass.
+    pub(super) fn encode_slices(&self, pass: &mut wgpu::ComputePass<'_>, number: usize, range: Range<u32>) {
+        match &self.slices {
+            Some(slices) if range != (0..slices.count(number)) => {
+                self.bind(pass, number);
+                for (offset, workgroups) in slices.dispatches(number, range) {
+                    pass.set_bind_group(SLICE_GROUP, slices.first_workgroup(), &[offset]);
+                    pass.dispatch_workgroups(workgroups, 1, 1);
+                }
+            }
+            _ => self.encode_launch(pass, number),
+        }
+    }
+
+    /// How many slices each launch has: 1 if it has but one workgroup or was not made to be sliced.
+    pub fn slices(&self) -> Vec<u32> {
+        (0..self.launches()).map(|number| self.slices.as_ref().map_or(1, |slices| slices.count(number))).collect()
     }
 
     /// Launches of a step: dispatch calls.

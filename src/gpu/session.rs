@@ -1,12 +1,15 @@
 //! A graph on a GPU: values in, steps, values out.
 
-use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{Gpu, Replay};
+use super::wait::{Submission, apart, block_on};
+use super::{Buffer, CommandEncoder, Gpu, Preparation, Replay};
 use crate::graph::{Graph, NodeId};
-use crate::plan::{Place, Plan};
+use crate::plan::Plan;
 use crate::shape::DType;
 use crate::tensor::HostData;
 use crate::{Error, Result, compile};
@@ -18,7 +21,7 @@ pub struct GpuSession {
     plan: Plan,
     replay: Replay,
     /// Read-back buffers not in use, kept for the next reading.
-    staging: RefCell<Vec<wgpu::Buffer>>,
+    staging: Mutex<Vec<wgpu::Buffer>>,
 }
 
 impl GpuSession {
@@ -38,10 +41,51 @@ impl GpuSession {
         compile::compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))
     }
 
+    /// The `async` form of [`GpuSession::new`]: kernels are compiled on threads of their own meanwhile.
+    pub async fn new_async(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        let (gpu, graph) = (gpu.clone(), graph.clone());
+        apart(move || Self::new(&gpu, &graph)).await
+    }
+
+    /// As [`GpuSession::new`], with buffers of the app's in the place of leaves: what its own passes write there is what
+    /// the next step reads. The values lie at the beginning of each, as [`TensorBuffer`] says.
+    ///
+    /// Errors: as [`GpuSession::new`]; a node that is no leaf of the step; a buffer that is too small or has no usage
+    /// `STORAGE`.
+    pub fn with_buffers(gpu: &Gpu, graph: &Graph, buffers: &[(NodeId, Buffer)]) -> Result<Self> {
+        let plan = Self::compile(gpu, graph)?;
+        let mut given = HashMap::new();
+        for (node, buffer) in buffers {
+            let what = format!("buffer for \"{}\"", graph.node(*node).name);
+            if graph.node(*node).op().is_some() {
+                return Err(Error::option(what, "a node that is an input or a variable", "one that the step computes"));
+            }
+            let place = plan.place(*node)?;
+            if buffer.size() < place.bytes {
+                return Err(Error::option(what, format!("at least {} bytes", place.bytes), buffer.size()));
+            }
+            if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+                return Err(Error::option(what, "the usage STORAGE", format!("{:?}", buffer.usage())));
+            }
+            given.insert(place.buffer, buffer.clone());
+        }
+        Self::prepare(gpu, graph, plan, &Preparation { given, sliced: false })
+    }
+
+    /// As [`GpuSession::new`], of a step that can run in slices: see [`GpuSession::submit_slices`].
+    pub fn sliced(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        let preparation = Preparation { sliced: true, ..Preparation::default() };
+        Self::prepare(gpu, graph, Self::compile(gpu, graph)?, &preparation)
+    }
+
     /// A session of a plan made of this graph with other choices.
     pub fn from_plan(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self> {
-        let replay = Replay::new(gpu, &plan)?;
-        Ok(Self { gpu: gpu.clone(), graph: graph.clone(), plan, replay, staging: RefCell::default() })
+        Self::prepare(gpu, graph, plan, &Preparation::default())
+    }
+
+    fn prepare(gpu: &Gpu, graph: &Graph, plan: Plan, preparation: &Preparation) -> Result<Self> {
+        let replay = Replay::new(gpu, &plan, preparation)?;
+        Ok(Self { gpu: gpu.clone(), graph: graph.clone(), plan, replay, staging: Mutex::default() })
     }
 
     /// The graph it was made of.
@@ -64,6 +108,17 @@ impl GpuSession {
         &self.gpu
     }
 
+    /// Where a value lies on the device, for an app's own shaders and copies. See [`TensorBuffer`].
+    ///
+    /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
+    pub fn buffer(&self, node: NodeId) -> Result<TensorBuffer<'_>> {
+        if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
+            return Err(Error::option("node", "a leaf or an output", node.index()));
+        }
+        let place = self.plan.place(node)?;
+        Ok(TensorBuffer { buffer: self.replay.buffer(place.buffer), offset: place.offset, bytes: place.bytes })
+    }
+
     /// Sets a value before the next submitted step.
     ///
     /// Errors: data of another type or length; a node the step does not compute.
@@ -71,6 +126,10 @@ impl GpuSession {
         data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
         let place = self.plan.place(node)?;
         let buffer = self.replay.buffer(place.buffer);
+        if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
+            let what = format!("buffer for \"{}\"", self.graph.node(node).name);
+            return Err(Error::option(what, "the usage COPY_DST", format!("{:?}", buffer.usage())));
+        }
         let bytes = data.as_bytes();
         let (words, tail) = bytes.split_at(bytes.len() / 4 * 4);
         self.gpu.queue().write_buffer(buffer, place.offset, words);
@@ -83,19 +142,54 @@ impl GpuSession {
     }
 
     /// Appends one step to an app's own encoder. See [`Replay::encode`].
-    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+    pub fn encode(&self, encoder: &mut CommandEncoder) {
         self.replay.encode(encoder);
     }
 
     /// Submits `steps` steps in one command buffer, without waiting.
     pub fn submit(&self, steps: usize) {
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = self.encoder();
         self.encode_steps(&mut encoder, steps);
         self.gpu.queue().submit([encoder.finish()]);
     }
 
+    /// Slices of each launch of the step: 1 if it has but one workgroup, or the session is not [`GpuSession::sliced`].
+    pub fn slices(&self) -> Vec<u32> {
+        self.replay.slices()
+    }
+
+    /// Appends slices of launches to an encoder: what a step computes when all slices of all its launches have run, in
+    /// order, in however many passes and submissions.
+    pub fn encode_slices(&self, encoder: &mut CommandEncoder, work: &[(usize, Range<u32>)]) {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        work.iter().for_each(|(launch, range)| self.replay.encode_slices(&mut pass, *launch, range.clone()));
+    }
+
+    /// An encoder of the session's device.
+    pub fn encoder(&self) -> CommandEncoder {
+        self.gpu.device().create_command_encoder(&Default::default())
+    }
+
+    /// Appends the setting of a value at this place of an encoder, whose later commands see it and whose earlier ones do
+    /// not: for values that change between steps of one encoder. Takes a buffer of its length, until the commands have run.
+    ///
+    /// Errors: as [`GpuSession::write`].
+    pub fn encode_write(&self, encoder: &mut CommandEncoder, node: NodeId, data: HostData<'_>) -> Result<()> {
+        data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
+        let to = self.buffer(node)?;
+        let _dead = self.gpu.forgiving();
+        let staging = self.gpu.buffer_of("write", data.as_bytes(), wgpu::BufferUsages::COPY_SRC);
+        encoder.copy_buffer_to_buffer(&staging, 0, to.buffer, to.offset, staging.size());
+        Ok(())
+    }
+
+    /// Submits what an encoder has, without waiting.
+    pub fn submit_encoder(&self, encoder: CommandEncoder) -> Submission {
+        Submission(self.gpu.queue().submit([encoder.finish()]))
+    }
+
     /// Appends steps, all in one pass: wgpu makes two command buffers of each.
-    fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, steps: usize) {
+    fn encode_steps(&self, encoder: &mut CommandEncoder, steps: usize) {
         if steps > 0 {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             (0..steps).for_each(|_| self.replay.encode_step(&mut pass));
@@ -113,38 +207,45 @@ impl GpuSession {
     ///
     /// Errors: as [`GpuSession::start_reading`]; then nothing is submitted.
     pub fn submit_and_read(&self, steps: usize, node: NodeId) -> Result<Reading> {
-        if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
-            return Err(Error::option("node", "a leaf or an output", node.index()));
-        }
-        let place = self.plan.place(node)?;
-        let staging = self.staging_buffer(place);
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        Ok(self.read_after(steps, self.buffer(node)?, node))
+    }
+
+    /// Asks for the numbers of another buffer that holds a value of the same type as `node`.
+    pub(super) fn start_reading_of(&self, from: TensorBuffer<'_>, node: NodeId) -> Reading {
+        self.read_after(0, from, node)
+    }
+
+    fn read_after(&self, steps: usize, from: TensorBuffer<'_>, node: NodeId) -> Reading {
+        let bytes = from.bytes;
+        let _dead = self.gpu.forgiving();
+        let staging = self.staging_buffer(bytes);
+        let mut encoder = self.encoder();
         self.encode_steps(&mut encoder, steps);
-        encoder.copy_buffer_to_buffer(self.replay.buffer(place.buffer), place.offset, &staging, 0, place.bytes);
+        encoder.copy_buffer_to_buffer(from.buffer, from.offset, &staging, 0, bytes);
         let (sender, receiver) = oneshot_channel();
-        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, 0..place.bytes, move |result| {
+        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, 0..bytes, move |result| {
             // The receiver may be gone: nobody waits for this reading any more.
             let _ = sender.send(result);
         });
-        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let submission = self.submit_encoder(encoder);
         let (dtype, elements) = (self.graph.dtype(node), self.graph.shape(node).elements());
-        Ok(Reading { staging, bytes: place.bytes, dtype, elements, submission, receiver })
+        Reading { staging, bytes, dtype, elements, submission, receiver }
     }
 
-    fn staging_buffer(&self, place: Place) -> wgpu::Buffer {
-        let mut free = self.staging.borrow_mut();
-        if let Some(at) = free.iter().position(|b| b.size() == place.bytes) {
+    fn staging_buffer(&self, bytes: u64) -> wgpu::Buffer {
+        let mut free = self.staging.lock().expect(UNPOISONED);
+        if let Some(at) = free.iter().position(|b| b.size() == bytes) {
             return free.swap_remove(at);
         }
         self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
-            size: place.bytes,
+            size: bytes,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         })
     }
 
-    /// The numbers of a reading as floats; someone must poll the device meanwhile (browsers do it themselves).
+    /// The `async` form of [`GpuSession::finish_reading`].
     pub async fn finish_reading_async(&self, reading: Reading) -> Result<Vec<f32>> {
         self.numbers(reading, |v| v as f32).await
     }
@@ -152,10 +253,14 @@ impl GpuSession {
     /// What `of` makes of the numbers of a reading, which it gets exactly, whatever their type on the device.
     async fn numbers<T>(&self, reading: Reading, of: impl Fn(f64) -> T) -> Result<Vec<T>> {
         let failed = |reason: String| Error::Gpu { what: "reading a buffer back".into(), reason };
+        self.gpu.settle(Some(reading.submission.clone())).await?;
         match reading.receiver.receive().await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(failed(error.to_string())),
-            None => return Err(Error::DeviceLost(self.gpu.name().to_string())),
+            Some(Err(error)) => {
+                self.gpu.check_lost()?;
+                return Err(failed(error.to_string()));
+            }
+            None => return Err(self.gpu.lost()),
         }
         let mapped = reading.staging.get_mapped_range(0..reading.bytes).map_err(|e| failed(e.to_string()))?;
         let words = mapped.chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).expect("words have four bytes"));
@@ -166,27 +271,62 @@ impl GpuSession {
         };
         drop(mapped);
         reading.staging.unmap();
-        self.staging.borrow_mut().push(reading.staging);
+        self.staging.lock().expect(UNPOISONED).push(reading.staging);
         values.truncate(reading.elements);
         Ok(values)
     }
 
     /// The numbers of a reading as floats, waiting for the steps submitted before it and for no others.
     pub fn finish_reading(&self, reading: Reading) -> Result<Vec<f32>> {
-        self.gpu.wait_for(Some(reading.submission.clone()))?;
-        pollster::block_on(self.finish_reading_async(reading))
+        block_on(self.finish_reading_async(reading))
     }
 
     /// A value as floats, waiting for the device. Integers above 2²⁴ are rounded; [`GpuSession::read_f64`] is exact.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
-        self.finish_reading(self.start_reading(node)?)
+        block_on(self.read_async(node))
+    }
+
+    /// The `async` form of [`GpuSession::read`].
+    pub async fn read_async(&self, node: NodeId) -> Result<Vec<f32>> {
+        self.finish_reading_async(self.start_reading(node)?).await
     }
 
     /// A value of any type, exactly, waiting for the device.
     pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
-        let reading = self.start_reading(node)?;
-        self.gpu.wait_for(Some(reading.submission.clone()))?;
-        pollster::block_on(self.numbers(reading, |v| v))
+        block_on(self.read_f64_async(node))
+    }
+
+    /// The `async` form of [`GpuSession::read_f64`].
+    pub async fn read_f64_async(&self, node: NodeId) -> Result<Vec<f64>> {
+        self.numbers(self.start_reading(node)?, |v| v).await
+    }
+}
+
+const UNPOISONED: &str = "no panic while the list is held";
+
+/// Where a value lies on the device.
+///
+/// Elements lie row by row, the last axis first, without gaps: that at `[n, c, y, x]` of `[N, C, H, W]` is number
+/// `((n C + c) H + y) W + x`. Floats and integers take four bytes, `u8` one. In WGSL: `array<f32>`, bound with this offset
+/// and length, which WebGPU takes as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorBuffer<'a> {
+    /// The buffer, of usage `STORAGE | COPY_SRC | COPY_DST` unless it is the app's own.
+    pub buffer: &'a Buffer,
+    /// Its first byte, a multiple of 256.
+    pub offset: u64,
+    /// Its length in bytes, a multiple of 4.
+    pub bytes: u64,
+}
+
+impl TensorBuffer<'_> {
+    /// What to bind it by.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.bytes),
+        })
     }
 }
 
@@ -196,6 +336,6 @@ pub struct Reading {
     bytes: u64,
     dtype: DType,
     elements: usize,
-    submission: wgpu::SubmissionIndex,
+    submission: Submission,
     receiver: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
 }

@@ -40,6 +40,8 @@ enum Parameters<'a> {
 pub(super) struct Declared {
     pub specs: Vec<ParameterSpec>,
     pub rows: Vec<Row>,
+    /// What each row's layer gives.
+    pub outputs: Vec<NodeId>,
     pub trained: Vec<Part>,
     pub statistics: Vec<Part>,
 }
@@ -136,8 +138,8 @@ impl<'a> Build<'a> {
 
     /// What was declared.
     pub(super) fn finish(self) -> Declared {
-        let rows = self.rows.into_iter().map(|(_, row)| row).collect();
-        Declared { specs: self.specs, rows, trained: self.trained, statistics: self.statistics }
+        let (outputs, rows) = self.rows.into_iter().unzip();
+        Declared { specs: self.specs, rows, outputs, trained: self.trained, statistics: self.statistics }
     }
 
     /// What layers that behave differently in training need; `None` where the graph evaluates or is only looked at.

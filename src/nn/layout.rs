@@ -262,9 +262,22 @@ impl Layout {
     /// Errors: those of the model's layers; the model declares other parameters than those of this layout (it is
     /// another model, or `x` has another shape than its input).
     pub fn forward(&self, model: &dyn Model, graph: &mut Graph, flat: NodeId, x: NodeId) -> Result<NodeId> {
+        self.forward_layers(model, graph, flat, x).map(|(y, _)| y)
+    }
+
+    /// As [`Layout::forward`], with what each layer gives, activation included, by the layer's name.
+    pub fn forward_layers(
+        &self,
+        model: &dyn Model,
+        graph: &mut Graph,
+        flat: NodeId,
+        x: NodeId,
+    ) -> Result<(NodeId, Vec<(String, NodeId)>)> {
         let mut build = Build::with_parameters(graph, self, flat);
         let y = model.forward(&mut build, x)?;
-        self.all_declared(model, &build.finish()).map(|()| y)
+        let declared = build.finish();
+        self.all_declared(model, &declared)?;
+        Ok((y, declared.rows.into_iter().map(|row| row.layer).zip(declared.outputs).collect()))
     }
 
     /// The leaves of a training step that hold this layout's parameters, and whatever else its forward computation

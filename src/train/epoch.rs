@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
-use super::order;
 use super::step::{HISTORY_COLUMNS, TrainingStep};
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
+use crate::nn::Layout;
 
 /// The device time of one submission: long enough to hide its cost, for which the host's caches are cold each time; short
 /// enough for a smooth progress bar and far below the two seconds after which desktops reset a GPU.
@@ -28,8 +28,8 @@ impl Epoch {
     /// Compiles a step.
     ///
     /// Errors: the device is too small for it.
-    pub fn new(device: &Device, step: TrainingStep) -> Result<Self> {
-        Ok(Self { session: Session::new(device, &step.graph)?, step, steps_a_submission: 1 })
+    pub async fn new(device: &Device, step: TrainingStep) -> Result<Self> {
+        Ok(Self { session: Session::new_async(device, &step.graph).await?, step, steps_a_submission: 1 })
     }
 
     /// Puts the data set on the device.
@@ -39,10 +39,16 @@ impl Epoch {
         session.write(step.batches.labels, data.labels.as_slice())
     }
 
+    /// Puts the network on the device.
+    pub fn write(&mut self, layout: &Layout, flat: &[f32], states: &[Vec<f32>]) -> Result<()> {
+        let Self { session, step, .. } = self;
+        step.write(layout, flat, states, |node, values| session.write(node, values))
+    }
+
     /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its
     /// history row and the images a second, and may stop the epoch: then what is submitted still finishes. Returns how
     /// many ran, and whether it was stopped.
-    pub fn run(
+    pub async fn run(
         &mut self,
         order: &[u32],
         rates: &[f32],
@@ -50,16 +56,9 @@ impl Epoch {
         steps: Range<usize>,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
-        let batches = self.step.batches;
-        self.session.write(batches.order, order)?;
-        if let Some(node) = batches.shown {
-            self.session.write(node, order::shown(order).as_slice())?;
-        }
-        self.session.write(self.step.rates, rates)?;
-        self.session.write(batches.step, [steps.start as u32].as_slice())?;
-        if let Some(node) = self.step.begun {
-            self.session.write(node, [begun as u32].as_slice())?;
-        }
+        let Self { session, step, .. } = &mut *self;
+        step.write_epoch(order, rates, begun, steps.start, |node, values| session.write(node, values))?;
+        let history_node = step.batches.history;
         let batch = order.len() / rates.len();
         let (mut submitted, mut reported, mut stopped) = (steps.start, steps.start, false);
         let mut in_flight = VecDeque::new();
@@ -67,12 +66,12 @@ impl Epoch {
         while reported < steps.end {
             while submitted < steps.end && in_flight.len() < IN_FLIGHT && !stopped {
                 let count = self.steps_a_submission.min(steps.end - submitted);
-                let reading = self.session.run_and_read(count, batches.history)?;
+                let reading = self.session.run_and_read(count, history_node)?;
                 submitted += count;
                 in_flight.push_back((submitted, reading));
             }
             let Some((end, reading)) = in_flight.pop_front() else { break };
-            let history = self.session.finish_reading(reading)?;
+            let history = self.session.finish_reading_async(reading).await?;
             let per_step = last.elapsed() / (end - reported) as u32;
             last = Instant::now();
             let images_per_s = batch as f64 / per_step.as_secs_f64().max(1e-9);

@@ -4,6 +4,7 @@ use super::order::whole_batches;
 use super::step::{EvaluationStep, HISTORY_COLUMNS};
 use crate::data::Dataset;
 use crate::device::{Device, Session};
+use crate::gpu::block_on;
 use crate::nn::{Layout, Model};
 use crate::{Error, Result};
 
@@ -35,12 +36,23 @@ impl Evaluator {
     ///
     /// Errors: a batch of 0; data that does not fit the model; a device too small.
     pub fn new(device: &Device, model: &dyn Model, layout: &Layout, data: &Dataset, batch: usize) -> Result<Self> {
+        block_on(Self::new_async(device, model, layout, data, batch))
+    }
+
+    /// The `async` form of [`Evaluator::new`].
+    pub async fn new_async(
+        device: &Device,
+        model: &dyn Model,
+        layout: &Layout,
+        data: &Dataset,
+        batch: usize,
+    ) -> Result<Self> {
         if batch == 0 {
             return Err(Error::option("batch size", "at least 1", batch));
         }
         let batch = batch.min(data.len());
         let step = EvaluationStep::new(model, layout, data.spec(), batch)?;
-        let mut session = Session::new(device, &step.graph)?;
+        let mut session = Session::new_async(device, &step.graph).await?;
         session.write(step.batches.pictures, data.images.as_slice())?;
         session.write(step.batches.labels, data.labels.as_slice())?;
         let order = whole_batches((0..data.len() as u32).collect(), batch);
@@ -51,6 +63,11 @@ impl Evaluator {
 
     /// Evaluates the network with these parameters.
     pub fn run(&mut self, parameters: &[f32]) -> Result<Evaluation> {
+        block_on(self.run_async(parameters))
+    }
+
+    /// The `async` form of [`Evaluator::run`].
+    pub async fn run_async(&mut self, parameters: &[f32]) -> Result<Evaluation> {
         let batches = self.step.batches;
         self.session.write(self.step.parameters, parameters)?;
         self.session.write(batches.step, [0u32].as_slice())?;
@@ -60,8 +77,8 @@ impl Evaluator {
             self.session.run(steps);
             done += steps;
         }
-        let history = self.session.read(batches.history)?;
-        let classes = self.session.read(self.step.classes)?;
+        let history = self.session.read_async(batches.history).await?;
+        let classes = self.session.read_async(self.step.classes).await?;
         // Each row holds the mean over its own pictures.
         let (mut loss, mut correct, mut counted) = (0.0, 0.0, 0.0);
         for row in history.chunks(HISTORY_COLUMNS) {

@@ -2,8 +2,11 @@
 
 mod epoch;
 mod evaluator;
+mod frames;
 mod order;
+mod pace;
 mod plateau;
+mod predictor;
 mod run;
 mod schedule;
 mod step;
@@ -12,7 +15,9 @@ mod trainer;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;
 pub use evaluator::{Evaluation, Evaluator};
+pub use frames::{FrameTrainer, Progress, Snapshot};
 pub use plateau::{Monitor, Plateau};
+pub use predictor::Predictor;
 pub use run::{Config, LogLine, RunFolder};
 pub use schedule::Schedule;
 pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::order;
 use crate::compile::pull_back;
 use crate::data::Spec;
 use crate::device::Session;
@@ -9,6 +10,7 @@ use crate::graph::{Graph, NodeId, Precision};
 use crate::nn::{Layout, Model, ParameterSpec, Part};
 use crate::optim::{Flat, Group, Optimizer, Share};
 use crate::shape::TensorType;
+use crate::tensor::HostData;
 use crate::{Error, Result, Tensor};
 
 /// Values of a step's history row: loss, correct, counted.
@@ -242,27 +244,60 @@ impl TrainingStep {
         Ok(layout.arranged(groups.len() + 1, number))
     }
 
-    /// Puts the network on the device: all parameters, flat, and what the optimizer keeps.
+    /// The leaves that hold the parameters, with their ranges of the flat buffer.
+    pub fn parts(&self, layout: &Layout) -> Vec<Part> {
+        let frozen = self.frozen.map(|node| (node, layout.frozen()));
+        let trained = (self.parameters, 0..layout.trained());
+        [trained].into_iter().chain(frozen).chain(self.statistics.iter().cloned()).collect()
+    }
+
+    /// The parts that a step changes.
+    pub fn changing_parts(&self, layout: &Layout) -> Vec<Part> {
+        self.parts(layout).into_iter().filter(|(node, _)| Some(*node) != self.frozen).collect()
+    }
+
+    /// What puts the network on a device: all parameters, flat, and what the optimizer keeps, leaf by leaf.
     ///
-    /// Errors: values of another layout.
-    pub fn write(&self, session: &mut Session, layout: &Layout, flat: &[f32], states: &[Vec<f32>]) -> Result<()> {
+    /// Errors: values of another layout; those of `write`.
+    pub fn write(
+        &self,
+        layout: &Layout,
+        flat: &[f32],
+        states: &[Vec<f32>],
+        mut write: impl FnMut(NodeId, HostData<'_>) -> Result<()>,
+    ) -> Result<()> {
         check_length(layout, flat)?;
-        session.write(self.parameters, &flat[..layout.trained()])?;
-        if let Some(frozen) = self.frozen {
-            session.write(frozen, &flat[layout.frozen()])?;
+        self.parts(layout).into_iter().try_for_each(|(node, range)| write(node, flat[range].into()))?;
+        self.states.iter().zip(states).try_for_each(|(node, values)| write(*node, values.as_slice().into()))
+    }
+
+    /// What the steps of an epoch read, leaf by leaf: the order of its pictures, the rate of each of its steps, how many
+    /// steps of the run went before it, and which of its own comes next.
+    pub fn write_epoch(
+        &self,
+        order: &[u32],
+        rates: &[f32],
+        begun: u64,
+        next: usize,
+        mut write: impl FnMut(NodeId, HostData<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let batches = &self.batches;
+        write(batches.order, order.into())?;
+        if let Some(node) = batches.shown {
+            write(node, order::shown(order).as_slice().into())?;
         }
-        self.statistics.iter().try_for_each(|(node, range)| session.write(*node, &flat[range.clone()]))?;
-        self.states.iter().zip(states).try_for_each(|(node, values)| session.write(*node, values.as_slice()))
+        write(self.rates, rates.into())?;
+        write(batches.step, [next as u32].as_slice().into())?;
+        self.begun.map_or(Ok(()), |node| write(node, [begun as u32].as_slice().into()))
     }
 
     /// All parameters as they are on the device, flat; `flat` is what was written.
     ///
     /// Errors: values of another layout; the device is lost.
-    pub fn read(&self, session: &Session, layout: &Layout, mut flat: Vec<f32>) -> Result<Vec<f32>> {
+    pub(super) async fn read(&self, session: &Session, layout: &Layout, mut flat: Vec<f32>) -> Result<Vec<f32>> {
         check_length(layout, &flat)?;
-        flat[..layout.trained()].copy_from_slice(&session.read(self.parameters)?);
-        for (node, range) in &self.statistics {
-            flat[range.clone()].copy_from_slice(&session.read(*node)?);
+        for (node, range) in self.changing_parts(layout) {
+            flat[range].copy_from_slice(&session.read_async(node).await?);
         }
         Ok(flat)
     }

@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Evaluator};
+use super::frames::{Course, FrameTrainer, Position, Snapshot};
 use super::plateau::Watch;
 use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
 use crate::data::Dataset;
 use crate::device::Device;
+use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
@@ -59,6 +61,13 @@ pub struct Fit {
     pub validation: usize,
     /// Stop after so many steps, whatever the epochs.
     pub steps: Option<u64>,
+}
+
+impl Fit {
+    fn total_steps(&self, steps_per_epoch: usize) -> u64 {
+        let all = u64::from(self.epochs) * steps_per_epoch as u64;
+        self.steps.map_or(all, |most| most.min(all))
+    }
 }
 
 impl From<u32> for Fit {
@@ -207,6 +216,51 @@ impl<'m> Trainer<'m> {
         self.parameters.is_none()
     }
 
+    /// Begins with these parameters, flat, instead of fresh ones; what the optimizer keeps begins at 0.
+    ///
+    /// Errors: values of another layout.
+    pub fn set_parameters(&mut self, flat: Vec<f32>) -> Result<()> {
+        if flat.len() != self.layout.total() {
+            return Err(Error::option("parameters", format!("{} values", self.layout.total()), flat.len()));
+        }
+        self.parameters = Some(flat);
+        self.states.iter_mut().for_each(|state| state.fill(0.0));
+        Ok(())
+    }
+
+    /// A training of this network, from where it is, in slices between the frames of an app. It owns what it needs: this
+    /// trainer's own parameters stay as they are.
+    ///
+    /// Errors: as [`Trainer::fit_with`]; a device that is no GPU; a plateau schedule, for nothing is evaluated on the way.
+    pub fn in_frames(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<FrameTrainer> {
+        let (gpu, step, course, from) = self.framed(data, fit.into())?;
+        FrameTrainer::new(&gpu, data, step, self.layout.clone(), course, from)
+    }
+
+    fn framed(&self, data: &Dataset, fit: Fit) -> Result<(Gpu, TrainingStep, Course, Snapshot)> {
+        let Device::Gpu(gpu) = &self.device else {
+            return Err(Error::option("device", "a GPU, for training between frames", self.device.name()));
+        };
+        if matches!(self.schedule, Schedule::Plateau(_)) {
+            let found = "a plateau, which waits for evaluations";
+            return Err(Error::option("schedule", "one that knows its rates beforehand, between frames", found));
+        }
+        let (_, pictures) = self.split(data, fit)?;
+        let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
+        let course = Course {
+            pictures,
+            batch: self.batch_size,
+            seed: self.seed,
+            schedule: self.schedule.clone(),
+            learning_rate: self.watch.rate(self.optimizer.learning_rate()),
+            first_step: self.steps,
+            total_steps: fit.total_steps(steps_per_epoch),
+        };
+        let at = Position { epochs: self.epochs, in_epoch: 0, steps: self.steps };
+        let from = Snapshot::new(self.parameters(), self.states.clone(), at);
+        Ok((gpu.clone(), self.step(data, steps_per_epoch)?, course, from))
+    }
+
     /// Refuses a set and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
     pub fn check(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<()> {
         let (_, pictures) = self.split(data, fit.into())?;
@@ -221,6 +275,16 @@ impl<'m> Trainer<'m> {
         self.fit_with(data, fit, |_| ControlFlow::Continue(()))
     }
 
+    /// The `async` form of [`Trainer::fit_with`].
+    pub async fn fit_async(
+        &mut self,
+        data: &Dataset,
+        fit: impl Into<Fit>,
+        observe: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Report> {
+        self.train(data, fit.into(), observe).await
+    }
+
     /// Trains, telling `observe` of each step and epoch; it may end the run, which then keeps all finished steps.
     ///
     /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss or a
@@ -229,22 +293,29 @@ impl<'m> Trainer<'m> {
         &mut self,
         data: &Dataset,
         fit: impl Into<Fit>,
+        observe: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Report> {
+        block_on(self.train(data, fit.into(), observe))
+    }
+
+    async fn train(
+        &mut self,
+        data: &Dataset,
+        fit: Fit,
         mut observe: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Report> {
-        let fit = fit.into();
         let (held_out, pictures) = self.split(data, fit)?;
         let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
-        let all_steps = u64::from(fit.epochs) * steps_per_epoch as u64;
-        let total_steps = fit.steps.map_or(all_steps, |most| most.min(all_steps));
+        let total_steps = fit.total_steps(steps_per_epoch);
 
         let optimizer = self.optimizer.as_ref();
         let step = self.step(data, steps_per_epoch)?;
-        let mut epoch = Epoch::new(&self.device, step)?;
+        let mut epoch = Epoch::new(&self.device, step).await?;
         epoch.prepare(data)?;
-        epoch.step.write(&mut epoch.session, &self.layout, &self.parameters(), &self.states)?;
+        epoch.write(&self.layout, &self.parameters(), &self.states)?;
         let validation = data.subset(&held_out);
         let mut evaluator = match &validation {
-            Some(set) => Some(Evaluator::new(&self.device, self.model, &self.layout, set, self.batch_size)?),
+            Some(set) => Some(self.evaluator(set).await?),
             None => None,
         };
 
@@ -261,7 +332,7 @@ impl<'m> Trainer<'m> {
             let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
             let (number, mut sums) = (self.epochs + 1, Sums::default());
             let start = Instant::now();
-            let (done, stopped) = epoch.run(&order, &rates, begun, 0..steps, |index, row, images_per_s| {
+            let ran = epoch.run(&order, &rates, begun, 0..steps, |index, row, images_per_s| {
                 let report = StepReport {
                     step: begun + index as u64 + 1,
                     epoch: number,
@@ -276,23 +347,27 @@ impl<'m> Trainer<'m> {
                 }
                 sums.add(&report);
                 Ok(observe(Event::Step(report)))
-            })?;
+            });
+            let (done, stopped) = ran.await?;
             let seconds = start.elapsed().as_secs_f64();
-            let parameters = epoch.step.read(&epoch.session, &self.layout, self.parameters())?;
+            let parameters = epoch.step.read(&epoch.session, &self.layout, self.parameters()).await?;
             if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
                 return Err(Error::NotFinite { value, step: begun + done as u64, epoch: number });
             }
             for (kept, node) in self.states.iter_mut().zip(&epoch.step.states) {
-                *kept = epoch.session.read(*node)?;
+                *kept = epoch.session.read_async(*node).await?;
             }
             // What is kept is what goes on: the CPU's session holds more digits.
-            epoch.step.write(&mut epoch.session, &self.layout, &parameters, &self.states)?;
+            epoch.write(&self.layout, &parameters, &self.states)?;
             self.steps += done as u64;
             self.epochs += 1;
             report.seconds += seconds;
             images += sums.counted;
             report.stopped = stopped;
-            let validation = evaluator.as_mut().map(|e| e.run(&parameters)).transpose()?;
+            let validation = match &mut evaluator {
+                Some(evaluator) => Some(evaluator.run_async(&parameters).await?),
+                None => None,
+            };
             if let (Schedule::Plateau(plateau), Some(validation)) = (&self.schedule, &validation) {
                 self.watch.see(plateau, validation, optimizer.learning_rate());
             }
@@ -316,7 +391,16 @@ impl<'m> Trainer<'m> {
 
     /// Evaluates the network as of the last finished epoch.
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        Evaluator::new(&self.device, self.model, &self.layout, data, self.batch_size)?.run(&self.parameters())
+        block_on(self.evaluate_async(data))
+    }
+
+    /// The `async` form of [`Trainer::evaluate`].
+    pub async fn evaluate_async(&self, data: &Dataset) -> Result<Evaluation> {
+        self.evaluator(data).await?.run_async(&self.parameters()).await
+    }
+
+    async fn evaluator(&self, data: &Dataset) -> Result<Evaluator> {
+        Evaluator::new_async(&self.device, self.model, &self.layout, data, self.batch_size).await
     }
 
     fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {

@@ -1,0 +1,415 @@
+//! Training between the frames of an app: in slices of launches that fit a time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::pace::{Pace, Place, Portion};
+use super::predictor::Predictor;
+use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::trainer::StepReport;
+use super::{Schedule, order};
+use crate::data::Dataset;
+use crate::gpu::{CommandEncoder, Copies, Gpu, GpuSession, Submission, apart, block_on};
+use crate::nn::Layout;
+use crate::{Error, Result, weights};
+
+/// Submissions under way at once: one runs while the next waits.
+const IN_FLIGHT: usize = 2;
+
+/// Into how many submissions a frame's time is divided at least: so that one that takes twice as long as it did before
+/// does not make a frame late.
+const PORTIONS: u32 = 4;
+
+/// A training that lives beside an app's frames, on the app's device. Made by [`Trainer::in_frames`](super::Trainer::in_frames).
+///
+/// [`train_for`](Self::train_for) computes for a given time and comes back, wherever in a step that is: a step is a list of
+/// launches, a launch a grid of workgroups that know nothing of each other, and any range of them can be a dispatch of
+/// its own. How many fit is learnt from how long they took. The result is bit for bit that of
+/// [`Trainer::fit`](super::Trainer::fit) on the same device.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use lenslet::{Gpu, Trainer, data::Mnist, models, optim::Sgd, wgpu};
+///
+/// # fn app(device: wgpu::Device, queue: wgpu::Queue) -> lenslet::Result<()> {
+/// let gpu = Gpu::from_wgpu(device, queue);
+/// let mnist = Mnist::bundled()?;
+/// let model = models::lenet5();
+/// let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.in_frames(&mnist.train, 5)?;
+/// loop {
+///     let progress = trainer.train_for(Duration::from_millis(6))?;
+///     if let Some(last) = progress.steps.last() {
+///         println!("step {}, loss {}", last.step, last.loss);
+///     }
+///     if progress.is_finished {
+///         break;
+///     }
+///     // draw the frame
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct FrameTrainer {
+    session: GpuSession,
+    step: TrainingStep,
+    layout: Layout,
+    course: Course,
+    at: Position,
+    /// The next slice of the step under way.
+    place: Place,
+    /// Steps of the epoch whose losses were told.
+    told: usize,
+    told_at: Instant,
+    /// Whether the order of the epoch is on the device.
+    is_begun: bool,
+    pace: Pace,
+    /// What a step changes, as the last whole step left it.
+    kept: Copies,
+    snapshot: Snapshot,
+}
+
+/// What is the same over the whole training.
+#[derive(Clone)]
+pub(super) struct Course {
+    pub pictures: Vec<u32>,
+    pub batch: usize,
+    pub seed: u64,
+    pub schedule: Schedule,
+    pub learning_rate: f32,
+    pub first_step: u64,
+    pub total_steps: u64,
+}
+
+impl Course {
+    fn steps_per_epoch(&self) -> usize {
+        self.pictures.len().div_ceil(self.batch)
+    }
+
+    /// The learning rate of a step, counted from 0 over the whole run.
+    fn rate(&self, step: u64) -> f32 {
+        self.schedule.rate(self.learning_rate, step - self.first_step, self.total_steps)
+    }
+}
+
+/// How far the training is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Whole epochs before this one.
+    pub epochs: u32,
+    /// Whole steps of this epoch.
+    pub in_epoch: usize,
+    /// Whole steps of all.
+    pub steps: u64,
+}
+
+impl Position {
+    /// At the end of an epoch, the beginning of the next.
+    fn in_whole_epochs(self, course: &Course) -> Self {
+        match self.in_epoch == course.steps_per_epoch() {
+            true => Self { epochs: self.epochs + 1, in_epoch: 0, ..self },
+            false => self,
+        }
+    }
+}
+
+/// A training as it was between two steps: what is needed to go on, on the same device or another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// All parameters, flat, as the [`Layout`] has them.
+    pub parameters: Vec<f32>,
+    /// What the optimizer keeps.
+    states: Vec<Vec<f32>>,
+    at: Position,
+}
+
+impl Snapshot {
+    pub(super) fn new(parameters: Vec<f32>, states: Vec<Vec<f32>>, at: Position) -> Self {
+        Self { parameters, states, at }
+    }
+
+    /// Steps that led here.
+    pub fn steps(&self) -> u64 {
+        self.at.steps
+    }
+
+    /// Of the parameters, as weight files have them.
+    pub fn weights_sha256(&self, layout: &Layout) -> Result<String> {
+        weights::sha256(layout, &self.parameters)
+    }
+}
+
+/// What a frame's training did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The steps whose losses became known.
+    pub steps: Vec<StepReport>,
+    /// Submissions to the device.
+    pub submissions: usize,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// Whether all epochs are done.
+    pub is_finished: bool,
+}
+
+impl FrameTrainer {
+    /// Compiles the step and puts network and data on the device.
+    pub(super) fn new(
+        gpu: &Gpu,
+        data: &Dataset,
+        step: TrainingStep,
+        layout: Layout,
+        course: Course,
+        from: Snapshot,
+    ) -> Result<Self> {
+        let session = GpuSession::sliced(gpu, &step.graph)?;
+        session.write(step.batches.pictures, data.images.as_slice().into())?;
+        session.write(step.batches.labels, data.labels.as_slice().into())?;
+        step.write(&layout, &from.parameters, &from.states, |node, values| session.write(node, values))?;
+        let changing = step.changing_parts(&layout).into_iter().map(|(node, _)| node);
+        let kept = Copies::new(&session, &changing.chain(step.states.iter().copied()).collect::<Vec<_>>())?;
+        let mut encoder = session.encoder();
+        kept.take(&session, &mut encoder);
+        session.submit_encoder(encoder);
+        let pace = Pace::new(session.slices());
+        let (at, place, told) = (from.at, Place::default(), from.at.in_epoch);
+        let (told_at, is_begun) = (Instant::now(), false);
+        Ok(Self { session, step, layout, course, at, place, told, told_at, is_begun, pace, kept, snapshot: from })
+    }
+
+    /// Trains for about `budget`, in this frame's turn: submits what fits, waits for it, and returns. At least one slice
+    /// runs, however short the time; nothing once [all epochs are done](Self::is_finished).
+    ///
+    /// The first calls learn how long slices take, and may compute less than fits.
+    ///
+    /// Errors: a loss that is not finite; the device is lost: then [`rebuild`](Self::rebuild) goes on from the last
+    /// [`snapshot`](Self::snapshot).
+    pub fn train_for(&mut self, budget: Duration) -> Result<Progress> {
+        block_on(self.train_for_async(budget))
+    }
+
+    /// The `async` form of [`FrameTrainer::train_for`].
+    pub async fn train_for_async(&mut self, budget: Duration) -> Result<Progress> {
+        let start = Instant::now();
+        let mut progress = Progress::default();
+        loop {
+            progress.submissions += self.run(start, budget, progress.submissions == 0).await?;
+            let epochs = self.at.epochs;
+            progress.steps.extend(self.reports_async().await?);
+            // An epoch's end leaves the time to the next.
+            if self.at.epochs == epochs || self.is_finished() || start.elapsed() >= budget {
+                break;
+            }
+        }
+        Ok(Progress { elapsed: start.elapsed(), is_finished: self.is_finished(), ..progress })
+    }
+
+    /// Runs what fits the rest of the budget and the epoch; returns how many submissions that took.
+    async fn run(&mut self, start: Instant, budget: Duration, at_least_one: bool) -> Result<usize> {
+        let mut submissions = 0;
+        let mut under_way: VecDeque<(Submission, Instant, Portion)> = VecDeque::new();
+        let mut last_end = start;
+        loop {
+            // What was never timed runs alone.
+            while under_way.len() < IN_FLIGHT && under_way.iter().all(|(.., portion)| portion.expected.is_some()) {
+                let expected: f64 = under_way.iter().filter_map(|(.., portion)| portion.expected).sum();
+                let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
+                let must_run = at_least_one && submissions == 0;
+                if self.is_finished() || left.is_zero() && !must_run {
+                    break;
+                }
+                let limit = left.min(budget / PORTIONS);
+                let portion = self.pace.portion(self.place, self.steps_left(), limit, must_run);
+                let Some(portion) = portion.filter(|p| p.expected.is_some() || under_way.is_empty()) else { break };
+                let mut encoder = self.session.encoder();
+                self.encode(&mut encoder, &portion)?;
+                let submission = self.session.submit_encoder(encoder);
+                submissions += 1;
+                under_way.push_back((submission, Instant::now(), portion));
+            }
+            let Some((submission, submitted, portion)) = under_way.pop_front() else { return Ok(submissions) };
+            self.session.gpu().settle(Some(submission)).await?;
+            let now = Instant::now();
+            self.pace.learn(&portion, now - submitted.max(last_end));
+            last_end = now;
+        }
+    }
+
+    /// Appends one step to an app's encoder, in the app's order; the rest of the step if [`train_for`](Self::train_for)
+    /// had begun one. Nothing is submitted, and nothing once all epochs are done.
+    ///
+    /// The losses of steps made this way are told by [`reports`](Self::reports), which must be called after the encoder was
+    /// submitted and at least once an epoch. Where an epoch begins, the encoder takes a buffer of the length of its order.
+    ///
+    /// Errors: the losses of the epoch before were not asked for.
+    pub fn encode_step(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
+        if self.is_finished() {
+            return Ok(());
+        }
+        if self.steps_left() == 0 {
+            let expected = "a call of reports() after the last step of an epoch, which is submitted by then";
+            return Err(Error::option("encode_step", expected, format!("none after step {}", self.at.steps)));
+        }
+        let (place, slices) = (self.place, self.session.slices());
+        let rest = (place.launch..slices.len()).map(|launch| {
+            let first = if launch == place.launch { place.slice } else { 0 };
+            (launch, first..slices[launch])
+        });
+        let portion = Portion { steps: vec![rest.collect()], end: Place::default(), finished: 1, expected: None };
+        self.encode(encoder, &portion)
+    }
+
+    /// The losses of the steps that were not told yet, waiting for the device.
+    ///
+    /// Errors: a loss that is not finite; the device is lost.
+    pub fn reports(&mut self) -> Result<Vec<StepReport>> {
+        block_on(self.reports_async())
+    }
+
+    /// The `async` form of [`FrameTrainer::reports`].
+    pub async fn reports_async(&mut self) -> Result<Vec<StepReport>> {
+        if self.told == self.at.in_epoch {
+            return Ok(vec![]);
+        }
+        let history = self.session.read_async(self.step.batches.history).await?;
+        let rows = || history.chunks(HISTORY_COLUMNS).enumerate().take(self.at.in_epoch).skip(self.told);
+        let pictures: f64 = rows().map(|(_, row)| f64::from(row[2])).sum();
+        let images_per_s = pictures / self.told_at.elapsed().as_secs_f64().max(1e-9);
+        let (epoch, begun) = (self.at.epochs + 1, self.at.steps - self.at.in_epoch as u64);
+        let report = |(index, row): (usize, &[f32])| {
+            let step = begun + index as u64;
+            let learning_rate = self.course.rate(step);
+            let [loss, correct, counted] = [row[0], row[1], row[2]];
+            StepReport { step: step + 1, epoch, loss, correct, counted, learning_rate, images_per_s }
+        };
+        let reports: Vec<StepReport> = rows().map(report).collect();
+        (self.told, self.told_at) = (self.at.in_epoch, Instant::now());
+        if self.at.in_epoch == self.course.steps_per_epoch() {
+            self.at = self.at.in_whole_epochs(&self.course);
+            (self.told, self.is_begun) = (0, false);
+        }
+        match reports.iter().find(|report| !report.loss.is_finite()) {
+            Some(&StepReport { loss: value, step, epoch, .. }) => Err(Error::NotFinite { value, step, epoch }),
+            None => Ok(reports),
+        }
+    }
+
+    /// Appends the copying of the parameters, as the last whole step left them, into a predictor of the same network on
+    /// the same device: what it computes from there on, it computes with them. No data leaves the device.
+    ///
+    /// Errors: a predictor of a network with other parameters.
+    pub fn hand_over(&self, encoder: &mut CommandEncoder, predictor: &Predictor) -> Result<()> {
+        if predictor.layout().total() != self.layout.total() {
+            let expected = format!("one of a network with {} parameters", self.layout.total());
+            return Err(Error::option("predictor", expected, predictor.layout().total()));
+        }
+        let to = predictor.session().buffer(predictor.parameters())?;
+        let changing = self.step.changing_parts(&self.layout);
+        changing.into_iter().try_for_each(|(node, range)| self.kept.give(node, to, range.start as u64 * 4, encoder))
+    }
+
+    /// The training as the last whole step left it, waiting for the device; kept for [`rebuild`](Self::rebuild).
+    ///
+    /// Errors: the device is lost.
+    pub fn snapshot(&mut self) -> Result<&Snapshot> {
+        block_on(self.read_snapshot())?;
+        Ok(&self.snapshot)
+    }
+
+    /// The `async` form of [`FrameTrainer::snapshot`].
+    pub async fn snapshot_async(&mut self) -> Result<&Snapshot> {
+        self.read_snapshot().await?;
+        Ok(&self.snapshot)
+    }
+
+    async fn read_snapshot(&mut self) -> Result<()> {
+        let mut parameters = self.snapshot.parameters.clone();
+        for (node, range) in self.step.changing_parts(&self.layout) {
+            let values = self.kept.read(&self.session, node).await?;
+            parameters[range.clone()].copy_from_slice(&values[..range.len()]);
+        }
+        let mut states = vec![];
+        for node in &self.step.states {
+            states.push(self.kept.read(&self.session, *node).await?);
+        }
+        self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(&self.course) };
+        Ok(())
+    }
+
+    /// The last snapshot that was taken; the training's beginning before. Stays when the device is lost.
+    pub fn last_snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Goes on from the last snapshot on this device, whatever became of the one before: on a device of the same kind with
+    /// the same losses as if nothing had happened. `data` is the set it began with.
+    ///
+    /// Errors: another set; those of [`Trainer::in_frames`](super::Trainer::in_frames).
+    pub fn rebuild(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
+        let (step, layout, snapshot) = (self.step.clone(), self.layout.clone(), self.snapshot.clone());
+        *self = Self::new(gpu, data, step, layout, self.course.clone(), snapshot)?;
+        Ok(())
+    }
+
+    /// The `async` form of [`FrameTrainer::rebuild`].
+    pub async fn rebuild_async(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
+        // Kernels are compiled on threads of their own; the rest is short.
+        let (to, graph) = (gpu.clone(), self.step.graph.clone());
+        apart(move || GpuSession::sliced(&to, &graph).map(drop)).await?;
+        self.rebuild(gpu, data)
+    }
+
+    /// Whether all epochs are done.
+    pub fn is_finished(&self) -> bool {
+        self.at.steps >= self.course.first_step + self.course.total_steps
+    }
+
+    /// Whole steps so far.
+    pub fn steps(&self) -> u64 {
+        self.at.steps
+    }
+
+    /// Where the parameters lie in the flat buffer.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The step on the device.
+    pub fn session(&self) -> &GpuSession {
+        &self.session
+    }
+
+    /// Steps of this epoch that are still to come.
+    fn steps_left(&self) -> usize {
+        let all = (self.course.first_step + self.course.total_steps - self.at.steps) as usize;
+        all.min(self.course.steps_per_epoch() - self.at.in_epoch)
+    }
+
+    fn encode(&mut self, encoder: &mut CommandEncoder, portion: &Portion) -> Result<()> {
+        if !self.is_begun {
+            self.begin_epoch(encoder)?;
+        }
+        for (number, work) in portion.steps.iter().enumerate() {
+            self.session.encode_slices(encoder, work);
+            if number + 1 == portion.finished {
+                self.kept.take(&self.session, encoder);
+            }
+        }
+        self.place = portion.end;
+        self.at.steps += portion.finished as u64;
+        self.at.in_epoch += portion.finished;
+        Ok(())
+    }
+
+    /// Puts what the epoch's steps read on the device.
+    fn begin_epoch(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
+        let course = &self.course;
+        let begun = self.at.steps - self.at.in_epoch as u64;
+        let order = order::epoch(&course.pictures, course.batch, course.seed, self.at.epochs);
+        let rates: Vec<f32> = (begun..).take(course.steps_per_epoch()).map(|step| course.rate(step)).collect();
+        let session = &self.session;
+        let write = |node, values: crate::tensor::HostData<'_>| session.encode_write(encoder, node, values);
+        self.step.write_epoch(&order, &rates, begun, self.at.in_epoch, write)?;
+        self.is_begun = true;
+        Ok(())
+    }
+}
