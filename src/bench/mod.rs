@@ -1,9 +1,10 @@
-//! Measuring: whole training steps, inference, and each kernel by itself. Everything is compared with the reference
+//! Measuring: whole training steps, training between frames, inference, and each kernel by itself. Everything is compared with the reference
 //! before it is timed.
 //!
 //! Times are wall times of work that was waited for; what the host spends is the processor time of the thread that
 //! feeds the device, so that it does not count the device's work where a processor is the device.
 
+mod frames;
 mod inference;
 mod kernels;
 mod peak;
@@ -14,6 +15,7 @@ mod tune;
 
 use std::time::{Duration, Instant};
 
+pub use frames::{FrameTimes, Frames};
 pub use inference::Inference;
 pub use kernels::{Bench, KernelTime, Ready, cases};
 pub use peak::{Peak, peak_cases};

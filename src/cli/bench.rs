@@ -11,10 +11,13 @@ use serde_json::json;
 
 use super::{DeviceOption, JsonOption};
 
+mod frames;
+
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lenslet bench train --model lenet5 --batch-size 64
   lenslet bench train --profile            where the time of a step goes
+  lenslet bench frames --budget-ms 6       training in an app of 60 frames a second
   lenslet bench infer --batch-size 1       latency
   lenslet bench kernels matmul             every matrix product, every kernel of each
 Everything is compared with the reference before it is timed. Build with --release, and leave the machine alone.")]
@@ -27,6 +30,8 @@ pub struct Options {
 enum What {
     /// Whole training steps: images a second, host time, first step
     Train(TrainOptions),
+    /// Training between the frames of an app: what it costs each frame
+    Frames(frames::FramesOptions),
     /// Answers: floats of the host in, logits back on the host
     Infer(InferOptions),
     /// Each kernel by itself
@@ -93,6 +98,7 @@ const PROFILE_ROUNDS: usize = 9;
 pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     match &options.what {
         What::Train(options) => train(options, start),
+        What::Frames(options) => frames::run(options),
         What::Infer(options) => infer(options, start),
         What::Kernels(options) => kernels(options),
     }

@@ -8,19 +8,28 @@ use crate::nn::Sequential;
 /// it is usually built today: every filter of the second convolution sees all maps, max pooling without weights, ReLU,
 /// and a dense output layer. Two rows and columns of padding make the paper's 32×32 input of 28×28.
 pub fn lenet5() -> Sequential {
+    build("lenet5", 1)
+}
+
+/// LeNet-5 with so many times as many filters and units, the classes aside: for measurements of larger networks.
+pub fn lenet5_of_width(width: usize) -> Sequential {
+    build(&format!("lenet5-of-width-{width}"), width)
+}
+
+fn build(name: &str, width: usize) -> Sequential {
     Sequential::new([1, 28, 28])
-        .named("lenet5")
-        .conv2d(6, 5)
+        .named(name)
+        .conv2d(6 * width, 5)
         .padding(2)
         .relu()
         .max_pool2d(2)
-        .conv2d(16, 5)
+        .conv2d(16 * width, 5)
         .relu()
         .max_pool2d(2)
         .flatten()
-        .dense(120)
+        .dense(120 * width)
         .relu()
-        .dense(84)
+        .dense(84 * width)
         .relu()
         .dense(10)
 }

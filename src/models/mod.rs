@@ -4,7 +4,7 @@ mod convnet;
 mod lenet5;
 
 pub use convnet::{convnet, convnet_no_pool};
-pub use lenet5::lenet5;
+pub use lenet5::{lenet5, lenet5_of_width};
 
 use crate::nn::Sequential;
 use crate::{Error, Result};

@@ -1,5 +1,6 @@
 //! Training: the loop around a step that runs wholly on the device.
 
+mod course;
 mod epoch;
 mod evaluator;
 mod frames;
@@ -7,18 +8,21 @@ mod order;
 mod pace;
 mod plateau;
 mod predictor;
+mod report;
 mod run;
 mod schedule;
 mod step;
 mod trainer;
 
+pub use course::Snapshot;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;
 pub use evaluator::{Evaluation, Evaluator};
-pub use frames::{FrameTrainer, Progress, Snapshot};
+pub use frames::{FrameTrainer, Progress};
 pub use plateau::{Monitor, Plateau};
 pub use predictor::Predictor;
+pub use report::{EpochReport, Event, Fit, Report, StepReport};
 pub use run::{Config, LogLine, RunFolder};
 pub use schedule::Schedule;
 pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
-pub use trainer::{EpochReport, Event, Fit, Report, StepReport, Trainer};
+pub use trainer::Trainer;
