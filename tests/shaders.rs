@@ -18,7 +18,7 @@ use lenslet::compile::{compile, fuse, gradients};
 use lenslet::data::Spec;
 use lenslet::gpu::texture::{Bind, TexturePass};
 use lenslet::graph::Graph;
-use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold};
+use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold, slice};
 use lenslet::nn::{Layout, Model};
 use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
@@ -85,6 +85,33 @@ fn every_launch_of_a_training_step_is_valid_and_binds_what_it_declares() {
     let joined = |(text, r): (&String, &Reflection)| r.entry_point == JOINED && has_halves(text);
     assert!(checked.iter().any(joined), "some dispatches run side by side, in f16 too");
     check_with_tint(&checked.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn whatever_has_several_workgroups_runs_in_slices() {
+    // One of each shader: the head of its entry point is all that changes.
+    let mut sliced = BTreeMap::new();
+    for case in cases() {
+        for dispatch in case.kernels().iter().flat_map(|kernel| case.variants(kernel)) {
+            let source = dispatch.source().unwrap();
+            let slice = slice(&source);
+            let name = dispatch.shader.name;
+            assert!(slice.is_some() || dispatch.workgroups == 1, "{}, shader {name}", case.name);
+            sliced.extend(slice.map(|text| (name.to_string(), text)));
+        }
+    }
+    for Case { name, graph } in steps() {
+        let plan = compile(&graph, &Limits::desktop()).unwrap();
+        for launch in plan.launches() {
+            let slice = slice(&launch.source().unwrap());
+            let about = format!("{name}, launch {}", launch.steps[0].launch);
+            assert!(slice.is_some() || launch.workgroups() == 1, "{about}");
+            sliced.extend(slice.map(|text| (about, text)));
+        }
+    }
+    let sliced: Vec<String> = sliced.into_values().collect();
+    sliced.par_iter().for_each(|text| _ = validate("a slice", text));
+    check_with_tint(&sliced);
 }
 
 #[test]
@@ -235,18 +262,24 @@ struct Reflection {
     nan_losers: BTreeSet<String>,
 }
 
+/// Naga's view of a text.
+fn validate(about: &str, source: &str) -> (naga::Module, naga::valid::ModuleInfo) {
+    let refuse = |message: String| -> ! { panic!("{about}: {message}\n{source}") };
+    let module = naga::front::wgsl::parse_str(source).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SUBGROUP, asks_for_subgroups(source));
+    capabilities.set(Capabilities::SHADER_FLOAT16, has_halves(source));
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    let info = validator.validate(&module).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
+    (module, info)
+}
+
 impl Reflection {
     /// Parses, validates, and holds the rules that need no kernel.
     fn of(about: &str, source: &str) -> Self {
         let refuse = |message: String| -> ! { panic!("{about}: {message}\n{source}") };
-        let module = naga::front::wgsl::parse_str(source).unwrap_or_else(|error| refuse(error.emit_to_string(source)));
-        let mut capabilities = Capabilities::empty();
-        capabilities.set(Capabilities::SUBGROUP, asks_for_subgroups(source));
-        capabilities.set(Capabilities::SHADER_FLOAT16, has_halves(source));
-        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
-        let info = validator.validate(&module);
-        let info = info.unwrap_or_else(|error| refuse(error.emit_to_string(source)));
+        let (module, info) = validate(about, source);
         let [entry_point] = &module.entry_points[..] else { refuse("there must be one entry point".into()) };
         if entry_point.workgroup_size.iter().product::<u32>() > Limits::default().max_compute_invocations_per_workgroup
         {
