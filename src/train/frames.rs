@@ -83,8 +83,8 @@ pub struct Progress {
 }
 
 impl FrameTrainer {
-    /// Compiles the step and puts network and data on the device.
-    pub(super) fn new(
+    /// Compiles the step, puts network and data on the device, and times the launches of a step.
+    pub(super) async fn new(
         gpu: &Gpu,
         data: &Dataset,
         step: TrainingStep,
@@ -92,16 +92,18 @@ impl FrameTrainer {
         course: Course,
         from: Snapshot,
     ) -> Result<Self> {
-        let session = GpuSession::sliced(gpu, &step.graph)?;
+        let (to, graph) = (gpu.clone(), step.graph.clone());
+        let session = apart(move || GpuSession::sliced(&to, &graph)).await?;
         session.write(step.batches.pictures, data.images.as_slice().into())?;
         session.write(step.batches.labels, data.labels.as_slice().into())?;
+        // What these steps leave is overwritten below.
+        let pace = Pace::new(session.slices(), &time_launches(&session).await?);
         step.write(&layout, &from.parameters, &from.states, |node, values| session.write(node, values))?;
         let changing = step.changing_parts(&layout).into_iter().map(|(node, _)| node);
         let kept = Copies::new(&session, &changing.chain(step.states.iter().copied()).collect::<Vec<_>>())?;
         let mut encoder = session.encoder();
         kept.take(&session, &mut encoder);
         session.submit_encoder(encoder);
-        let pace = Pace::new(session.slices());
         let (at, place, told) = (from.at, Place::default(), from.at.in_epoch);
         let (told_at, is_begun) = (Instant::now(), false);
         Ok(Self { session, step, layout, course, at, place, told, told_at, is_begun, pace, kept, snapshot: from })
@@ -109,8 +111,6 @@ impl FrameTrainer {
 
     /// Trains for about `budget`, in this frame's turn: submits what fits, waits for it, and returns. At least one slice
     /// runs, however short the time; nothing once [all epochs are done](Self::is_finished).
-    ///
-    /// The first calls learn how long slices take, and may compute less than fits.
     ///
     /// Errors: a loss that is not finite; the device is lost: then [`rebuild`](Self::rebuild) goes on from the last
     /// [`snapshot`](Self::snapshot).
@@ -140,17 +140,12 @@ impl FrameTrainer {
         let mut under_way: VecDeque<(Submission, Instant, Portion)> = VecDeque::new();
         let mut last_end = start;
         loop {
-            // What was never timed runs alone.
-            while under_way.len() < IN_FLIGHT && under_way.iter().all(|(.., portion)| portion.expected.is_some()) {
-                let expected: f64 = under_way.iter().filter_map(|(.., portion)| portion.expected).sum();
+            while under_way.len() < IN_FLIGHT && !self.is_finished() {
+                let expected: f64 = under_way.iter().map(|(.., portion)| portion.expected).sum();
                 let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
                 let must_run = at_least_one && submissions == 0;
-                if self.is_finished() || left.is_zero() && !must_run {
-                    break;
-                }
-                let limit = left.min(budget / PORTIONS);
-                let portion = self.pace.portion(self.place, self.steps_left(), limit, must_run);
-                let Some(portion) = portion.filter(|p| p.expected.is_some() || under_way.is_empty()) else { break };
+                let portion = self.pace.portion(self.place, self.steps_left(), left.min(budget / PORTIONS), must_run);
+                let Some(portion) = portion else { break };
                 let mut encoder = self.session.encoder();
                 self.encode(&mut encoder, &portion)?;
                 let submission = self.session.submit_encoder(encoder);
@@ -185,7 +180,7 @@ impl FrameTrainer {
             let first = if launch == place.launch { place.slice } else { 0 };
             (launch, first..slices[launch])
         });
-        let portion = Portion { steps: vec![rest.collect()], end: Place::default(), finished: 1, expected: None };
+        let portion = Portion { steps: vec![rest.collect()], end: Place::default(), finished: 1, expected: 0.0 };
         self.encode(encoder, &portion)
     }
 
@@ -276,17 +271,14 @@ impl FrameTrainer {
     ///
     /// Errors: another set; those of [`Trainer::in_frames`](super::Trainer::in_frames).
     pub fn rebuild(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
-        let (step, layout, snapshot) = (self.step.clone(), self.layout.clone(), self.snapshot.clone());
-        *self = Self::new(gpu, data, step, layout, self.course.clone(), snapshot)?;
-        Ok(())
+        block_on(self.rebuild_async(gpu, data))
     }
 
     /// The `async` form of [`FrameTrainer::rebuild`].
     pub async fn rebuild_async(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
-        // Kernels are compiled on threads of their own; the rest is short.
-        let (to, graph) = (gpu.clone(), self.step.graph.clone());
-        apart(move || GpuSession::sliced(&to, &graph).map(drop)).await?;
-        self.rebuild(gpu, data)
+        let (step, layout, snapshot) = (self.step.clone(), self.layout.clone(), self.snapshot.clone());
+        *self = Self::new(gpu, data, step, layout, self.course.clone(), snapshot).await?;
+        Ok(())
     }
 
     /// Whether all epochs are done.
@@ -343,4 +335,22 @@ impl FrameTrainer {
         self.is_begun = true;
         Ok(())
     }
+}
+
+/// How long each launch of a step takes as a whole, once drivers have compiled what they compile late: in the second of two
+/// steps, launch by launch.
+async fn time_launches(session: &GpuSession) -> Result<Vec<Duration>> {
+    let mut times = vec![];
+    for _ in 0..2 {
+        times.clear();
+        for (launch, slices) in session.slices().into_iter().enumerate() {
+            let mut encoder = session.encoder();
+            session.encode_slices(&mut encoder, &[(launch, 0..slices)]);
+            let begun = Instant::now();
+            let submission = session.submit_encoder(encoder);
+            session.gpu().settle(Some(submission)).await?;
+            times.push(begun.elapsed());
+        }
+    }
+    Ok(times)
 }

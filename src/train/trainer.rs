@@ -142,8 +142,13 @@ impl<'m> Trainer<'m> {
     ///
     /// Errors: as [`Trainer::fit_with`]; a device that is no GPU; a plateau schedule, for nothing is evaluated on the way.
     pub fn in_frames(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<FrameTrainer> {
+        block_on(self.in_frames_async(data, fit))
+    }
+
+    /// The `async` form of [`Trainer::in_frames`].
+    pub async fn in_frames_async(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<FrameTrainer> {
         let (gpu, step, course, from) = self.framed(data, fit.into())?;
-        FrameTrainer::new(&gpu, data, step, self.layout.clone(), course, from)
+        FrameTrainer::new(&gpu, data, step, self.layout.clone(), course, from).await
     }
 
     fn framed(&self, data: &Dataset, fit: Fit) -> Result<(Gpu, TrainingStep, Course, Snapshot)> {

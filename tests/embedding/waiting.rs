@@ -48,7 +48,7 @@ fn whatever_waits_has_a_form_for_any_executor() {
         let mut whole = trainer(&gpu, &model);
         let report = whole.fit_async(&pictures(), 2, |_| ControlFlow::Continue(())).await.unwrap();
         let evaluation = whole.evaluate_async(&pictures()).await.unwrap();
-        let mut frames = trainer(&gpu, &model).in_frames(&pictures(), 2).unwrap();
+        let mut frames = trainer(&gpu, &model).in_frames_async(&pictures(), 2).await.unwrap();
         while !frames.train_for_async(Duration::from_millis(3)).await.unwrap().is_finished {}
         let snapshot = frames.snapshot_async().await.unwrap().clone();
         assert_eq!(bits(&snapshot.parameters), bits(&whole.parameters()));
