@@ -1,11 +1,12 @@
 //! Launches in slices: ranges of their workgroups, each with a dispatch of its own.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Gpu;
 
 /// Most slices of a launch, unless its grid has more than so many times what one axis takes.
-const MOST: u64 = 64;
+const MOST: u64 = 256;
 
 /// How far apart uniforms lie that a bind group reaches by an offset: WebGPU's rule.
 const STRIDE: u32 = 256;
@@ -23,14 +24,14 @@ struct Launch {
     workgroups: u64,
     /// Workgroups of each slice, the last one aside.
     size: u32,
-    /// Position of its first slice's number among all.
+    /// Position of its first slice's number among all: launches with slices of one size share them.
     position: u32,
 }
 
 impl Launch {
-    fn new(workgroups: u64, position: u32, side: u32) -> Self {
+    fn new(workgroups: u64, side: u32) -> Self {
         let size = workgroups.div_ceil(MOST).clamp(1, side.into()) as u32;
-        Self { workgroups, size, position }
+        Self { workgroups, size, position: 0 }
     }
 
     fn count(&self) -> u32 {
@@ -53,13 +54,18 @@ impl Slices {
     /// The slices of launches of so many workgroups.
     pub fn new(gpu: &Gpu, workgroups: impl Iterator<Item = u64>) -> Self {
         let side = gpu.limits().max_compute_workgroups_per_dimension;
-        let mut launches: Vec<Launch> = vec![];
+        let mut launches: Vec<Launch> = workgroups.map(|workgroups| Launch::new(workgroups, side)).collect();
+        let mut longest = BTreeMap::new();
+        for launch in &launches {
+            let count = longest.entry(launch.size).or_insert(0);
+            *count = launch.count().max(*count);
+        }
+        // Whichever size comes first, the first number of all is 0, which whole launches use too.
         let mut numbers: Vec<u32> = vec![];
-        for workgroups in workgroups {
-            // The first of all is 0, which whole launches use too.
-            let launch = Launch::new(workgroups, numbers.len() as u32, side);
-            numbers.extend((0..launch.count()).map(|slice| slice * launch.size));
-            launches.push(launch);
+        for (size, count) in longest {
+            let position = numbers.len() as u32;
+            launches.iter_mut().filter(|launch| launch.size == size).for_each(|launch| launch.position = position);
+            numbers.extend((0..count).map(|slice| slice * size));
         }
         let words = STRIDE as usize / 4;
         let mut spread = vec![0u32; numbers.len().max(1) * words];
@@ -100,7 +106,7 @@ mod tests {
         for (workgroups, side) in
             [(1, 65_535), (2, 65_535), (63, 65_535), (65, 65_535), (10_007, 65_535), (9_000_000, 65_535)]
         {
-            let launch = Launch::new(workgroups, 5, side);
+            let launch = Launch { position: 5, ..Launch::new(workgroups, side) };
             let count = launch.count();
             for cut in [0, 1, count / 3, count] {
                 let parts = [0..cut, cut..count];
@@ -113,6 +119,6 @@ mod tests {
                 assert_eq!(next, workgroups, "cut at {cut}");
             }
         }
-        assert!(Launch::new(10_007, 0, 65_535).count() <= MOST as u32);
+        assert!(Launch::new(10_007, 65_535).count() <= MOST as u32);
     }
 }

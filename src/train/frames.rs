@@ -61,6 +61,8 @@ pub struct FrameTrainer {
     /// Steps of the epoch whose losses were told.
     told: usize,
     told_at: Instant,
+    /// How long it took to read them the last time, which comes off a frame's time.
+    telling: Duration,
     /// Whether the order of the epoch is on the device.
     is_begun: bool,
     pace: Pace,
@@ -105,8 +107,9 @@ impl FrameTrainer {
         kept.take(&session, &mut encoder);
         session.submit_encoder(encoder);
         let (at, place, told) = (from.at, Place::default(), from.at.in_epoch);
-        let (told_at, is_begun) = (Instant::now(), false);
-        Ok(Self { session, step, layout, course, at, place, told, told_at, is_begun, pace, kept, snapshot: from })
+        let (told_at, telling, is_begun) = (Instant::now(), Duration::ZERO, false);
+        let snapshot = from;
+        Ok(Self { session, step, layout, course, at, place, told, told_at, telling, is_begun, pace, kept, snapshot })
     }
 
     /// Trains for about `budget`, in this frame's turn: submits what fits, waits for it, and returns. At least one slice
@@ -123,7 +126,8 @@ impl FrameTrainer {
         let start = Instant::now();
         let mut progress = Progress::default();
         loop {
-            progress.submissions += self.run(start, budget, progress.submissions == 0).await?;
+            let computing = budget.saturating_sub(self.telling);
+            progress.submissions += self.run(start, computing, progress.submissions == 0).await?;
             let epochs = self.at.epochs;
             progress.steps.extend(self.reports_async().await?);
             // An epoch's end leaves the time to the next.
@@ -196,7 +200,9 @@ impl FrameTrainer {
         if self.told == self.at.in_epoch {
             return Ok(vec![]);
         }
+        let begun_telling = Instant::now();
         let history = self.session.read_async(self.step.batches.history).await?;
+        self.telling = begun_telling.elapsed();
         let rows = || history.chunks(HISTORY_COLUMNS).enumerate().take(self.at.in_epoch).skip(self.told);
         let pictures: f64 = rows().map(|(_, row)| f64::from(row[2])).sum();
         let images_per_s = pictures / self.told_at.elapsed().as_secs_f64().max(1e-9);
