@@ -2,9 +2,9 @@
 
 mod files;
 
-use lenslet::gpu::{GpuSession, texture::ColourMap, texture::ValueRange};
-use lenslet::{Gpu, Graph, HostData, TensorType, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
-use lenslet::{data::Mnist, models, nn::Layout, optim::Sgd, train::Fit, wgpu};
+use lenslet::gpu::texture::{ColourMap, ValueRange};
+use lenslet::{Gpu, Predictor, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
+use lenslet::{data::Mnist, models, optim::Sgd, train::Fit, wgpu};
 
 /// Around and between the tiles.
 const DARK: [u8; 4] = [20, 20, 26, 255];
@@ -26,36 +26,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     trainer.fit(&mnist.train, Fit { epochs: 1, validation: 0, steps: Some(400) })?;
 
     // LeNet-5 for one picture, whose maps after both convolutions are kept.
-    let (mut graph, layout) = (Graph::new(), Layout::of(&model)?);
-    let x = graph.input("picture", TensorType::f32([1, 1, 28, 28]))?;
-    let parameters = graph.variable("parameters", layout.ty())?;
-    let logits = layout.forward(&model, &mut graph, parameters, x)?;
-    let classes = graph.softmax(logits, 1)?;
-    let of_layer = |layer: &str| graph.ids().rfind(|&id| graph.node(id).name == layer).expect("a layer of LeNet-5");
-    let [first, second] = ["conv1", "conv2"].map(of_layer);
-    [first, second, classes].into_iter().for_each(|node| graph.output(node));
-    let session = GpuSession::new(&gpu, &graph)?;
-    session.write(parameters, HostData::F32(&trainer.parameters()))?;
+    let network = Predictor::new(&gpu, &model, trainer.layout(), 1, &["conv1", "conv2"])?;
+    network.set_parameters(&trainer.parameters())?;
+    let (session, picture_node, classes) = (network.session(), network.pictures(), network.probabilities());
 
     // What is drawn, each on a texture of its own: the input, both layers' maps, the classes from 0 down to 9.
     let read = TextureRead::new().inverted(is_paper);
-    let input = TextureInput::new(&session, x, &scene.create_view(&Default::default()), &read)?;
+    let input = TextureInput::new(session, picture_node, &scene.create_view(&Default::default()), &read)?;
     let grey = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
     let (maps, bars) = (TextureWrite::maps(), TextureWrite::horizontal_bars());
     let (mut outputs, mut canvases) = (vec![], vec![]);
-    for (node, write, scale) in [(x, grey, 8), (first, maps.clone(), 4), (second, maps, 5), (classes, bars, 16)] {
+    let [first, second] = [network.activation("conv1")?, network.activation("conv2")?];
+    for (node, write, scale) in
+        [(picture_node, grey, 8), (first, maps.clone(), 4), (second, maps, 5), (classes, bars, 16)]
+    {
         let write = write.gap(8).background(DARK.map(|v| f32::from(v) / 255.0));
-        let size = TextureOutput::size(graph.shape(node), &write, scale)?;
+        let size = TextureOutput::size(session.graph().shape(node), &write, scale)?;
         let usage = wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_SRC;
         let canvas = files::texture(&gpu, size, usage);
-        outputs.push(TextureOutput::new(&session, node, &canvas.create_view(&Default::default()), &write)?);
+        outputs.push(TextureOutput::new(session, node, &canvas.create_view(&Default::default()), &write)?);
         canvases.push(canvas);
     }
 
     // What an app does each frame, in an encoder of its own: nothing waits and nothing comes back.
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     input.encode(&mut encoder);
-    session.encode(&mut encoder);
+    network.encode(&mut encoder);
     outputs.iter().for_each(|output| output.encode(&mut encoder));
     gpu.queue().submit([encoder.finish()]);
 

@@ -113,7 +113,11 @@ impl GpuSession {
     /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
     pub fn buffer(&self, node: NodeId) -> Result<TensorBuffer<'_>> {
         if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
-            return Err(Error::option("node", "a leaf or an output", node.index()));
+            let what = match self.graph.node(node).name.as_str() {
+                "" => "node".to_string(),
+                name => format!("node \"{name}\""),
+            };
+            return Err(Error::option(what, "a leaf or an output", node.index()));
         }
         let place = self.plan.place(node)?;
         Ok(TensorBuffer { buffer: self.replay.buffer(place.buffer), offset: place.offset, bytes: place.bytes })
@@ -319,9 +323,9 @@ pub struct TensorBuffer<'a> {
     pub bytes: u64,
 }
 
-impl TensorBuffer<'_> {
+impl<'a> TensorBuffer<'a> {
     /// What to bind it by.
-    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+    pub fn binding(&self) -> wgpu::BindingResource<'a> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: self.buffer,
             offset: self.offset,

@@ -1,9 +1,7 @@
 //! A texture as an input of a session.
 
-use wgpu::util::DeviceExt as _;
-
 use super::TextureRead;
-use super::pass::{Passes, quoted, scratch, size_of, value};
+use super::pass::{Passes, quoted, scratch, size_of};
 use super::read::check_rectangle;
 use crate::gpu::{Gpu, GpuSession};
 use crate::graph::{NodeId, Source};
@@ -34,6 +32,7 @@ impl TextureInput {
             let found = if is_leaf { graph.ty(node).to_string() } else { "a computed or constant value".into() };
             return Err(Error::option(quoted(session, node), expected, found));
         }
+        gpu.check_lost()?;
         let size = size_of(view, wgpu::TextureUsages::TEXTURE_BINDING)?;
         let format = read.format.unwrap_or_else(|| view.texture().format());
         let shape = graph.shape(node);
@@ -44,15 +43,20 @@ impl TextureInput {
         }
         let bytes = 4 * (shape[1] * shape[2]) as u64 * u64::from(size[0]);
         let between = scratch(gpu, "texture input", bytes, "use a smaller texture or a smaller input")?;
-        let rectangle = gpu.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("texture rectangle"),
-            contents: bytemuck::cast_slice(&rectangle),
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        });
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let rectangle = gpu.buffer_of("texture rectangle", bytemuck::cast_slice(&rectangle), usage);
         let texture = || wgpu::BindingResource::TextureView(view);
         let passes = [
             (columns, vec![texture(), rectangle.as_entire_binding(), between.as_entire_binding()]),
-            (rows, vec![texture(), rectangle.as_entire_binding(), between.as_entire_binding(), value(session, node)?]),
+            (
+                rows,
+                vec![
+                    texture(),
+                    rectangle.as_entire_binding(),
+                    between.as_entire_binding(),
+                    session.buffer(node)?.binding(),
+                ],
+            ),
         ];
         let passes = Passes::new(gpu, &passes)?;
         Ok(Self { gpu: gpu.clone(), size, rectangle, passes })

@@ -1,9 +1,7 @@
 //! A value of a session as a picture in a texture.
 
-use wgpu::util::DeviceExt as _;
-
 use super::TextureWrite;
-use super::pass::{Passes, quoted, scratch, size_of, value};
+use super::pass::{Passes, quoted, scratch, size_of};
 use crate::gpu::GpuSession;
 use crate::graph::NodeId;
 use crate::shape::{DType, Shape};
@@ -23,21 +21,15 @@ impl TextureOutput {
     /// another's when it is drawn; a shape that cannot be drawn so; a texture that cannot be bound or is too small.
     pub fn new(session: &GpuSession, node: NodeId, view: &wgpu::TextureView, write: &TextureWrite) -> Result<Self> {
         let (graph, gpu) = (session.graph(), session.gpu());
-        if graph.node(node).op().is_some() && !graph.outputs().contains(&node) {
-            return Err(Error::option(quoted(session, node), "a leaf or an output", node.index()));
-        }
+        gpu.check_lost()?;
+        let values = session.buffer(node)?.binding();
         if graph.dtype(node) != DType::F32 {
             return Err(Error::option(quoted(session, node), "f32", graph.ty(node)));
         }
         let size = size_of(view, wgpu::TextureUsages::STORAGE_BINDING)?;
         let passes = write.drawing(view.texture().format(), size, graph.shape(node))?;
-        let values = value(session, node)?;
         let ranges = match write.fixed_range() {
-            Some(range) => gpu.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some("texture range"),
-                contents: bytemuck::cast_slice(&range),
-                usage: wgpu::BufferUsages::STORAGE,
-            }),
+            Some(range) => gpu.buffer_of("texture range", bytemuck::cast_slice(&range), wgpu::BufferUsages::STORAGE),
             None => scratch(gpu, "texture ranges", passes.range_bytes, "draw fewer tiles")?,
         };
         let mut bound = vec![];

@@ -108,6 +108,7 @@ fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>
     match pollster::block_on(scope.pop()) {
         None => Ok(Prepared { pipeline, bind_group, grid }),
         Some(error) => {
+            gpu.check_lost()?;
             let reason = format!("{error}; the view must be 2D, of one layer, of this device");
             Err(Error::Gpu { what: format!("texture view for {name}"), reason })
         }
@@ -135,16 +136,6 @@ pub(super) fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Result<w
         None => Ok(buffer),
         Some(error) => Err(Error::Gpu { what: what.into(), reason: format!("{bytes} bytes: {error}; {hint}") }),
     }
-}
-
-/// Where a session keeps a node's value.
-pub(super) fn value(session: &GpuSession, node: NodeId) -> Result<wgpu::BindingResource<'_>> {
-    let place = session.plan().place(node)?;
-    Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-        buffer: session.replay().buffer(place.buffer),
-        offset: place.offset,
-        size: wgpu::BufferSize::new(place.bytes),
-    }))
 }
 
 /// What the node is called in messages.
