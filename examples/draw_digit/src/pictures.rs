@@ -1,0 +1,66 @@
+//! Values of the network as textures that the window shows: a kernel writes them, nothing is read back.
+
+use eframe::egui::{Rect, TextureId, pos2};
+use eframe::egui_wgpu::RenderState;
+use eframe::wgpu;
+use lenslet::gpu::GpuSession;
+use lenslet::{NodeId, Result, TextureOutput, TextureWrite};
+
+/// Texels between tiles. The window shows tiles one by one, so any would do; with one they do not bleed into each other.
+const GAP: u32 = 1;
+
+/// A value, drawn each frame.
+pub struct Picture {
+    /// The texture in the window.
+    pub id: TextureId,
+    output: TextureOutput,
+    size: [u32; 2],
+    columns: u32,
+    rows: u32,
+}
+
+impl Picture {
+    /// A picture of `node` with its tiles in `columns` and `rows`, and a texel a value or a texture of that size.
+    pub fn new(
+        render: &RenderState,
+        session: &GpuSession,
+        node: NodeId,
+        write: TextureWrite,
+        [columns, rows]: [usize; 2],
+        size: Option<[u32; 2]>,
+    ) -> Result<Self> {
+        let write = write.columns(columns).gap(GAP).background([0.0; 4]);
+        let size = size.map_or_else(|| TextureOutput::size(session.graph().shape(node), &write, 1), Ok)?;
+        let texture = render.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("picture"),
+            size: wgpu::Extent3d { width: size[0], height: size[1], depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba8Unorm,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::TEXTURE_BINDING,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&Default::default());
+        let output = TextureOutput::new(session, node, &view, &write)?;
+        let nearest = wgpu::FilterMode::Nearest;
+        let id = render.renderer.write().register_native_texture(&render.device, &view, nearest);
+        Ok(Self { id, output, size, columns: columns as u32, rows: rows as u32 })
+    }
+
+    /// Appends the drawing.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.output.encode(encoder);
+    }
+
+    /// Where a tile is in the texture, from 0 to 1.
+    pub fn tile(&self, number: usize) -> Rect {
+        let place = [number as u32 % self.columns, number as u32 / self.columns];
+        let counts = [self.columns, self.rows];
+        let begin = |i: usize, n: u32| n * (self.size[i] + GAP) / counts[i];
+        let share = |i: usize, texel: u32| texel as f32 / self.size[i] as f32;
+        let from = [0, 1].map(|i| share(i, begin(i, place[i])));
+        let to = [0, 1].map(|i| share(i, begin(i, place[i] + 1) - GAP));
+        Rect::from_min_max(pos2(from[0], from[1]), pos2(to[0], to[1]))
+    }
+}
