@@ -72,7 +72,7 @@ impl GpuSession {
         Self::prepare(gpu, graph, plan, &Preparation { given, sliced: false })
     }
 
-    /// As [`GpuSession::new`], of a step that can run in slices: see [`GpuSession::submit_slices`].
+    /// As [`GpuSession::new`], of a step that can run in slices: see [`GpuSession::encode_slices`].
     pub fn sliced(gpu: &Gpu, graph: &Graph) -> Result<Self> {
         let preparation = Preparation { sliced: true, ..Preparation::default() };
         Self::prepare(gpu, graph, Self::compile(gpu, graph)?, &preparation)

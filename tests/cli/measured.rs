@@ -33,6 +33,31 @@ fn training_and_inference_are_measured() {
     }
 }
 
+#[test]
+fn frames_are_measured() {
+    let place = Place::new();
+    let command = "bench frames --seconds 0.3 --batch-size 8";
+    place.refuses(&format!("{command} --device cpu"), 2, &["a GPU, for training between frames"]);
+    place.refuses(&format!("{command} --width 0"), 2, &["--width", "1..=64"]);
+    place.refuses(&format!("{command} --rate 0"), 2, &["--rate"]);
+    if common::gpu(ShaderChecks::Trusted).is_none() {
+        return;
+    }
+    place.refuses(
+        &format!("{command} --budget-ms 20"),
+        2,
+        &["budget: expected at most a frame, 16.7 ms, found 20.0 ms"],
+    );
+    let lines = place.json(&format!("{command} --json"));
+    let [line] = &lines[..] else { panic!("one line: {lines:?}") };
+    has(line, &["event", "width", "batch_size", "budget_ms", "rate", "device", "submissions", "images_per_s"]);
+    assert!(line["frames"].as_u64() > Some(1) && line["steps"].as_u64() > Some(0), "{line}");
+    let [median, p99, max] = ["median", "p99", "max"].map(|name| line["ms"][name].as_f64().unwrap());
+    assert!(0.0 < median && median <= p99 && p99 <= max, "{line}");
+    let [text, _] = place.succeeds(command);
+    assert!(text.contains("at the 99th percentile") && text.contains("images/s"), "{text}");
+}
+
 /// The work is the same in every engine: PyTorch says these are the losses of the first step and the 32nd.
 #[test]
 fn losses_are_those_of_other_engines() {
