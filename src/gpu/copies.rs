@@ -28,31 +28,23 @@ impl Copies {
     pub fn take(&self, session: &GpuSession, encoder: &mut CommandEncoder) {
         for (node, copy) in &self.of {
             let from = session.buffer(*node).expect("checked when the copies were made");
-            encoder.copy_buffer_to_buffer(from.buffer, from.offset, copy, 0, from.bytes);
+            from.copy_into(TensorBuffer { buffer: copy, offset: 0, bytes: from.bytes }, 0, encoder);
         }
     }
 
-    /// Appends the writing of a copy into another value, from its byte `at` on; what passes its end is left out.
+    /// Where a copy lies.
     ///
     /// Errors: a leaf that is not copied.
-    pub fn give(&self, node: NodeId, to: TensorBuffer<'_>, at: u64, encoder: &mut CommandEncoder) -> Result<()> {
-        let copy = self.copy(node)?;
-        let bytes = copy.size().min(to.bytes.saturating_sub(at));
-        encoder.copy_buffer_to_buffer(copy, 0, to.buffer, to.offset + at, bytes);
-        Ok(())
+    pub fn get(&self, node: NodeId) -> Result<TensorBuffer<'_>> {
+        let found = self.of.iter().find(|(of, _)| *of == node).map(|(_, copy)| copy);
+        let buffer = found.ok_or_else(|| Error::option("node", "a leaf that is copied", node.index()))?;
+        Ok(TensorBuffer { buffer, offset: 0, bytes: buffer.size() })
     }
 
     /// The numbers of a copy, waiting for the device.
     ///
     /// Errors: a leaf that is not copied; the device is lost.
     pub async fn read(&self, session: &GpuSession, node: NodeId) -> Result<Vec<f32>> {
-        let copy = self.copy(node)?;
-        let bound = TensorBuffer { buffer: copy, offset: 0, bytes: copy.size() };
-        session.finish_reading_async(session.start_reading_of(bound, node)).await
-    }
-
-    fn copy(&self, node: NodeId) -> Result<&Buffer> {
-        let found = self.of.iter().find(|(of, _)| *of == node).map(|(_, copy)| copy);
-        found.ok_or_else(|| Error::option("node", "a leaf that is copied", node.index()))
+        session.finish_reading_async(session.start_reading_of(self.get(node)?, node)).await
     }
 }

@@ -324,6 +324,12 @@ pub struct TensorBuffer<'a> {
 }
 
 impl<'a> TensorBuffer<'a> {
+    /// Appends the copying of it into another value, from that one's byte `at` on; what passes its end is left out.
+    pub fn copy_into(&self, to: TensorBuffer<'_>, at: u64, encoder: &mut CommandEncoder) {
+        let bytes = self.bytes.min(to.bytes.saturating_sub(at));
+        encoder.copy_buffer_to_buffer(self.buffer, self.offset, to.buffer, to.offset + at, bytes);
+    }
+
     /// What to bind it by.
     pub fn binding(&self) -> wgpu::BindingResource<'a> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {

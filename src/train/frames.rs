@@ -17,8 +17,8 @@ use crate::{Error, Result};
 /// Submissions under way at once: one runs while the next waits.
 const IN_FLIGHT: usize = 2;
 
-/// Into how many submissions a frame's time is divided at least: so that one that takes twice as long as it did before
-/// does not make a frame late.
+/// Into how many submissions a frame's time is divided at least; towards its end each takes half of what is left. So one
+/// that takes twice as long as it did before does not make a frame late.
 const PORTIONS: u32 = 4;
 
 /// A training that lives beside an app's frames, on the app's device. Made by [`Trainer::in_frames`](super::Trainer::in_frames).
@@ -148,7 +148,8 @@ impl FrameTrainer {
                 let expected: f64 = under_way.iter().map(|(.., portion)| portion.expected).sum();
                 let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
                 let must_run = at_least_one && submissions == 0;
-                let portion = self.pace.portion(self.place, self.steps_left(), left.min(budget / PORTIONS), must_run);
+                let limit = (left / 2).min(budget / PORTIONS);
+                let portion = self.pace.portion(self.place, self.steps_left(), limit, must_run);
                 let Some(portion) = portion else { break };
                 let mut encoder = self.session.encoder();
                 self.encode(&mut encoder, &portion)?;
@@ -225,18 +226,24 @@ impl FrameTrainer {
         }
     }
 
-    /// Appends the copying of the parameters, as the last whole step left them, into a predictor of the same network on
-    /// the same device: what it computes from there on, it computes with them. No data leaves the device.
+    /// Appends the copying of all parameters, as the last whole step left them, into a predictor of the same network on the
+    /// same device: what it computes from there on, it computes with them. No data leaves the device.
     ///
-    /// Errors: a predictor of a network with other parameters.
+    /// Errors: a predictor with another layout than [this training's](Self::layout).
     pub fn hand_over(&self, encoder: &mut CommandEncoder, predictor: &Predictor) -> Result<()> {
-        if predictor.layout().total() != self.layout.total() {
-            let expected = format!("one of a network with {} parameters", self.layout.total());
-            return Err(Error::option("predictor", expected, predictor.layout().total()));
+        if *predictor.layout() != self.layout {
+            let expected = format!("one of the layout of this training, of {} parameters", self.layout.total());
+            return Err(Error::option("predictor", expected, format!("one of {}", predictor.layout().total())));
         }
         let to = predictor.session().buffer(predictor.parameters())?;
-        let changing = self.step.changing_parts(&self.layout);
-        changing.into_iter().try_for_each(|(node, range)| self.kept.give(node, to, range.start as u64 * 4, encoder))
+        for (node, range) in self.step.parts(&self.layout) {
+            let from = match Some(node) == self.step.frozen {
+                true => self.session.buffer(node)?,
+                false => self.kept.get(node)?,
+            };
+            from.copy_into(to, 4 * range.start as u64, encoder);
+        }
+        Ok(())
     }
 
     /// The training as the last whole step left it, waiting for the device; kept for [`rebuild`](Self::rebuild).

@@ -125,6 +125,11 @@ impl<'m> Trainer<'m> {
         self.parameters.is_none()
     }
 
+    /// Goes on elsewhere, from the last finished epoch: after a device was lost.
+    pub fn set_device(&mut self, device: impl Into<Device>) {
+        self.device = device.into();
+    }
+
     /// Begins with these parameters, flat, instead of fresh ones; what the optimizer keeps begins at 0.
     ///
     /// Errors: values of another layout.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use lenslet::nn::Layout;
-use lenslet::train::Predictor;
+use lenslet::train::{Event, Predictor, StepReport};
 use lenslet::{Error, Gpu};
 
 use crate::apps::{bits, device, lent, network, noise, pictures, trainer};
@@ -122,12 +122,19 @@ fn every_way_to_use_a_lost_device_says_so() {
     assert!(matches!(whole.evaluate(&pictures()), Err(Error::DeviceLost(_))));
     assert_eq!(bits(&whole.parameters()), kept, "those of the last finished epoch");
 
-    // And in the middle of an epoch.
-    let Some((device, queue)) = crate::apps::device() else { return };
+    // And in the middle of an epoch. On another device it goes on as if nothing had happened.
+    let (Some((device, queue)), Some(other)) = (crate::apps::device(), lent()) else { return };
     let mut whole = trainer(&Gpu::from_wgpu(device.clone(), queue), &model);
-    let error = whole.fit_with(&pictures(), 3, |_| {
-        device.destroy();
+    let error = whole.fit_with(&pictures(), 3, |event| {
+        if matches!(event, Event::Step(StepReport { step: 10, .. })) {
+            device.destroy();
+        }
         ControlFlow::Continue(())
     });
     assert!(matches!(error, Err(Error::DeviceLost(_))));
+    whole.set_device(&other);
+    whole.fit(&pictures(), 2).unwrap();
+    let mut unbroken = trainer(&other, &model);
+    unbroken.fit(&pictures(), 3).unwrap();
+    assert_eq!(bits(&whole.parameters()), bits(&unbroken.parameters()));
 }

@@ -33,8 +33,8 @@ pub struct FramesOptions {
     json: JsonOption,
 }
 
-/// Frames that are not measured: in the first ones the training learns how long its slices take.
-const WARM_UP: Duration = Duration::from_secs(2);
+/// The share of the time that goes before it and is not measured: in it the training learns how long its slices take.
+const WARM_UP: f64 = 0.2;
 
 pub fn run(options: &FramesOptions) -> anyhow::Result<()> {
     let FramesOptions { width, batch_size, budget_ms, rate, .. } = *options;
@@ -44,8 +44,9 @@ pub fn run(options: &FramesOptions) -> anyhow::Result<()> {
     let budget = Duration::from_secs_f64(1e-3 * budget_ms);
     let mut frames = Frames::new(&device, &model, optimizer(), batch_size, rate, budget)?;
     Training::check(&device, &model, optimizer().as_ref(), batch_size, Precision::F32)?;
-    frames.run(WARM_UP)?;
-    let times = frames.run(Duration::from_secs_f64(options.seconds))?;
+    let measured = Duration::from_secs_f64(options.seconds);
+    frames.run(measured.mul_f64(WARM_UP))?;
+    let times = frames.run(measured)?;
     let images_per_s = (times.steps * batch_size as u64) as f64 / times.wall.as_secs_f64();
     let [median, p99, max] = [0.5, 0.99, 1.0].map(|share| times.percentile(share));
     let mut out = std::io::stdout().lock();
