@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use super::convolution::{Extents, MOST_PARTIAL, add_bias, sum_parts, tile};
 use crate::graph::Pooling;
-use crate::kernel::{Kernel, Limits, MOST_ROUNDS, Operand, Shader};
+use crate::kernel::{Dispatch, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
 use crate::shape::Window;
 
 const SUBGROUP: Shader = shader!("conv2d_subgroup");
+const SLIDING: Shader = shader!("conv2d_sliding_subgroup");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_subgroup");
 
 /// The size of subgroups that it is written for: software drivers on processors with 256-bit vectors, some GPUs.
@@ -26,17 +27,21 @@ const POOLED_TILE: [usize; 2] = [8, 14];
 const MOST_COPIES: usize = 640;
 /// Most elements of a row that it keeps in registers.
 const LONGEST_STRIP: usize = 64;
+/// Rows and most columns of a tile of which one filter after another is made: its sums are what registers hold.
+const SLIDING_TILE: [usize; 2] = [2, 14];
+/// Most elements of rows of x that are kept for it.
+const MOST_SLIDING: usize = 128;
 /// Most columns of windows in the gradient to the weights.
 const TILE_WIDTH: usize = 14;
-/// Most multiply-adds written out in it, sums, and elements of rows of x that it keeps.
+/// Most multiply-adds written out in it or for a sliding tile, sums, and elements of rows of x that it keeps.
 const MOST_PRODUCTS: usize = 1000;
 const MOST_SUMS: usize = 160;
 const MOST_STRIPS: usize = 96;
 /// What a load and a sum that is kept in memory cost in it, counted in multiply-adds.
 const LOAD_COST: usize = 28;
 const SUM_COST: usize = 2;
-/// Invocations for which the gradient to the weights is cut into parts: processors with subgroups of eight have few cores,
-/// and each part loads the rows under its first windows anew.
+/// Invocations for which what keeps rows of x is cut into parts: processors with subgroups of eight have few cores, and
+/// each part loads the rows under its first windows anew.
 const ENOUGH_INVOCATIONS: usize = 128;
 
 /// What one invocation works on: filters, columns of windows, and the columns of x under those.
@@ -175,6 +180,10 @@ impl Extents {
         let [r, s] = self.window.size;
         let [p, q] = self.placed.out;
         let [down, across] = self.pooling.size;
+        if let Some(sliding) = self.sliding(limits) {
+            let dispatch = sliding.constants([("W_K", w_k), ("W_C", w_c)]).function("tap", tap);
+            return Some(self.whole(dispatch, operands, bias));
+        }
         let Tile { k: tile_k, q: tile_q, strip } = self.tile(limits, self.largest_tile())?;
         let whole_rows = tile_q == q && !self.lies_inside();
         // Where few filters use a row, two rows of outputs do.
@@ -197,9 +206,50 @@ impl Extents {
             .constants([("WINDOWS_P", tile_p / down), ("WINDOWS_Q", tile_q / across)])
             .constants([("TILE_P", tile_p), ("LANE_ROWS", lane_rows), ("W_K", w_k), ("W_C", w_c)])
             .function("tap", tap)
-            .reads(operands)
-            .writes(Operand::Output)
             .invocations(blocks * self.groups * self.group_k.div_ceil(tile_k), 1);
-        Some(self.pool_kernel(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]")))))
+        Some(self.whole(dispatch, operands, bias))
+    }
+
+    /// The dispatch of a kernel that keeps the rows of x under a tile for all filters and for the next tile; `None` where
+    /// windows lie apart, where too many products are behind one y, or where pictures do not fill the lanes.
+    fn sliding(&self, limits: &Limits) -> Option<Dispatch> {
+        let Window { size: [r, _], stride, dilation, .. } = self.window;
+        let [p, q] = self.placed.out;
+        let [down, across] = self.pooling.size;
+        let [tile_p, most_q] = SLIDING_TILE;
+        let tile_q = across * tile(q / across, (most_q / across).max(1));
+        let (kept, strip, taps) = (tile_p + r - 1, self.strip(tile_q), self.taps());
+        let (strips, tiles) = (self.n * q.div_ceil(tile_q), p.div_ceil(tile_p));
+        let fits = limits.subgroup == Some(LANES as u32)
+            && self.group_k >= SHALLOWEST
+            && (stride[0], dilation[0]) == (1, 1)
+            && r > 1
+            && p > 1
+            && tile_p.is_multiple_of(down)
+            && tile_q <= most_q
+            && self.group_c * kept * strip <= MOST_SLIDING
+            && taps * tile_p * tile_q <= MOST_PRODUCTS
+            && kept + self.group_k <= MOST_ROUNDS
+            && strips >= LANES;
+        if !fits {
+            return None;
+        }
+        let blocks = strips.div_ceil(LANES) * self.groups;
+        let parts = (ENOUGH_INVOCATIONS / (LANES * blocks)).clamp(1, tiles);
+        let rows = tiles.div_ceil(parts).min(MOST_ROUNDS / (1 + kept + self.group_k)).max(1);
+        let parts = tiles.div_ceil(rows);
+        let dispatch = self
+            .dispatch(SLIDING)
+            .constants([("TILE_P", tile_p), ("TILE_Q", tile_q), ("STRIP", strip), ("KEPT", kept)])
+            .constants([("CHANNELS", self.group_c), ("LOADS", taps.div_ceil(LANES)), ("ROWS", rows), ("PARTS", parts)])
+            .constants([("WINDOWS_P", tile_p / down), ("WINDOWS_Q", tile_q / across)])
+            .constant("RAGGED", !(self.lies_inside() && q.is_multiple_of(tile_q) && p == parts * rows * tile_p));
+        Some(dispatch.invocations(blocks * parts, 1))
+    }
+
+    /// The kernel of a dispatch that reads x and w, and adds a bias and pools if asked to.
+    fn whole(&self, dispatch: Dispatch, operands: [Operand; 2], bias: Option<Operand>) -> Kernel {
+        let dispatch = dispatch.reads(operands).writes(Operand::Output);
+        self.pool_kernel(add_bias(Kernel::single(dispatch), bias.map(|bias| (bias, "b[k]"))))
     }
 }
