@@ -63,6 +63,7 @@ fn in_groups() -> Vec<Case> {
         grouped("crowded", [2, 4, 9, 10], [6, 2, 3, 2], true, crowded(), 2),
         grouped("over a tile", [2, 22, 6, 17], [18, 11, 3, 3], true, window(3).padding(1), 2).no_differences(),
         grouped("many", [3, 32, 9, 8], [64, 4, 3, 3], true, window(3).padding(1), 8).no_differences(),
+        grouped("rows kept", [9, 4, 8, 9], [8, 2, 3, 3], true, window(3).padding(1), 2),
         grouped("depthwise", [2, 5, 6, 7], [5, 1, 3, 3], true, window(3).padding(1), 5),
         grouped("depthwise, multiplier 3", [2, 3, 6, 5], [9, 1, 3, 3], true, window(3).stride(2), 3),
         grouped("depthwise, crowded", [2, 3, 9, 10], [6, 1, 3, 2], true, crowded(), 3),
@@ -186,6 +187,16 @@ fn plain() -> Vec<Case> {
         conv("tiles, uneven padding", [2, 16, 7, 6], [17, 16, 3, 3], true, window(3).padding(uneven)).no_differences(),
         conv("tiles, padding wider than the picture", [1, 16, 2, 3], [16, 16, 3, 3], false, window(3).padding(5))
             .no_differences(),
+        conv("rows kept", [9, 1, 9, 11], [5, 1, 3, 3], true, window(3).padding(1)),
+        conv("rows kept, channels", [8, 3, 7, 10], [4, 3, 2, 3], false, Window::new([2, 3]).padding(uneven)),
+        conv("rows kept, ragged columns", [3, 1, 6, 31], [4, 1, 3, 3], true, window(3)),
+        conv("rows kept, wide steps", [9, 2, 8, 15], [6, 2, 3, 2], true, {
+            Window::new([3, 2]).stride([1, 2]).dilation([1, 3]).padding(uneven)
+        }),
+        conv("rows kept, inside", [8, 1, 12, 11], [6, 1, 5, 5], true, window(5)).no_differences(),
+        conv("rows kept, one part", [136, 1, 9, 6], [5, 1, 3, 3], true, window(3).padding(1)).no_differences(),
+        conv("rows kept, the other way", [9, 5, 9, 11], [1, 5, 3, 3], true, window(3).padding(1)),
+        conv("rows kept, padding wider than the picture", [9, 1, 2, 3], [4, 1, 3, 3], false, window(3).padding(5)),
         conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),
         conv("deep, the other way", [1, 9, 3, 3], [2600, 9, 3, 3], false, window(3)).no_differences(),
         conv("many workgroups", [260, 1, 130, 127], [1, 1, 1, 1], false, window(1)).forward_only(),

@@ -67,7 +67,7 @@ fn after_convolution() -> Vec<Case> {
     let halve = Window::new(2).stride(2);
     let side_by_side = |size: [usize; 2]| Window::new(size).stride(size);
     let five = Window::new(5);
-    let shapes: [Pooled; 14] = [
+    let shapes: [Pooled; 18] = [
         ("lenet 1", [3, 1, 28, 28], [6, 1, 5, 5], five.padding(2), 1, halve),
         ("lenet 2", [3, 6, 14, 14], [16, 6, 5, 5], five, 1, halve),
         ("left over", [2, 5, 12, 14], [7, 5, 3, 4], Window::new([3, 4]).padding(1), 1, side_by_side([2, 2])),
@@ -81,6 +81,10 @@ fn after_convolution() -> Vec<Case> {
         ("columns of 2", [2, 4, 9, 7], [17, 4, 3, 3], Window::new(3).padding(1), 1, side_by_side([2, 1])),
         ("groups", [2, 8, 10, 9], [12, 4, 3, 3], Window::new(3).padding(1), 2, halve),
         ("strides", [1, 4, 17, 19], [6, 4, 3, 3], Window::new(3).stride([2, 3]).dilation([1, 2]).padding(2), 1, halve),
+        ("rows kept", [9, 1, 28, 28], [6, 1, 5, 5], five.padding(2), 1, halve),
+        ("rows kept, left over", [9, 2, 9, 11], [5, 2, 3, 3], Window::new(3).padding(1), 1, halve),
+        ("rows kept, groups", [8, 4, 8, 17], [8, 2, 3, 3], Window::new(3).padding(1), 2, side_by_side([2, 3])),
+        ("rows kept, one part", [136, 1, 8, 6], [4, 1, 3, 3], Window::new(3).padding(1), 1, side_by_side([1, 2])),
         ("overlapping", [2, 4, 9, 9], [8, 4, 3, 3], Window::new(3).padding(1), 1, Window::new(3).stride(2)),
     ];
     let mut cases = vec![];
