@@ -10,10 +10,17 @@ use crate::common;
 /// A device as an app makes it that knows nothing of lenslet: WebGPU's default limits, no features. `None` where there is
 /// no adapter.
 pub fn device() -> Option<(wgpu::Device, wgpu::Queue)> {
+    device_with(|_| wgpu::DeviceDescriptor::default())
+}
+
+/// A device that is asked of the adapter so.
+pub fn device_with(
+    descriptor: impl FnOnce(&wgpu::Adapter) -> wgpu::DeviceDescriptor<'static>,
+) -> Option<(wgpu::Device, wgpu::Queue)> {
     common::gpu(ShaderChecks::Trusted)?;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default())).expect("there is an adapter");
-    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor(&adapter))).unwrap();
     device.on_uncaptured_error(std::sync::Arc::new(|error| panic!("the app hears of an error: {error}")));
     Some((device, queue))
 }

@@ -8,7 +8,7 @@ use lenslet::train::Predictor;
 use lenslet::{Gpu, Graph, NodeId, TensorType, wgpu};
 use wgpu::util::DeviceExt as _;
 
-use crate::apps::{device, lent, network, noise, pictures, trainer};
+use crate::apps::{device, device_with, lent, network, noise, pictures, trainer};
 
 /// Names and sizes of all that is allocated on a device, where it can tell.
 fn allocations(device: &wgpu::Device) -> Option<Vec<(String, u64)>> {
@@ -16,6 +16,21 @@ fn allocations(device: &wgpu::Device) -> Option<Vec<(String, u64)>> {
     let mut all: Vec<_> = report.allocations.into_iter().map(|a| (a.name, a.size)).collect();
     all.sort();
     Some(all)
+}
+
+#[test]
+fn a_device_that_was_made_as_asked_for_is_used_as_one_of_lenslets_own() {
+    let asked = |adapter: &wgpu::Adapter| wgpu::DeviceDescriptor {
+        required_features: Gpu::required_features(adapter),
+        required_limits: Gpu::required_limits(adapter).or_better_values_from(&wgpu::Limits::default()),
+        ..Default::default()
+    };
+    let Some((device, queue)) = device_with(asked) else { return };
+    let gpu = Gpu::from_wgpu(device, queue);
+    assert_eq!(gpu.limits(), Gpu::named(gpu.name()).unwrap().limits());
+    let plain = lent().unwrap();
+    assert!(plain.limits().subgroup.is_none() && !plain.limits().f16);
+    assert_eq!(plain.limits().max_storage_buffers_per_shader_stage, 8);
 }
 
 #[test]
