@@ -1,0 +1,123 @@
+//! The network: LeNet-5 on the app's device, which looks at a texture in each frame, and learns between frames.
+
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use lenslet::gpu::texture::{ColourMap, ValueRange};
+use lenslet::{FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
+use lenslet::{NodeId, data::Mnist, models, nn::Layout, optim::Sgd};
+
+use crate::{BACKGROUND, texture};
+
+/// Training ends after so many steps of 64 digits: LeNet-5 then errs in about two of a hundred.
+pub const STEPS: u64 = 600;
+
+/// The network and its pictures.
+pub struct Network {
+    predictor: Predictor,
+    input: TextureInput,
+    outputs: Vec<TextureOutput>,
+    training: Training,
+    /// What training may take of a frame. Longer on software devices, whose frames are long anyhow.
+    budget: Duration,
+}
+
+enum Training {
+    /// A thread reads the data and compiles the step; the scene goes on meanwhile.
+    Coming(Receiver<Result<FrameTrainer>>),
+    Ready(Box<FrameTrainer>),
+}
+
+/// What is drawn of the network.
+pub struct Pictures {
+    pub seen: wgpu::Texture,
+    pub first: wgpu::Texture,
+    pub second: wgpu::Texture,
+    pub bars: wgpu::Texture,
+}
+
+impl Network {
+    /// The network, which looks at the scene, and textures that [`encode`](Self::encode) draws on; the bars fill one of
+    /// `bars` texels.
+    pub fn new(gpu: &Gpu, scene: &wgpu::Texture, bars: [u32; 2]) -> Result<(Self, Pictures)> {
+        let model = models::lenet5();
+        let layout = Layout::of(&model)?;
+        let predictor = Predictor::new(gpu, &model, &layout, 1, &["conv1", "conv2"])?;
+        predictor.set_parameters(&layout.initial(1))?;
+        let session = predictor.session();
+        let view = scene.create_view(&Default::default());
+        let input = TextureInput::new(session, predictor.pictures(), &view, &TextureRead::new())?;
+
+        let mut outputs = vec![];
+        let mut draw = |node: NodeId, write: TextureWrite, size: [u32; 2]| {
+            let usage = wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::TEXTURE_BINDING;
+            let texture = texture(gpu.device(), size, wgpu::TextureFormat::Rgba8Unorm, usage);
+            outputs.push(TextureOutput::new(session, node, &texture.create_view(&Default::default()), &write)?);
+            Ok(texture)
+        };
+        let (first, second) = (predictor.activation("conv1")?, predictor.activation("conv2")?);
+        let grey = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
+        let maps =
+            |columns| TextureWrite::maps().columns(columns).gap(8).range(ValueRange::Whole).background(BACKGROUND);
+        let pictures = Pictures {
+            seen: draw(predictor.pictures(), grey, [28 * 5; 2])?,
+            first: draw(first, maps(3), [3 * 112 + 16, 2 * 112 + 8])?,
+            second: draw(second, maps(4), [4 * 80 + 24; 2])?,
+            bars: draw(predictor.probabilities(), TextureWrite::horizontal_bars().gap(8).background(BACKGROUND), bars)?,
+        };
+        let training = Training::Coming(prepare(gpu.clone()));
+        let budget = Duration::from_millis(if gpu.is_software() { 25 } else { 6 });
+        Ok((Self { predictor, input, outputs, training, budget }, pictures))
+    }
+
+    /// Looks at that rectangle of the scene from now on.
+    pub fn look_at(&self, rectangle: [u32; 4]) -> Result<()> {
+        self.input.set_rectangle(rectangle)
+    }
+
+    /// Appends all of a frame: the scene in, the parameters as training has left them, the answer, its pictures.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.input.encode(encoder);
+        if let Training::Ready(trainer) = &self.training {
+            trainer.hand_over(encoder, &self.predictor)?;
+        }
+        self.predictor.encode(encoder);
+        self.outputs.iter().for_each(|output| output.encode(encoder));
+        Ok(())
+    }
+
+    /// Trains for a frame's share of time. Returns whether there was anything to do.
+    pub fn train(&mut self) -> Result<bool> {
+        match &mut self.training {
+            Training::Ready(trainer) if trainer.steps() < STEPS => trainer.train_for(self.budget).map(|_| true),
+            Training::Ready(_) => Ok(false),
+            Training::Coming(coming) => {
+                if let Ok(trainer) = coming.try_recv() {
+                    self.training = Training::Ready(Box::new(trainer?));
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Steps of training so far.
+    pub fn steps(&self) -> u64 {
+        match &self.training {
+            Training::Coming(_) => 0,
+            Training::Ready(trainer) => trainer.steps(),
+        }
+    }
+}
+
+/// Makes the trainer on a thread of its own: reading MNIST, compiling and uploading take longer than a frame.
+fn prepare(gpu: Gpu) -> Receiver<Result<FrameTrainer>> {
+    let (sender, receiver) = mpsc::channel();
+    let make = move || {
+        let (mnist, model) = (Mnist::bundled()?, models::lenet5());
+        Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.in_frames(&mnist.train, 1)
+    };
+    // Nobody waits any more if the app has ended meanwhile.
+    thread::spawn(move || drop(sender.send(make())));
+    receiver
+}
