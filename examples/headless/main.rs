@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (gpu, mnist) = (Gpu::new()?, Mnist::bundled()?);
     // A picture file is dark ink on white paper; a digit of the test set is bright ink on black.
     let (picture, is_paper) = match std::env::args().nth(1) {
-        Some(path) => (image::open(path)?.to_rgba8(), true),
+        Some(path) => (image::open(&path).map_err(|e| format!("cannot read {path}: {e}"))?.to_rgba8(), true),
         None => {
             let texels = mnist.test.image(0).iter().flat_map(|&v| [v, v, v, 255]).collect();
             (image::RgbaImage::from_raw(28, 28, texels).expect("28x28 texels"), false)

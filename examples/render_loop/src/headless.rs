@@ -48,6 +48,13 @@ impl Canvas {
     }
 }
 
+/// Saves a picture.
+///
+/// Errors: it cannot be written; the message says where.
+pub fn save(picture: &RgbaImage, path: &Path) -> Result<()> {
+    picture.save(path).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+}
+
 /// Draws so many frames, a sixtieth of a second of the scene apart, and saves the last if there is a path.
 ///
 /// Errors: no device; the device is lost; the file cannot be written.
@@ -64,7 +71,7 @@ pub fn run(frames: u32, picture: Option<&Path>) -> Result<()> {
     }
     println!("{}", app.summary());
     if let Some(path) = picture {
-        canvas.picture(&graphics)?.save(path)?;
+        save(&canvas.picture(&graphics)?, path)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, EventLoop};
 use winit::window::{Window, WindowId};
 
+use crate::headless::save;
 use crate::{App, Canvas, Graphics, Result, SIZE, Scene};
 
 /// Opens the window. Ends when it is closed, or after so many frames, of which the last is saved if there is a path.
@@ -137,6 +138,6 @@ impl Running {
         let Some(path) = path else { return Ok(()) };
         let canvas = Canvas::new(&self.graphics.device, self.configuration.format);
         self.app.frame(self.begun.elapsed().as_secs_f32(), &canvas.texture)?;
-        Ok(canvas.picture(&self.graphics)?.save(path)?)
+        save(&canvas.picture(&self.graphics)?, &path)
     }
 }
