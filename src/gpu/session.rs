@@ -64,9 +64,7 @@ impl GpuSession {
             if buffer.size() < place.bytes {
                 return Err(Error::option(what, format!("at least {} bytes", place.bytes), buffer.size()));
             }
-            if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-                return Err(Error::option(what, "the usage STORAGE", format!("{:?}", buffer.usage())));
-            }
+            require(graph, *node, buffer, wgpu::BufferUsages::STORAGE)?;
             given.insert(place.buffer, buffer.clone());
         }
         Self::prepare(gpu, graph, plan, &Preparation { given, sliced: false })
@@ -130,10 +128,7 @@ impl GpuSession {
         data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
         let place = self.plan.place(node)?;
         let buffer = self.replay.buffer(place.buffer);
-        if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
-            let what = format!("buffer for \"{}\"", self.graph.node(node).name);
-            return Err(Error::option(what, "the usage COPY_DST", format!("{:?}", buffer.usage())));
-        }
+        require(&self.graph, node, buffer, wgpu::BufferUsages::COPY_DST)?;
         let bytes = data.as_bytes();
         let (words, tail) = bytes.split_at(bytes.len() / 4 * 4);
         self.gpu.queue().write_buffer(buffer, place.offset, words);
@@ -154,7 +149,7 @@ impl GpuSession {
     pub fn submit(&self, steps: usize) {
         let mut encoder = self.encoder();
         self.encode_steps(&mut encoder, steps);
-        self.gpu.queue().submit([encoder.finish()]);
+        self.submit_encoder(encoder);
     }
 
     /// Slices of each launch of the step: 1 if it has but one workgroup, or the session is not [`GpuSession::sliced`].
@@ -211,7 +206,9 @@ impl GpuSession {
     ///
     /// Errors: as [`GpuSession::start_reading`]; then nothing is submitted.
     pub fn submit_and_read(&self, steps: usize, node: NodeId) -> Result<Reading> {
-        Ok(self.read_after(steps, self.buffer(node)?, node))
+        let from = self.buffer(node)?;
+        require(&self.graph, node, from.buffer, wgpu::BufferUsages::COPY_SRC)?;
+        Ok(self.read_after(steps, from, node))
     }
 
     /// Asks for the numbers of another buffer that holds a value of the same type as `node`.
@@ -304,6 +301,16 @@ impl GpuSession {
     pub async fn read_f64_async(&self, node: NodeId) -> Result<Vec<f64>> {
         self.numbers(self.start_reading(node)?, |v| v).await
     }
+}
+
+/// Refuses a buffer, which may be an app's own, that cannot be used so.
+fn require(graph: &Graph, node: NodeId, buffer: &Buffer, usage: wgpu::BufferUsages) -> Result<()> {
+    if buffer.usage().contains(usage) {
+        return Ok(());
+    }
+    let what = format!("buffer for \"{}\"", graph.node(node).name);
+    let names: Vec<&str> = usage.iter_names().map(|(name, _)| name).collect();
+    Err(Error::option(what, format!("the usage {}", names.join(" | ")), format!("{:?}", buffer.usage())))
 }
 
 const UNPOISONED: &str = "no panic while the list is held";

@@ -166,6 +166,10 @@ fn buffers_that_cannot_be_a_leaf_are_refused() {
     };
     let storage = wgpu::BufferUsages::STORAGE;
     assert_eq!(refused(x, &[0.0; 3], storage), "buffer for \"x\": expected at least 16 bytes, found 12");
+    let unread = buffer(gpu.device(), &[0.0; 4], storage);
+    let session = GpuSession::with_buffers(&gpu, &graph, &[(x, unread)]).unwrap();
+    let error = session.read(x).unwrap_err().to_string();
+    assert!(error.starts_with("buffer for \"x\": expected the usage COPY_SRC, found"), "{error}");
     assert!(refused(x, &[0.0; 4], wgpu::BufferUsages::VERTEX).contains("expected the usage STORAGE, found"));
     let computed = refused(y, &[0.0; 4], storage);
     assert!(computed.ends_with("expected a node that is an input or a variable, found one that the step computes"));
