@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let model = models::lenet5();
     let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
-    trainer.fit(&mnist.train, Fit { epochs: 1, validation: 0, steps: Some(400) })?;
+    trainer.fit(&mnist.train, Fit { steps: Some(400), ..Fit::default() })?;
 
     // LeNet-5 for one picture, whose maps after both convolutions are kept.
     let network = Predictor::new(&gpu, &model, trainer.layout(), 1, &["conv1", "conv2"])?;

@@ -116,7 +116,10 @@ pub fn run() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
+    let io = match error.downcast_ref::<Error>() {
+        Some(Error::Io { reason, .. }) => Some(reason),
+        _ => error.downcast_ref::<std::io::Error>(),
+    };
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 

@@ -1,5 +1,7 @@
 //! Where a training is in its course, and what is needed to go on from there.
 
+use serde::{Deserialize, Serialize};
+
 use super::Schedule;
 use crate::nn::Layout;
 use crate::{Result, weights};
@@ -28,7 +30,7 @@ impl Course {
 }
 
 /// How far the training is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     /// Whole epochs before this one.
     pub epochs: u32,
@@ -40,8 +42,8 @@ pub(super) struct Position {
 
 impl Position {
     /// At the end of an epoch, the beginning of the next.
-    pub fn in_whole_epochs(self, course: &Course) -> Self {
-        match self.in_epoch == course.steps_per_epoch() {
+    pub fn in_whole_epochs(self, steps_per_epoch: usize) -> Self {
+        match self.in_epoch == steps_per_epoch {
             true => Self { epochs: self.epochs + 1, in_epoch: 0, ..self },
             false => self,
         }

@@ -1,5 +1,7 @@
 //! Loss, accuracy and confusion over a whole set.
 
+use serde::{Deserialize, Serialize};
+
 use super::order::whole_batches;
 use super::step::{EvaluationStep, HISTORY_COLUMNS};
 use crate::data::Dataset;
@@ -9,13 +11,15 @@ use crate::nn::{Layout, Model};
 use crate::{Error, Result};
 
 /// How well a network does on a set.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Mean cross-entropy.
+    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
     pub loss: f64,
     /// Share of pictures whose most likely class is the right one.
     pub accuracy: f64,
-    /// `confusion[right][given]`: how many pictures.
+    /// `confusion[right][given]`: how many pictures. Left out of checkpoints.
+    #[serde(skip)]
     pub confusion: Vec<Vec<usize>>,
 }
 

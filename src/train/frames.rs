@@ -217,7 +217,7 @@ impl FrameTrainer {
         let reports: Vec<StepReport> = rows().map(report).collect();
         (self.told, self.told_at) = (self.at.in_epoch, Instant::now());
         if self.at.in_epoch == self.course.steps_per_epoch() {
-            self.at = self.at.in_whole_epochs(&self.course);
+            self.at = self.at.in_whole_epochs(self.course.steps_per_epoch());
             (self.told, self.is_begun) = (0, false);
         }
         match reports.iter().find(|report| !report.loss.is_finite()) {
@@ -270,7 +270,7 @@ impl FrameTrainer {
         for node in &self.step.states {
             states.push(self.kept.read(&self.session, *node).await?);
         }
-        self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(&self.course) };
+        self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(self.course.steps_per_epoch()) };
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Training: the loop around a step that runs wholly on the device.
 
+pub mod callbacks;
+mod checkpoint;
 mod course;
 mod epoch;
 mod evaluator;
@@ -14,6 +16,7 @@ mod schedule;
 mod step;
 mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;
@@ -21,8 +24,8 @@ pub use evaluator::{Evaluation, Evaluator};
 pub use frames::{FrameTrainer, Progress};
 pub use plateau::{Monitor, Plateau};
 pub use predictor::Predictor;
-pub use report::{EpochReport, Event, Fit, Report, StepReport};
-pub use run::{Config, LogLine, RunFolder};
+pub use report::{EpochReport, Event, Fit, Report, Sets, StepReport};
+pub use run::{Config, Recorder, RunFolder};
 pub use schedule::Schedule;
 pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
 pub use trainer::Trainer;

@@ -68,7 +68,7 @@ impl Plateau {
 }
 
 /// What has been seen of the validation so far.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watch {
     best: Option<f64>,
     /// Epochs without a better value since the best, or since the last fall.

@@ -1,6 +1,11 @@
 //! What is asked of a training, and what it tells.
 
-use super::Evaluation;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoint, Evaluation};
+use crate::data::Dataset;
 
 /// How long to train and what to hold out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +16,17 @@ pub struct Fit {
     pub validation: usize,
     /// Stop after so many steps, whatever the epochs.
     pub steps: Option<u64>,
+    /// Tell of a [`Checkpoint`] after every so many steps too, not only at the ends of epochs.
+    pub checkpoint_steps: Option<u64>,
+    /// Go on when a loss or a weight is not finite.
+    pub allow_nan: bool,
+}
+
+impl Default for Fit {
+    /// One epoch, nothing held out.
+    fn default() -> Self {
+        Self { epochs: 1, validation: 0, steps: None, checkpoint_steps: None, allow_nan: false }
+    }
 }
 
 impl Fit {
@@ -22,24 +38,52 @@ impl Fit {
 
 impl From<u32> for Fit {
     fn from(epochs: u32) -> Self {
-        Self { epochs, validation: 0, steps: None }
+        Self { epochs, ..Self::default() }
+    }
+}
+
+/// What to learn from, and what to evaluate after each epoch: `&train`, or `(&train, &validation)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sets<'d> {
+    /// Pictures to learn from.
+    pub train: &'d Dataset,
+    /// Pictures held out, besides those that [`Fit::validation`] holds out of the first.
+    pub validation: Option<&'d Dataset>,
+}
+
+impl<'d> From<&'d Dataset> for Sets<'d> {
+    fn from(train: &'d Dataset) -> Self {
+        Self { train, validation: None }
+    }
+}
+
+impl<'d> From<(&'d Dataset, &'d Dataset)> for Sets<'d> {
+    fn from((train, validation): (&'d Dataset, &'d Dataset)) -> Self {
+        Self { train, validation: Some(validation) }
     }
 }
 
 /// What happened, told as soon as the device has reported it.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The step is compiled and the data is on the device; the next thing is the first step.
+    /// The step is compiled and the data is on the device; the next thing is the next step.
     Ready {
         /// Steps of one epoch.
         steps_per_epoch: u64,
         /// Steps of the whole run.
         total_steps: u64,
+        /// Those that a resumed run has behind it.
+        done: u64,
+        /// Whole epochs that a resumed run has behind it.
+        epochs: Arc<[EpochReport]>,
     },
     /// A step is done.
     Step(StepReport),
     /// An epoch is done.
     Epoch(EpochReport),
+    /// The run as it is now: at the end of each epoch after its report, after so many steps if [`Fit`] asks, and where
+    /// it was stopped.
+    Checkpoint(Arc<Checkpoint>),
 }
 
 /// A finished step.
@@ -62,13 +106,17 @@ pub struct StepReport {
 }
 
 /// A finished epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 1.
     pub epoch: u32,
+    /// The last of its steps, counted from 1 over the whole run.
+    pub step: u64,
     /// Mean over the epoch's pictures, each before its own update.
+    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
     pub loss: f64,
     /// Share of the epoch's pictures classified right, each before its own update.
+    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
     pub accuracy: f64,
     /// On the pictures held out.
     pub validation: Option<Evaluation>,
@@ -82,6 +130,14 @@ pub struct EpochReport {
     pub weights_sha256: String,
 }
 
+impl EpochReport {
+    /// As checkpoints have it.
+    pub(super) fn without_confusion(self) -> Self {
+        let validation = self.validation.map(|validation| Evaluation { confusion: vec![], ..validation });
+        Self { validation, ..self }
+    }
+}
+
 /// A finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -91,6 +147,6 @@ pub struct Report {
     pub seconds: f64,
     /// Pictures a second over all steps.
     pub images_per_s: f64,
-    /// Whether the observer ended it early.
+    /// Whether a callback ended it early.
     pub stopped: bool,
 }

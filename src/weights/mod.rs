@@ -2,6 +2,14 @@
 
 mod file;
 mod safetensors;
+pub mod tensors;
+
+use sha2::{Digest, Sha256};
 
 pub use self::file::replace_file;
-pub use self::safetensors::{load, save, sha256};
+pub use self::safetensors::{from_tensors, load, save, sha256, to_tensors};
+
+/// A finished hash as text.
+pub(crate) fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,18 +1,12 @@
-//! Parameters in a safetensors file: 8 bytes of header length, a JSON header, the values.
-//!
-//! The header is written here and not by the format's own crate, which keeps metadata in no fixed order: the same
-//! values must give the same bytes. Reading is that crate's.
+//! Parameters in a safetensors file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::tensors::{Tensor, Tensors};
 use crate::nn::{Layout, ParameterSpec, Stored};
 use crate::{Error, Result};
 
@@ -24,13 +18,7 @@ const TOLD: usize = 3;
 ///
 /// Errors: `flat` is not as long as the layout; the file cannot be written.
 pub fn save(path: impl AsRef<Path>, layout: &Layout, flat: &[f32], metadata: &BTreeMap<String, String>) -> Result<()> {
-    check_length(layout, flat)?;
-    let header = header(layout, metadata);
-    super::replace_file(path, |out| {
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
-        out.write_all(&header)?;
-        sorted(layout).into_iter().try_for_each(|(spec, range)| out.write_all(&to_file(spec, &flat[range])))
-    })
+    super::tensors::write(path, to_tensors(layout, flat)?, metadata)
 }
 
 /// Reads the parameters of a file into a flat buffer; gaps hold 0.
@@ -38,48 +26,39 @@ pub fn save(path: impl AsRef<Path>, layout: &Layout, flat: &[f32], metadata: &BT
 /// Errors: the file cannot be read, is damaged, or is not of this layout (a tensor is missing, is one too many, or has
 /// another shape or type). Nothing is loaded then.
 pub fn load(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
-    let path = path.as_ref();
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let damaged = |reason: String| {
-        Error::data(path, format!("damaged, or no safetensors file ({} bytes): {reason}", bytes.len()))
-    };
-    if let Some(name) = tensor_behind_the_end(&bytes) {
-        return Err(damaged(format!("{name} lies behind the end of the file")));
-    }
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let mut tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    from_tensors(path.as_ref(), layout, super::tensors::read(path.as_ref())?.tensors)
+}
 
+/// The parameters in `flat` as a file holds them.
+///
+/// Errors: `flat` is not as long as the layout.
+pub fn to_tensors(layout: &Layout, flat: &[f32]) -> Result<Tensors> {
+    check_length(layout, flat)?;
+    let tensor = |(spec, range): (&ParameterSpec, Range<usize>)| {
+        let values = to_file(spec, &flat[range]).collect();
+        (spec.name.clone(), Tensor::F32 { shape: spec.stored_shape(), values })
+    };
+    Ok(layout.parameters().map(tensor).collect())
+}
+
+/// The reverse of [`to_tensors`], of tensors of the file `path`; gaps hold 0.
+///
+/// Errors: a tensor is missing, is one too many, or has another shape or type.
+pub fn from_tensors(path: &Path, layout: &Layout, mut tensors: Tensors) -> Result<Vec<f32>> {
     let mut flat = vec![0.0; layout.total()];
     let mut differences = vec![];
     for (spec, range) in sorted(layout) {
         let expected = spec.stored_shape();
         match tensors.remove(&spec.name) {
-            Some(found) if found.dtype() == Dtype::F32 && *found.shape() == *expected => {
-                from_file(spec, found.data(), &mut flat[range]);
-            }
-            Some(found) => {
-                let found = format!("{} {:?}", found.dtype(), found.shape());
-                differences.push(format!("{}: expected F32 {expected}, found {found}", spec.name));
-            }
+            Some(Tensor::F32 { shape, values }) if shape == expected => from_file(spec, &values, &mut flat[range]),
+            Some(found) => differences.push(format!("{}: expected F32 {expected}, found {found}", spec.name)),
             None => differences.push(format!("{}: expected F32 {expected}, found none", spec.name)),
         }
     }
     for (name, extra) in &tensors {
-        differences.push(format!("{name}: expected none, found {} {:?}", extra.dtype(), extra.shape()));
+        differences.push(format!("{name}: expected none, found {extra}"));
     }
     if differences.is_empty() { Ok(flat) } else { Err(Error::data(path, another_model(&differences))) }
-}
-
-/// The name of a tensor whose offsets pass the end of the file. The format's crate adds up offsets of any size, which
-/// can overflow; whatever else is wrong with a header it finds by itself.
-fn tensor_behind_the_end(bytes: &[u8]) -> Option<String> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let header = rest.get(..u64::from_le_bytes(*length).try_into().ok()?)?;
-    let entries: Map<String, Value> = serde_json::from_slice(header).ok()?;
-    let passes = |offset: &Value| offset.as_u64().is_some_and(|offset| offset > bytes.len() as u64);
-    let is_behind =
-        |entry: &Value| entry.get("data_offsets").and_then(Value::as_array).is_some_and(|o| o.iter().any(passes));
-    entries.into_iter().find(|(_, entry)| is_behind(entry)).map(|(name, _)| name)
 }
 
 /// SHA-256 of the parameters as a file holds them (what follows the header), in hexadecimal. Gaps do not count.
@@ -89,9 +68,10 @@ pub fn sha256(layout: &Layout, flat: &[f32]) -> Result<String> {
     check_length(layout, flat)?;
     let mut hash = Sha256::new();
     for (spec, range) in sorted(layout) {
-        hash.update(to_file(spec, &flat[range]));
+        let bytes: Vec<u8> = to_file(spec, &flat[range]).flat_map(f32::to_le_bytes).collect();
+        hash.update(bytes);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(super::hexadecimal(hash))
 }
 
 /// The order in files: by name.
@@ -101,34 +81,14 @@ fn sorted(layout: &Layout) -> Vec<(&ParameterSpec, Range<usize>)> {
     parameters
 }
 
-/// The header, padded with spaces to whole 8 bytes.
-fn header(layout: &Layout, metadata: &BTreeMap<String, String>) -> Vec<u8> {
-    let mut entries = Map::new();
-    if !metadata.is_empty() {
-        entries.insert("__metadata__".into(), json!(metadata));
-    }
-    let mut end = 0;
-    for (spec, range) in sorted(layout) {
-        let begin = end;
-        end += 4 * range.len();
-        let info = json!({ "data_offsets": [begin, end], "dtype": "F32", "shape": *spec.stored_shape() });
-        entries.insert(spec.name.clone(), info);
-    }
-    let mut text = Value::Object(entries).to_string().into_bytes();
-    text.resize(text.len().next_multiple_of(8), b' ');
-    text
+/// A parameter's values as files have them.
+fn to_file(spec: &ParameterSpec, values: &[f32]) -> impl Iterator<Item = f32> {
+    positions(spec).map(|at| values[at])
 }
 
-/// A parameter's bytes in files.
-fn to_file(spec: &ParameterSpec, values: &[f32]) -> Vec<u8> {
-    positions(spec).flat_map(|at| values[at].to_le_bytes()).collect()
-}
-
-/// The reverse of [`to_file`]; `bytes` has the right length.
-fn from_file(spec: &ParameterSpec, bytes: &[u8], values: &mut [f32]) {
-    for (at, &bytes) in positions(spec).zip(bytes.as_chunks().0) {
-        values[at] = f32::from_le_bytes(bytes);
-    }
+/// The reverse of [`to_file`]; `stored` has the right length.
+fn from_file(spec: &ParameterSpec, stored: &[f32], values: &mut [f32]) {
+    positions(spec).zip(stored).for_each(|(at, &value)| values[at] = value);
 }
 
 /// For each value of a file in turn, where it is in memory.
@@ -155,7 +115,12 @@ fn another_model(differences: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
+
+    use safetensors::SafeTensors;
+    use safetensors::tensor::{Dtype, TensorView};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::models;

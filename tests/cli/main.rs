@@ -8,4 +8,5 @@ mod pictures;
 mod place;
 mod printed;
 mod refused;
+mod resumed;
 mod runs;

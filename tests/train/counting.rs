@@ -97,7 +97,7 @@ fn validation_pictures_are_held_out() {
     let model = network();
     for device in devices() {
         let mut trainer = trainer(&device, &model, sgd());
-        let (report, steps) = fit(&mut trainer, &data, Fit { epochs: 2, validation: 13, steps: None });
+        let (report, steps) = fit(&mut trainer, &data, Fit { epochs: 2, validation: 13, ..Fit::default() });
         assert_eq!(steps.len(), 6, "37 pictures in batches of 16, twice");
         assert_eq!(steps[..3].iter().map(|step| step.counted).sum::<f32>(), 37.0);
         for epoch in &report.epochs {

@@ -16,7 +16,7 @@ fn a_run_ends_after_so_many_steps() {
     let model = network();
     for device in devices() {
         let mut trainer = trainer(&device, &model, sgd());
-        let (report, steps) = fit(&mut trainer, &data, Fit { epochs: 9, validation: 0, steps: Some(6) });
+        let (report, steps) = fit(&mut trainer, &data, Fit { epochs: 9, steps: Some(6), ..Fit::default() });
         let told: Vec<_> = steps.iter().map(|step| (step.step, step.epoch)).collect();
         assert_eq!(told, [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2)]);
         assert_eq!((report.epochs.len(), report.stopped), (2, false));
@@ -48,7 +48,7 @@ fn an_observer_ends_a_run_and_all_finished_steps_are_kept() {
             assert!(finished >= last && finished < 20, "stopped at {last}, {finished} finished");
             assert_eq!(report.epochs.len() as u64, finished.div_ceil(4));
             let mut whole = trainer(&device, &model, sgd());
-            fit(&mut whole, &data, Fit { epochs: 5, validation: 0, steps: Some(finished) });
+            fit(&mut whole, &data, Fit { epochs: 5, steps: Some(finished), ..Fit::default() });
             assert!(bits(&stopped.parameters()) == bits(&whole.parameters()), "stopped at {last}");
         }
         let (unmoved, finished, report) = stop_at(0);

@@ -111,7 +111,7 @@ fn a_plateau_lowers_the_rate_of_the_next_epoch() {
     for device in devices() {
         let rule = AnyOptimizer::Sgd(Sgd::new(0.1));
         let mut trainer = trainer(&device, &model, rule).schedule(Schedule::Plateau(plateau));
-        let held_out = |epochs| Fit { epochs, validation: 12, steps: None };
+        let held_out = |epochs| Fit { epochs, validation: 12, ..Fit::default() };
         let (report, steps) = fit(&mut trainer, &data, held_out(3));
         let rates: Vec<f32> = report.epochs.iter().map(|epoch| epoch.learning_rate).collect();
         assert_eq!(rates, [0.1, 0.1, 0.05]);

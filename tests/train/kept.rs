@@ -2,6 +2,7 @@
 
 use lenslet::Precision;
 use lenslet::nn::Layout;
+use lenslet::train::callbacks::EarlyStopping;
 use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
 
 use crate::fixture::{bits, dataset, devices, fit, network, sgd, trainer};
@@ -25,6 +26,10 @@ fn a_run_that_was_saved_evaluates_as_before() {
             schedule: Schedule::Constant,
             optimizer: sgd(),
             clip: None,
+            early_stopping: Some(EarlyStopping::after(3)),
+            checkpoint_steps: Some(7),
+            keep: 3,
+            allow_nan: false,
             device: device.describe(),
         };
         let parent = tempfile::tempdir().unwrap();

@@ -14,3 +14,4 @@ mod learning;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod refused;
+mod resumed;

@@ -1,14 +1,16 @@
-//! The training loop, epoch by epoch.
+//! A network being trained, and how.
 
-use std::ops::ControlFlow;
-use std::time::Instant;
+mod fit;
 
+use std::path::Path;
+
+use super::callbacks::{Callback, Silent};
+use super::checkpoint::Checkpoint;
 use super::course::{Course, Position, Snapshot};
-use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Evaluator};
 use super::frames::FrameTrainer;
 use super::plateau::Watch;
-use super::report::{EpochReport, Event, Fit, Report, StepReport};
+use super::report::{Fit, Report, Sets};
 use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
 use crate::data::Dataset;
@@ -50,8 +52,9 @@ pub struct Trainer<'m> {
     precision: Precision,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
-    epochs: u32,
-    steps: u64,
+    at: Position,
+    /// The run to go on with.
+    resumed: Option<Checkpoint>,
 }
 
 impl<'m> Trainer<'m> {
@@ -79,8 +82,8 @@ impl<'m> Trainer<'m> {
             precision: Precision::F32,
             parameters: None,
             states,
-            epochs: 0,
-            steps: 0,
+            at: Position::default(),
+            resumed: None,
         })
     }
 
@@ -115,12 +118,12 @@ impl<'m> Trainer<'m> {
         &self.layout
     }
 
-    /// All parameters as of the last finished epoch, flat; the initial ones before.
+    /// All parameters as of the last checkpoint, which every finished epoch is, flat; the initial ones before.
     pub fn parameters(&self) -> Vec<f32> {
         self.parameters.clone().unwrap_or_else(|| self.layout.initial(self.seed))
     }
 
-    /// Whether no epoch has finished yet.
+    /// Whether nothing was learnt yet.
     pub fn is_untrained(&self) -> bool {
         self.parameters.is_none()
     }
@@ -139,7 +142,34 @@ impl<'m> Trainer<'m> {
         }
         self.parameters = Some(flat);
         self.states.iter_mut().for_each(|state| state.fill(0.0));
+        self.resumed = None;
         Ok(())
+    }
+
+    /// Takes up a run where a checkpoint has it: the next [`fit`](Self::fit), asked for what the run was begun with, goes on
+    /// to that run's end, on the same device to the same bytes as if it had not been stopped.
+    ///
+    /// Errors: a checkpoint of another network or optimizer.
+    pub fn resume(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let Snapshot { parameters, states, at } = &checkpoint.snapshot;
+        let expected = [self.layout.total(), self.states.len() * self.layout.trained()];
+        let found = [parameters.len(), states.iter().map(Vec::len).sum()];
+        if found != expected {
+            let words =
+                |[parameters, states]: [usize; 2]| format!("{parameters} parameters and {states} values of state");
+            return Err(Error::option("checkpoint", words(expected), words(found)));
+        }
+        (self.parameters, self.states, self.at) = (Some(parameters.clone()), states.clone(), *at);
+        self.watch = checkpoint.course.watch;
+        self.resumed = Some(checkpoint);
+        Ok(())
+    }
+
+    /// Reads a [`Checkpoint`] of this network and optimizer from a file.
+    ///
+    /// Errors: it cannot be read, is damaged or of another network or optimizer, with the tensor and both shapes.
+    pub fn read_checkpoint(&self, path: impl AsRef<Path>) -> Result<Checkpoint> {
+        Checkpoint::load(path.as_ref(), &self.layout, self.optimizer.states())
     }
 
     /// A training of this network, from where it is, in slices between the frames of an app. It owns what it needs: this
@@ -164,7 +194,7 @@ impl<'m> Trainer<'m> {
             let found = "a plateau, which waits for evaluations";
             return Err(Error::option("schedule", "one that knows its rates beforehand, between frames", found));
         }
-        let (_, pictures) = self.split(data, fit)?;
+        let (_, pictures) = self.split(data.into(), fit)?;
         let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
         let course = Course {
             pictures,
@@ -172,143 +202,54 @@ impl<'m> Trainer<'m> {
             seed: self.seed,
             schedule: self.schedule.clone(),
             learning_rate: self.watch.rate(self.optimizer.learning_rate()),
-            first_step: self.steps,
+            first_step: self.resumed.as_ref().map_or(self.at.steps, |checkpoint| checkpoint.course.first.steps),
             total_steps: fit.total_steps(steps_per_epoch),
         };
-        let at = Position { epochs: self.epochs, in_epoch: 0, steps: self.steps };
-        let from = Snapshot::new(self.parameters(), self.states.clone(), at);
+        let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
         Ok((gpu.clone(), self.step(data, steps_per_epoch)?, course, from))
     }
 
-    /// Refuses a set and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
-    pub fn check(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<()> {
+    /// Refuses sets and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
+    pub fn check<'d>(&self, data: impl Into<Sets<'d>>, fit: impl Into<Fit>) -> Result<()> {
+        let data = data.into();
         let (_, pictures) = self.split(data, fit.into())?;
         let steps = pictures.len().div_ceil(self.batch_size);
-        self.device.check(&self.step(data, steps)?.graph)
+        self.device.check(&self.step(data.train, steps)?.graph)
     }
 
     /// Trains for so many epochs.
     ///
     /// Errors: see [`Trainer::fit_with`].
-    pub fn fit(&mut self, data: &Dataset, fit: impl Into<Fit>) -> Result<Report> {
-        self.fit_with(data, fit, |_| ControlFlow::Continue(()))
+    pub fn fit<'d>(&mut self, data: impl Into<Sets<'d>>, fit: impl Into<Fit>) -> Result<Report> {
+        self.fit_with(data, fit, Silent)
     }
 
     /// The `async` form of [`Trainer::fit_with`].
-    pub async fn fit_async(
+    pub async fn fit_async<'d>(
         &mut self,
-        data: &Dataset,
+        data: impl Into<Sets<'d>>,
         fit: impl Into<Fit>,
-        observe: impl FnMut(Event) -> ControlFlow<()>,
+        callback: impl Callback,
     ) -> Result<Report> {
-        self.train(data, fit.into(), observe).await
+        self.train(data.into(), fit.into(), callback).await
     }
 
-    /// Trains, telling `observe` of each step and epoch; it may end the run, which then keeps all finished steps.
+    /// Trains, telling `callback` of each step, epoch and checkpoint: a closure, one of the
+    /// [callbacks of this crate](super::callbacks), or a pair of them. It may end the run, which then keeps all finished
+    /// steps.
     ///
     /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss or a
-    /// weight that is not finite. After an error the parameters are those of the last finished epoch.
-    pub fn fit_with(
+    /// weight that is not finite; those of the callback. After an error the parameters are those of the last checkpoint.
+    pub fn fit_with<'d>(
         &mut self,
-        data: &Dataset,
+        data: impl Into<Sets<'d>>,
         fit: impl Into<Fit>,
-        observe: impl FnMut(Event) -> ControlFlow<()>,
+        callback: impl Callback,
     ) -> Result<Report> {
-        block_on(self.train(data, fit.into(), observe))
+        block_on(self.train(data.into(), fit.into(), callback))
     }
 
-    async fn train(
-        &mut self,
-        data: &Dataset,
-        fit: Fit,
-        mut observe: impl FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Report> {
-        let (held_out, pictures) = self.split(data, fit)?;
-        let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
-        let total_steps = fit.total_steps(steps_per_epoch);
-
-        let optimizer = self.optimizer.as_ref();
-        let step = self.step(data, steps_per_epoch)?;
-        let mut epoch = Epoch::new(&self.device, step).await?;
-        epoch.prepare(data)?;
-        epoch.write(&self.layout, &self.parameters(), &self.states)?;
-        let validation = data.subset(&held_out);
-        let mut evaluator = match &validation {
-            Some(set) => Some(self.evaluator(set).await?),
-            None => None,
-        };
-
-        let mut report = Report { epochs: vec![], seconds: 0.0, images_per_s: 0.0, stopped: false };
-        let ready = Event::Ready { steps_per_epoch: steps_per_epoch as u64, total_steps };
-        report.stopped = observe(ready).is_break();
-        let (first_step, mut images) = (self.steps, 0.0);
-        while self.steps < first_step + total_steps && !report.stopped {
-            let begun = self.steps;
-            let steps = steps_per_epoch.min((first_step + total_steps - begun) as usize);
-            let initial = self.watch.rate(optimizer.learning_rate());
-            let rate = |i: usize| self.schedule.rate(initial, begun - first_step + i as u64, total_steps);
-            let rates: Vec<f32> = (0..steps_per_epoch).map(rate).collect();
-            let order = order::epoch(&pictures, self.batch_size, self.seed, self.epochs);
-            let (number, mut sums) = (self.epochs + 1, Sums::default());
-            let start = Instant::now();
-            let ran = epoch.run(&order, &rates, begun, 0..steps, |index, row, images_per_s| {
-                let report = StepReport {
-                    step: begun + index as u64 + 1,
-                    epoch: number,
-                    loss: row[0],
-                    correct: row[1],
-                    counted: row[2],
-                    learning_rate: rates[index],
-                    images_per_s,
-                };
-                if !report.loss.is_finite() {
-                    return Err(Error::NotFinite { value: report.loss, step: report.step, epoch: number });
-                }
-                sums.add(&report);
-                Ok(observe(Event::Step(report)))
-            });
-            let (done, stopped) = ran.await?;
-            let seconds = start.elapsed().as_secs_f64();
-            let parameters = epoch.step.read(&epoch.session, &self.layout, self.parameters()).await?;
-            if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { value, step: begun + done as u64, epoch: number });
-            }
-            for (kept, node) in self.states.iter_mut().zip(&epoch.step.states) {
-                *kept = epoch.session.read_async(*node).await?;
-            }
-            // What is kept is what goes on: the CPU's session holds more digits.
-            epoch.write(&self.layout, &parameters, &self.states)?;
-            self.steps += done as u64;
-            self.epochs += 1;
-            report.seconds += seconds;
-            images += sums.counted;
-            report.stopped = stopped;
-            let validation = match &mut evaluator {
-                Some(evaluator) => Some(evaluator.run_async(&parameters).await?),
-                None => None,
-            };
-            if let (Schedule::Plateau(plateau), Some(validation)) = (&self.schedule, &validation) {
-                self.watch.see(plateau, validation, optimizer.learning_rate());
-            }
-            let finished = EpochReport {
-                epoch: number,
-                loss: sums.loss / sums.counted,
-                accuracy: sums.correct / sums.counted,
-                validation,
-                seconds,
-                images_per_s: sums.counted / seconds,
-                learning_rate: rates[done.max(1) - 1],
-                weights_sha256: crate::weights::sha256(&self.layout, &parameters)?,
-            };
-            self.parameters = Some(parameters);
-            report.epochs.push(finished.clone());
-            report.stopped |= observe(Event::Epoch(finished)).is_break();
-        }
-        report.images_per_s = images / report.seconds.max(f64::MIN_POSITIVE);
-        Ok(report)
-    }
-
-    /// Evaluates the network as of the last finished epoch.
+    /// Evaluates the network as of the last checkpoint, which every finished epoch is.
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
         block_on(self.evaluate_async(data))
     }
@@ -328,15 +269,37 @@ impl<'m> Trainer<'m> {
         TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
     }
 
-    fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
+    /// Where the next run begins: inside an epoch only if it is one that is taken up.
+    fn position(&self) -> Position {
+        match &self.resumed {
+            None if self.at.in_epoch > 0 => Position { epochs: self.at.epochs + 1, in_epoch: 0, ..self.at },
+            _ => self.at,
+        }
+    }
+
+    /// The pictures held out of the training set and the others.
+    fn split(&self, sets: Sets<'_>, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
         self.schedule.check()?;
-        if fit.validation == 0 && matches!(self.schedule, Schedule::Plateau(_)) {
-            let expected = "at least 1 picture held out: a plateau is one of the validation's loss or accuracy";
-            return Err(Error::option("validation", expected, 0));
+        let data = sets.train;
+        let refuse = |expected: &str| Err(Error::option("validation", expected, fit.validation));
+        match sets.validation {
+            Some(_) if fit.validation > 0 => {
+                return refuse("0 pictures of the training set, for there is a set of its own");
+            }
+            Some(set) if (set.shape, set.classes) != (data.shape, data.classes) => {
+                let words = |set: &Dataset| format!("pictures of {:?} in {} classes", set.shape, set.classes);
+                return Err(Error::option("validation set", words(data), words(set)));
+            }
+            None if fit.validation == 0 && matches!(self.schedule, Schedule::Plateau(_)) => {
+                return refuse("at least 1 picture held out: a plateau is one of the validation's loss or accuracy");
+            }
+            _ => {}
         }
         if fit.validation >= data.len() {
-            let expected = format!("below the {} pictures of the training set", data.len());
-            return Err(Error::option("validation", expected, fit.validation));
+            return refuse(&format!("below the {} pictures of the training set", data.len()));
+        }
+        if fit.checkpoint_steps == Some(0) {
+            return Err(Error::option("checkpoint steps", "at least 1", 0));
         }
         let training = data.len() - fit.validation;
         if self.batch_size == 0 || self.batch_size > training {
@@ -347,20 +310,5 @@ impl<'m> Trainer<'m> {
             ));
         }
         Ok(order::split(data.len(), fit.validation, self.seed))
-    }
-}
-
-#[derive(Default)]
-struct Sums {
-    loss: f64,
-    correct: f64,
-    counted: f64,
-}
-
-impl Sums {
-    fn add(&mut self, step: &StepReport) {
-        self.loss += f64::from(step.loss) * f64::from(step.counted);
-        self.correct += f64::from(step.correct);
-        self.counted += f64::from(step.counted);
     }
 }
