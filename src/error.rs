@@ -88,7 +88,8 @@ pub enum Error {
 
     /// A loss or weight stopped being a finite number.
     #[error(
-        "the loss or a weight is {value} at step {step} (epoch {epoch}); lower the learning rate or check the data"
+        "the loss or a weight is {value} at step {step} (epoch {epoch}){}; lower the learning rate or check the data",
+        first_in(.first)
     )]
     NotFinite {
         /// What was read back.
@@ -97,6 +98,8 @@ pub enum Error {
         step: u64,
         /// Epoch, counted from 1.
         epoch: u32,
+        /// The operation and the layer in which it began, and the step; may be empty.
+        first: String,
     },
 }
 
@@ -134,6 +137,10 @@ impl Error {
 
 fn quoted(node: &str) -> String {
     if node.is_empty() { String::new() } else { format!(" \"{node}\"") }
+}
+
+fn first_in(first: &str) -> String {
+    if first.is_empty() { String::new() } else { format!(", first in {first}") }
 }
 
 fn way_out(hint: &str) -> String {

@@ -139,7 +139,7 @@ impl Training {
         }
         let (wall, host) = (start.elapsed(), host.elapsed());
         match self.losses.iter().rev().take(steps).find(|l| !l.is_finite()) {
-            Some(&value) => Err(Error::NotFinite { value, step: self.begun as u64, epoch: 1 }),
+            Some(&value) => Err(Error::NotFinite { value, step: self.begun as u64, epoch: 1, first: String::new() }),
             None => Ok(Stretch { steps, wall, host }),
         }
     }

@@ -126,6 +126,20 @@ impl CpuSession {
         });
     }
 
+    /// Runs a step up to the first operation that makes a number which is not finite, and returns that.
+    pub fn run_to_not_finite(&mut self) -> Option<NodeId> {
+        let is_finite = |value: &Option<Value>| match value {
+            Some(Value::Floats(values)) => values.iter().all(|value| value.is_finite()),
+            _ => true,
+        };
+        (0..self.tasks.len()).find_map(|number| {
+            self.run_task(number);
+            let Task { node, updates, .. } = &self.tasks[number];
+            let results = if updates.is_empty() { std::slice::from_ref(node) } else { updates };
+            results.iter().any(|id| !is_finite(&self.values[id.index()])).then_some(*node)
+        })
+    }
+
     fn run_task(&mut self, number: usize) {
         let mut out = take(&mut self.free, self.tasks[number].length);
         let task = &self.tasks[number];

@@ -45,6 +45,18 @@ impl Epoch {
         step.write(layout, flat, states, |node, values| session.write(node, values))
     }
 
+    /// Parameters, flat, and what the optimizer keeps, as they are on the device; `flat` is what was written.
+    ///
+    /// Errors: values of another layout; the device is lost.
+    pub async fn read(&self, layout: &Layout, flat: Vec<f32>) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
+        let parameters = self.step.read(&self.session, layout, flat).await?;
+        let mut states = vec![];
+        for node in &self.step.states {
+            states.push(self.session.read_async(*node).await?);
+        }
+        Ok((parameters, states))
+    }
+
     /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its
     /// history row and the images a second, and may stop the epoch: then what is submitted still finishes. Returns how
     /// many ran, and whether it was stopped.

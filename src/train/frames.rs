@@ -221,7 +221,9 @@ impl FrameTrainer {
             (self.told, self.is_begun) = (0, false);
         }
         match reports.iter().find(|report| !report.loss.is_finite()) {
-            Some(&StepReport { loss: value, step, epoch, .. }) => Err(Error::NotFinite { value, step, epoch }),
+            Some(&StepReport { loss: value, step, epoch, .. }) => {
+                Err(Error::NotFinite { value, step, epoch, first: String::new() })
+            }
             None => Ok(reports),
         }
     }

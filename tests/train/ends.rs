@@ -65,7 +65,10 @@ fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_finished_epoch() {
         let huge = AnyOptimizer::Sgd(Sgd::new(1e38));
         let mut failing = trainer(&device, &model, huge).batch_size(2);
         match failing.fit(&data, 3) {
-            Err(Error::NotFinite { value, step: 2, epoch: 2 }) => assert!(!value.is_finite()),
+            Err(Error::NotFinite { value, step: 2, epoch: 2, first }) => {
+                assert!(!value.is_finite());
+                assert_eq!(first, "dense of fc1 at step 2");
+            }
             other => panic!("{}: {other:?}", device.name()),
         }
         let mut first = trainer(&device, &model, huge).batch_size(2);
@@ -86,7 +89,8 @@ fn weights_that_are_not_finite_end_the_run_before_they_are_kept() {
         let mut trainer = trainer(&device, &model, huge).batch_size(1);
         match trainer.fit(&data, 1) {
             Err(error @ Error::NotFinite { step: 1, epoch: 1, .. }) => {
-                assert!(error.to_string().contains("learning rate"), "{error}");
+                let expected = "at step 1 (epoch 1), first in sgd of optimizer at step 1; lower the learning rate";
+                assert!(error.to_string().contains(expected), "{error}");
             }
             other => panic!("{}: {other:?}", device.name()),
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Trainer;
+use super::diagnose::Failed;
 use crate::train::callbacks::Callback;
 use crate::train::checkpoint::{Checkpoint, Past};
 use crate::train::course::{Position, Snapshot};
@@ -87,18 +88,32 @@ impl Trainer<'_> {
                         images_per_s,
                     };
                     if !report.loss.is_finite() && !fit.allow_nan {
-                        return Err(Error::NotFinite { value: report.loss, step: report.step, epoch: number });
+                        return Err(Error::NotFinite {
+                            value: report.loss,
+                            step: report.step,
+                            epoch: number,
+                            first: String::new(),
+                        });
                     }
                     sums.add(&report);
                     callback.tell(&Event::Step(report))
                 });
-                let (ran, stopped) = ran.await?;
+                let ran = ran.await;
                 let seconds = start.elapsed().as_secs_f64();
                 past.sums.seconds += seconds;
                 report.seconds += seconds;
                 images += past.sums.counted - counted;
-                report.stopped |= stopped;
-                self.keep(&epoch, ran, fit).await?;
+                let kept = match ran {
+                    Ok((ran, stopped)) => self.keep(&epoch, ran, fit).await.map(|()| stopped),
+                    Err(error) => Err(error),
+                };
+                match kept {
+                    Ok(stopped) => report.stopped |= stopped,
+                    Err(error) => {
+                        let failed = Failed { data: data.train, order: &order, rates: &rates, begun };
+                        return Err(self.explain(error, &mut epoch, failed).await);
+                    }
+                }
                 if self.at.in_epoch < steps || steps < steps_per_epoch {
                     report.stopped |= self.checkpoint(&past, &mut callback)?;
                 }
@@ -148,13 +163,11 @@ impl Trainer<'_> {
     /// Errors: a weight that is not finite, unless that is allowed; then nothing is kept.
     async fn keep(&mut self, epoch: &Epoch, ran: usize, fit: Fit) -> Result<()> {
         let at = Position { in_epoch: self.at.in_epoch + ran, steps: self.at.steps + ran as u64, ..self.at };
-        let parameters = epoch.step.read(&epoch.session, &self.layout, self.parameters()).await?;
+        let (parameters, states) = epoch.read(&self.layout, self.parameters()).await?;
         if let (Some(&value), false) = (parameters.iter().find(|value| !value.is_finite()), fit.allow_nan) {
-            return Err(Error::NotFinite { value, step: at.steps, epoch: at.epochs + 1 });
+            return Err(Error::NotFinite { value, step: at.steps, epoch: at.epochs + 1, first: String::new() });
         }
-        for (kept, node) in self.states.iter_mut().zip(&epoch.step.states) {
-            *kept = epoch.session.read_async(*node).await?;
-        }
+        self.states = states;
         (self.parameters, self.at) = (Some(parameters), at);
         Ok(())
     }

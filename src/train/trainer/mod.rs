@@ -1,5 +1,6 @@
 //! A network being trained, and how.
 
+mod diagnose;
 mod fit;
 
 use std::path::Path;
