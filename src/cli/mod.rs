@@ -17,9 +17,10 @@ mod tune;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
-use lenslet::nn::Sequential;
+use lenslet::nn::Network;
 use lenslet::{Device, Error};
 
 /// Trains convolutional networks on the GPU, of any make.
@@ -120,9 +121,28 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The network of that name.
-fn model(name: &str) -> lenslet::Result<Sequential> {
-    lenslet::models::by_name(name)
+/// What `--help` says about a network.
+fn model_help() -> String {
+    format!("The network: a file that describes one (docs/your-network.md), or {}", lenslet::models::NAMES.join(", "))
+}
+
+/// The network of that name or in that file.
+fn model(name: &str) -> lenslet::Result<Network> {
+    if is_file(name) { Network::load(name) } else { lenslet::models::by_name(name) }
+}
+
+/// Whether a network is a file's: no name ends in `.toml` or has a folder.
+fn is_file(name: &str) -> bool {
+    let path = std::path::Path::new(name);
+    path.extension().is_some_and(|extension| extension == "toml") || path.components().count() > 1 || path.is_file()
+}
+
+/// A network's name, or where its file is from anywhere.
+fn place_of_model(name: &str) -> anyhow::Result<String> {
+    if !is_file(name) {
+        return Ok(name.to_string());
+    }
+    Ok(std::path::absolute(name).context("the path of the network's file")?.display().to_string())
 }
 
 /// `mnist`, or the folder of the data.

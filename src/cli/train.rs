@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use lenslet::nn::Model;
 use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Clip, Clipped, RmsProp, Sgd};
 use lenslet::train::{Config, EpochReport, Event, Fit, LogLine, RunFolder, Schedule, StepReport, Trainer};
 use lenslet::{Device, Precision, data::Mnist};
@@ -22,10 +23,10 @@ use super::{DeviceOption, JsonOption, thousands};
   lenslet train
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
+  lenslet train --model net.toml       a network of your own; docs/your-network.md says how to write one
   lenslet train --steps 200 --json")]
 pub struct Options {
-    /// The network: lenet5, convnet or convnet-no-pool
-    #[arg(long, default_value = "lenet5", value_name = "NAME")]
+    #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
     /// mnist, which is included, or a folder with four IDX files named as MNIST's, plain or gzipped
     #[arg(long, default_value = "mnist", value_name = "mnist|DIR")]
@@ -111,7 +112,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
     trainer.check(&mnist.train, fit)?;
     let config = Config {
-        model: options.model.clone(),
+        model: super::place_of_model(&options.model)?,
         data: match options.data.as_str() {
             "mnist" => "mnist".to_string(),
             dir => std::path::absolute(dir).context("the data folder's path")?.display().to_string(),
@@ -127,15 +128,15 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         optimizer,
         device: device.describe(),
     };
-    let path = options.out.clone().unwrap_or_else(|| RunFolder::next_free(&options.model));
+    let path = options.out.clone().unwrap_or_else(|| RunFolder::next_free(model.name()));
     let folder = RunFolder::create(&path, &config)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("listening for Ctrl-C")?;
 
-    let mut run =
-        Run { options, folder, bar: ProgressBar::hidden(), window: vec![], first_step: None, failed: None, start };
+    let (model, bar) = (model.name(), ProgressBar::hidden());
+    let mut run = Run { options, model, folder, bar, window: vec![], first_step: None, failed: None, start };
     run.announce(&trainer, &device)?;
     let report = trainer.fit_with(&mnist.train, fit, |event| {
         let told = run.tell(event);
@@ -198,6 +199,7 @@ fn optimizer(options: &Options) -> lenslet::Result<AnyOptimizer> {
 /// What the command shows and keeps while the trainer works.
 struct Run<'a> {
     options: &'a Options,
+    model: &'a str,
     folder: RunFolder,
     bar: ProgressBar,
     /// Steps since the last line of the log.
@@ -213,13 +215,13 @@ impl Run<'_> {
         let options = self.options;
         if options.json.json {
             return print(&json!({
-                "event": "start", "model": options.model, "parameters": parameters, "device": device.name(),
+                "event": "start", "model": self.model, "parameters": parameters, "device": device.name(),
                 "backend": device.backend(), "seed": options.seed, "batch_size": options.batch_size,
                 "precision": options.precision,
             }));
         }
         let count = thousands(parameters as u64);
-        eprintln!("training {} ({count} parameters), batches of {}", options.model, options.batch_size);
+        eprintln!("training {} ({count} parameters), batches of {}", self.model, options.batch_size);
         Ok(())
     }
 
