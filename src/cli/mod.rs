@@ -128,7 +128,15 @@ fn model_help() -> String {
 
 /// The network of that name or in that file.
 fn model(name: &str) -> lenslet::Result<Network> {
-    if is_file(name) { Network::load(name) } else { lenslet::models::by_name(name) }
+    if is_file(name) {
+        return Network::load(name);
+    }
+    lenslet::models::by_name(name).map_err(|error| match error {
+        Error::Option { option, expected, found } => {
+            Error::Option { option, expected: format!("{expected}, or a file such as net.toml"), found }
+        }
+        other => other,
+    })
 }
 
 /// Whether a network is a file's: no name ends in `.toml` or has a folder.

@@ -126,7 +126,7 @@ pub(super) fn network(text: &str, name: &str) -> Result<Network, Fault> {
     // Naming the layer before as what is read says nothing.
     let names = net.names();
     for (wired, before) in net.layers.iter_mut().skip(1).zip(&names) {
-        if wired.inputs.len() == 1 && wired.inputs[0] == *before {
+        if !wired.layer.kind.is_join() && wired.inputs.len() == 1 && wired.inputs[0] == *before {
             wired.inputs.clear();
         }
     }

@@ -58,7 +58,7 @@ impl Network {
 
     /// Naming the layer before as what is read says nothing.
     pub(in crate::nn) fn push(mut self, layer: Layer, mut inputs: Vec<String>) -> Self {
-        if inputs.len() == 1 && inputs[0] == self.last() {
+        if !layer.kind.is_join() && inputs.len() == 1 && inputs[0] == self.last() {
             inputs.clear();
         }
         self.layers.push(Wired { layer, inputs });
