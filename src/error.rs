@@ -146,12 +146,12 @@ impl Error {
 /// A hint at the name that was meant, if there is one like `found`.
 pub(crate) fn did_you_mean<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |name: &&str| strsim::damerau_levenshtein(name, found);
-    let near = names.into_iter().map(|name| (distance(&name), name)).min();
     // A name within another is a slip too: conv for conv2d.
     let is_like = |(distance, name): &(usize, &str)| {
         *distance <= (name.len() / 3).max(1) || found.len() > 2 && (name.contains(found) || found.contains(name))
     };
-    near.filter(is_like).map_or(String::new(), |(_, name)| format!(" (did you mean \"{name}\"?)"))
+    let near = names.into_iter().map(|name| (distance(&name), name)).filter(is_like).min();
+    near.map_or(String::new(), |(_, name)| format!(" (did you mean \"{name}\"?)"))
 }
 
 fn quoted(node: &str) -> String {

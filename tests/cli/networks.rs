@@ -23,7 +23,7 @@ fn a_file_is_taken_where_a_name_is() {
     let table = &place.succeeds("summary nets/small.toml")[0];
     assert!(table.starts_with("small, input 1x28x28\n") && table.contains("add of conv2, stem"), "{table}");
     let rows = place.json("summary nets/small.toml --json");
-    assert_eq!(rows[2]["reads"], serde_json::json!(["conv2", "stem"]));
+    assert_eq!(rows[3]["reads"], serde_json::json!(["conv2", "stem"]));
     assert_eq!(rows[5]["parameters"], 40 + 148 + 6770);
     let plan = &place.json("plan nets/small.toml --device cpu --json")[0];
     assert!(plan["largest_batch"].as_u64().unwrap() >= 64, "{plan}");

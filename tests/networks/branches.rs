@@ -7,7 +7,7 @@ fn residual() -> Network {
     Network::new([8, 16, 16])
         .named("residual")
         .stack([Layer::conv2d(8, 3).padding(1), Layer::relu(), Layer::conv2d(8, 3).padding(1).named("second")])
-        .add(["second", "input"])
+        .sum(["second", "input"])
         .stack([Layer::relu(), Layer::global_avg_pool2d(), Layer::flatten(), Layer::dense(10)])
 }
 
@@ -69,7 +69,7 @@ fn an_activation_of_what_others_read_too_is_a_layer() {
         .after("conv1")
         .layer(Layer::tanh())
         .named("gate")
-        .mul(["relu1", "gate"])
+        .product(["relu1", "gate"])
         .after("relu1")
         .layer(Layer::conv2d(2, 3).padding(1))
         .concat(["mul1", "conv2"]);
@@ -124,7 +124,7 @@ fn what_is_wrong_is_told_when_the_network_is_built() {
             begin().layer(Layer::flatten()).named("input"),
             "layer \"input\": name: expected another name than \"input\", which the network's input has, found \"input\"",
         ),
-        (begin().add(["conv1"]), "add \"add1\": inputs: expected at least 2, found 1"),
+        (begin().sum(["conv1"]), "add \"add1\": inputs: expected at least 2, found 1"),
         (begin().join(Layer::flatten(), ["conv1", "input"]), "flatten \"flatten1\": inputs: expected 1, found 2"),
         (
             begin().layer(Layer::add()),
@@ -150,7 +150,7 @@ fn what_is_wrong_is_told_when_the_network_is_built() {
     ] {
         assert_eq!(Summary::of(&net).unwrap_err().to_string(), message);
     }
-    let sum = begin().add(["conv1", "input"]);
+    let sum = begin().sum(["conv1", "input"]);
     let error = Summary::of(&sum).unwrap_err().to_string();
     assert!(error.starts_with("add \"add1\": ") && error.contains("do not broadcast"), "{error}");
 }

@@ -120,7 +120,7 @@ fn network() -> impl Strategy<Value = Network> {
             net = net.after(end).stack([Layer::adaptive_avg_pool2d([2, 1]), Layer::flatten(), Layer::dense(3)]);
             pooled.push(net.last());
         }
-        if pooled.len() > 1 { net.add(pooled) } else { net }
+        if pooled.len() > 1 { net.sum(pooled) } else { net }
     })
 }
 

@@ -109,7 +109,7 @@ impl Value for Vec<String> {
 }
 
 fn numbers(value: &Found<'_>) -> Option<Vec<usize>> {
-    value.get_ref().as_array()?.iter().map(|number| whole(number)).collect()
+    value.get_ref().as_array()?.iter().map(whole).collect()
 }
 
 /// Extents, `[1, 28, 28]`.

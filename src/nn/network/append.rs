@@ -37,12 +37,12 @@ impl Network {
     }
 
     /// Appends the sum of the layers of those names.
-    pub fn add<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
+    pub fn sum<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
         self.join(Layer::add(), inputs)
     }
 
     /// Appends the product of the layers of those names, element by element.
-    pub fn mul<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
+    pub fn product<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
         self.join(Layer::mul(), inputs)
     }
 

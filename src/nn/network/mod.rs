@@ -21,7 +21,7 @@ use crate::{Error, Result};
 ///
 /// let model = Network::new([8, 16, 16])
 ///     .stack([Layer::conv2d(8, 3).padding(1), Layer::relu(), Layer::conv2d(8, 3).padding(1)])
-///     .add(["conv2", "input"])
+///     .sum(["conv2", "input"])
 ///     .stack([Layer::relu(), Layer::global_avg_pool2d(), Layer::flatten(), Layer::dense(10)]);
 /// assert_eq!(Summary::of(&model)?.parameters, 2 * (8 * 8 * 9 + 8) + 90);
 /// # Ok::<(), lenslet::Error>(())
