@@ -43,6 +43,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// A description of a network that is not one.
+    #[error("{}{line}: {reason}", .path.as_ref().map_or("line ".into(), |path| format!("{}:", path.display())))]
+    Network {
+        /// The file, if it was one.
+        path: Option<PathBuf>,
+        /// Where, counted from 1.
+        line: usize,
+        /// Which layer and key, what is allowed, what was found.
+        reason: String,
+    },
+
     /// The operating system refused to read or write.
     #[error("{}: cannot {action}: {reason}", .path.display())]
     Io {
@@ -133,6 +144,17 @@ impl Error {
         let path = path.as_ref().to_path_buf();
         move |reason| Self::Io { path, action, reason }
     }
+}
+
+/// A hint at the name that was meant, if there is one like `found`.
+pub(crate) fn did_you_mean<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let distance = |name: &&str| strsim::damerau_levenshtein(name, found);
+    // A name within another is a slip too: conv for conv2d.
+    let is_like = |(distance, name): &(usize, &str)| {
+        *distance <= (name.len() / 3).max(1) || found.len() > 2 && (name.contains(found) || found.contains(name))
+    };
+    let near = names.into_iter().map(|name| (distance(&name), name)).filter(is_like).min();
+    near.map_or(String::new(), |(_, name)| format!(" (did you mean \"{name}\"?)"))
 }
 
 fn quoted(node: &str) -> String {

@@ -58,7 +58,7 @@ impl Frames {
         let shape = model.input();
         let shape = <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("input", "pictures", &shape))?;
         let trainer = Trainer::boxed(device, model, optimizer)?.batch_size(batch);
-        Ok(Self { trainer: trainer.in_frames(&pictures(shape)?, u32::MAX)?, period, budget })
+        Ok(Self { trainer: trainer.in_frames(&pictures(shape, 10)?, u32::MAX)?, period, budget })
     }
 
     /// Draws frames, of nothing, for so long; each trains within its budget and then sleeps until the next is due.

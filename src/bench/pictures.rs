@@ -8,8 +8,6 @@ use crate::nn::{Layout, Stored};
 /// How many pictures.
 pub const IMAGES: usize = 8192;
 
-const CLASSES: u32 = 10;
-
 fn hash(i: u32, seed: u32) -> u32 {
     let mut x = i ^ seed.wrapping_mul(0x9E37_79B9);
     x ^= x >> 16;
@@ -25,19 +23,22 @@ fn unit(i: u32, seed: u32) -> f32 {
 }
 
 /// [`IMAGES`] pictures of this shape: noise, with two bright rows that tell the class of four in five.
-pub fn pictures(shape: [usize; 3]) -> Result<Dataset> {
+///
+/// Errors: a number of classes that no data set has.
+pub fn pictures(shape: [usize; 3], classes: usize) -> Result<Dataset> {
+    let number = classes.clamp(1, 256) as u32;
     let [_, h, w] = shape;
     let pixels: usize = shape.iter().product();
-    let class = |n: u32| hash(n, 2) % CLASSES;
+    let class = |n: u32| hash(n, 2) % number;
     let pixel = |at: usize| {
         let row = (at % (h * w) / w) as u32;
         let first = 2 * class((at / pixels) as u32) + 4;
         let bright = if row == first || row == first + 1 { 128 } else { 0 };
         (hash(at as u32, 1) & 127) as u8 + bright
     };
-    let label = |n: u32| if hash(n, 3).is_multiple_of(5) { hash(n, 4) % CLASSES } else { class(n) } as u8;
+    let label = |n: u32| if hash(n, 3).is_multiple_of(5) { hash(n, 4) % number } else { class(n) } as u8;
     let images = (0..IMAGES * pixels).map(pixel).collect();
-    Dataset::new(images, (0..IMAGES as u32).map(label).collect(), shape, CLASSES as usize)
+    Dataset::new(images, (0..IMAGES as u32).map(label).collect(), shape, classes)
 }
 
 /// First values of all parameters, flat: the k-th tensor of two axes or more is uniform in ±1/√(fan in), in the order
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn pictures_are_those_of_the_rule() {
-        let data = pictures([1, 28, 28]).unwrap();
+        let data = pictures([1, 28, 28], 10).unwrap();
         assert_eq!((data.len(), data.classes), (IMAGES, 10));
         let bright = |n: usize, row: usize| data.image(n)[row * 28..][..28].iter().all(|&p| p >= 128);
         let class = |n: usize| (hash(n as u32, 2) % 10) as usize;

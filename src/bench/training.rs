@@ -9,7 +9,7 @@ use super::pictures::{IMAGES, parameters, pictures};
 use super::{Preparation, Spread};
 use crate::device::Session;
 use crate::gpu::block_on;
-use crate::nn::{Layout, Model};
+use crate::nn::{Layout, Model, Summary};
 use crate::optim::Optimizer;
 use crate::plan::{Launch, Step};
 use crate::shape::Shape;
@@ -79,7 +79,7 @@ impl Profile {
 impl Training {
     /// Compiles the step and puts data and parameters on the device.
     ///
-    /// Errors: a network that does not take pictures of 10 classes; a batch of 0 or over [`IMAGES`]; a device too
+    /// Errors: a network that does not tell classes of pictures; a batch of 0 or over [`IMAGES`]; a device too
     /// small.
     pub fn new(
         device: &Device,
@@ -91,7 +91,7 @@ impl Training {
         let start = Instant::now();
         check_batch(batch)?;
         optimizer.check()?;
-        let data = pictures(picture_shape(model)?)?;
+        let data = pictures(picture_shape(model)?, classes(model)?)?;
         let layout = Layout::of(model)?;
         let steps = IMAGES / batch;
         let options = StepOptions { precision, ..StepOptions::new(batch, steps) };
@@ -209,6 +209,11 @@ pub(super) fn check_batch(batch: usize) -> Result<()> {
         true => Ok(()),
         false => Err(Error::option("batch size", format!("1 to {IMAGES}"), batch)),
     }
+}
+
+/// How many classes a network tells apart.
+pub(super) fn classes(model: &dyn Model) -> Result<usize> {
+    Ok(Summary::of(model)?.output.last().copied().unwrap_or(1))
 }
 
 /// The channels, height and width a network takes.

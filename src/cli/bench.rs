@@ -40,8 +40,7 @@ enum What {
 
 #[derive(clap::Args)]
 struct Work {
-    /// lenet5, convnet or convnet-no-pool
-    #[arg(long, default_value = "lenet5")]
+    #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
     /// Seconds to measure
     #[arg(long, default_value_t = 10.0, value_parser = super::seconds)]

@@ -19,8 +19,7 @@ use super::{DeviceOption, JsonOption};
   lenslet diff --replay difference.safetensors
 Each operation gets the inputs that the reference computed, so the first out of bounds is the one that is wrong.")]
 pub struct Options {
-    /// The network: lenet5, convnet or convnet-no-pool
-    #[arg(required_unless_present = "replay")]
+    #[arg(help = super::model_help(), required_unless_present = "replay")]
     model: Option<String>,
     /// Run the one operation of a reproduction file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "data", "out"])]

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lenslet::Error;
 use lenslet::nn::Layout;
 use lenslet::train::{Evaluation, Evaluator, RunFolder};
 use serde_json::json;
@@ -31,8 +30,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = RunFolder::read_config(&options.run)?;
-    let unknown = |error: Error| Error::data(options.run.join("config.toml"), error.to_string());
-    let model = super::model(&config.model).map_err(unknown)?;
+    let model = RunFolder::read_model_of(&options.run)?;
     let layout = Layout::of(&model)?;
     let parameters = RunFolder::read_weights(&options.run, &layout)?;
     let test = super::data(options.data.as_ref().unwrap_or(&config.data))?.test;

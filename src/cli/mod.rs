@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
-use lenslet::nn::Sequential;
+use lenslet::nn::Network;
 use lenslet::{Device, Error};
 
 /// Trains convolutional networks on the GPU, of any make.
@@ -123,9 +123,28 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The network of that name.
-fn model(name: &str) -> lenslet::Result<Sequential> {
-    lenslet::models::by_name(name)
+/// What `--help` says about a network.
+fn model_help() -> String {
+    format!("The network: a file that describes one (docs/your-network.md), or {}", lenslet::models::NAMES.join(", "))
+}
+
+/// The network of that name or in that file.
+fn model(name: &str) -> lenslet::Result<Network> {
+    if is_file(name) {
+        return Network::load(name);
+    }
+    lenslet::models::by_name(name).map_err(|error| match error {
+        Error::Option { option, expected, found } => {
+            Error::Option { option, expected: format!("{expected}, or a file such as net.toml"), found }
+        }
+        other => other,
+    })
+}
+
+/// Whether a network is a file's: no name ends in `.toml` or has a folder.
+fn is_file(name: &str) -> bool {
+    let path = std::path::Path::new(name);
+    path.extension().is_some_and(|extension| extension == "toml") || path.components().count() > 1 || path.is_file()
 }
 
 /// `mnist`, or the folder of the data.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use lenslet::compile::compile;
 use lenslet::data::Spec;
 use lenslet::kernel::Limits;
-use lenslet::nn::{Layout, Sequential};
+use lenslet::nn::{Layout, Model, Summary};
 use lenslet::optim::Sgd;
 use lenslet::plan::{BufferRole, Plan};
 use lenslet::train::{StepOptions, TrainingStep};
@@ -23,7 +23,7 @@ use super::{DeviceOption, JsonOption, thousands};
   lenslet plan convnet --device cpu --shaders wgsl     the WGSL of a hardware GPU's kernels, in the folder wgsl
 The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
 pub struct Options {
-    /// The network: lenet5, convnet or convnet-no-pool
+    #[arg(help = super::model_help())]
     model: String,
     /// Pictures a step
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
@@ -129,22 +129,23 @@ fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn plan(
-    model: &Sequential,
+    model: &dyn Model,
     layout: &Layout,
     limits: &Limits,
     batch: usize,
     precision: Precision,
 ) -> lenslet::Result<Plan> {
-    let shape = <[usize; 3]>::try_from(&lenslet::nn::Model::input(model)[..])
-        .map_err(|_| Error::option("model input", "[C, H, W]", lenslet::nn::Model::input(model)))?;
-    let data = Spec { len: PICTURES, shape, classes: 10 };
+    let shape = <[usize; 3]>::try_from(&model.input()[..])
+        .map_err(|_| Error::option("model input", "[C, H, W]", model.input()))?;
+    let classes = Summary::of(model)?.output.last().copied().unwrap_or(1);
+    let data = Spec { len: PICTURES, shape, classes };
     let options = StepOptions { precision, ..StepOptions::new(batch, PICTURES.div_ceil(batch)) };
     let step = TrainingStep::with(model, layout, &Sgd::new(0.05).momentum(0.9), data, options)?;
     compile(&step.graph, limits)
 }
 
 /// The largest batch up to the whole set that passes the device's limits, 0 if none does.
-fn largest_batch(model: &Sequential, layout: &Layout, limits: &Limits, precision: Precision) -> lenslet::Result<usize> {
+fn largest_batch(model: &dyn Model, layout: &Layout, limits: &Limits, precision: Precision) -> lenslet::Result<usize> {
     let fits = |batch| match plan(model, layout, limits, batch, precision) {
         Ok(_) => Ok(true),
         Err(Error::Limit { .. } | Error::Shape { .. }) => Ok(false),

@@ -10,9 +10,10 @@ use super::JsonOption;
 #[command(after_help = "Examples:
   lenslet summary lenet5
   lenslet summary convnet
-  lenslet summary convnet-no-pool    why pooling: 30,976 features that each see 7x7 pixels")]
+  lenslet summary convnet-no-pool    why pooling: 30,976 features that each see 7x7 pixels
+  lenslet summary net.toml           a network of your own; docs/your-network.md says how to write one")]
 pub struct Options {
-    /// The network: lenet5, convnet or convnet-no-pool
+    #[arg(help = super::model_help())]
     model: String,
     #[command(flatten)]
     json: JsonOption,

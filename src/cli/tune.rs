@@ -21,8 +21,7 @@ The heaviest operations of the step are run with each of their kernels, which ar
 the same values. The times go to tuned.toml in the cache folder; from then on what runs on this device takes the fastest.
 Nothing is measured unless this command is called. Leave the machine alone meanwhile.")]
 pub struct Options {
-    /// lenet5, convnet, convnet-no-pool or all
-    #[arg(long, default_value = "lenet5")]
+    #[arg(help = super::model_help() + "; or all of them", long, value_name = "NAME|FILE.toml|all", default_value = "lenet5")]
     model: String,
     /// Pictures a step: other batches have other shapes
     #[arg(long, default_value_t = 64)]

@@ -8,6 +8,9 @@ use crate::graph::{Graph, NodeId};
 use crate::shape::{TensorType, Window};
 use crate::{Error, Result, Shape};
 
+/// What the network's input is called where layers name what they read.
+pub(super) const INPUT: &str = "input";
+
 /// A graph under construction, with the parameters and layers declared on the way.
 pub struct Build<'a> {
     /// The graph, for whatever layers do not cover.
@@ -19,6 +22,8 @@ pub struct Build<'a> {
     rows: Vec<(NodeId, Row)>,
     /// What each node sees of the input, as far as known.
     fields: Vec<Option<Field>>,
+    /// What the network reads, once it runs on a batch of one.
+    input: Option<NodeId>,
     /// Rows and columns of the input.
     image: Option<[usize; 2]>,
     trained: Vec<Part>,
@@ -117,6 +122,7 @@ impl<'a> Build<'a> {
             layer: String::new(),
             rows: vec![],
             fields: vec![],
+            input: None,
             image: None,
             trained: vec![],
             statistics: vec![],
@@ -125,15 +131,21 @@ impl<'a> Build<'a> {
 
     /// Runs a model on a batch of one.
     pub(super) fn run(&mut self, model: &dyn Model) -> Result<NodeId> {
-        let input = model.input();
+        let x = self.begin(&model.input())?;
+        model.forward(self, x)
+    }
+
+    /// A batch of one.
+    pub(super) fn begin(&mut self, input: &Shape) -> Result<NodeId> {
         let batch: Vec<usize> = std::iter::once(1).chain(input.iter().copied()).collect();
-        let x = self.graph.input("input", TensorType::f32(batch))?;
+        let x = self.graph.input(INPUT, TensorType::f32(batch))?;
+        self.input = Some(x);
         if let [_, rows, columns] = input[..] {
             self.image = Some([rows, columns]);
             self.fields.resize(x.index(), None);
             self.fields.push(Some(Field { size: [1.0; 2], jump: [1.0; 2] }));
         }
-        model.forward(self, x)
+        Ok(x)
     }
 
     /// What was declared.
@@ -162,20 +174,45 @@ impl<'a> Build<'a> {
         reach: Reach,
         f: impl FnOnce(&mut Self) -> Result<NodeId>,
     ) -> Result<NodeId> {
+        self.row(name, kind, &[x], reach, f)
+    }
+
+    /// As [`Build::layer`], for one that reads several values, each at the place of its output.
+    pub fn join(
+        &mut self,
+        name: &str,
+        kind: &str,
+        inputs: &[NodeId],
+        f: impl FnOnce(&mut Self) -> Result<NodeId>,
+    ) -> Result<NodeId> {
+        self.row(name, kind, inputs, Reach::Point, f)
+    }
+
+    fn row(
+        &mut self,
+        name: &str,
+        kind: &str,
+        inputs: &[NodeId],
+        reach: Reach,
+        f: impl FnOnce(&mut Self) -> Result<NodeId>,
+    ) -> Result<NodeId> {
         if name.is_empty() || !self.names.insert(name.to_string()) {
             return Err(Error::option("layer name", "a name for each layer that no other has", format!("{name:?}")));
         }
         let (first_node, first_parameter) = (self.graph.len(), self.specs.len());
+        let reads = self.sources(inputs);
         let y = self.scoped(name, f)?;
 
         self.note_fields();
-        let field = self.fields[x.index()].map(|field| field.through(reach, self.image));
+        let field = inputs.iter().filter_map(|x| self.fields[x.index()]).reduce(Field::join);
+        let field = field.map(|field| field.through(reach, self.image));
         self.fields[y.index()] = field;
-        let batch = self.graph.shape(x).first().map_or(1, |&n| n as u64);
+        let batch = inputs.first().and_then(|x| self.graph.shape(*x).first()).map_or(1, |&n| n as u64);
         let work: u64 = self.graph.ids().skip(first_node).map(|id| self.graph.traits(id).multiply_adds).sum();
         let row = Row {
             layer: name.to_string(),
             kind: kind.to_string(),
+            reads,
             output: self.graph.shape(y).iter().skip(1).copied().collect(),
             parameters: elements(&self.specs[first_parameter..], |_| true),
             trainable: elements(&self.specs[first_parameter..], ParameterSpec::has_gradient),
@@ -204,6 +241,21 @@ impl<'a> Build<'a> {
             row.kind = format!("{} {kind}", row.kind);
         }
         Ok(y)
+    }
+
+    /// The layers that values come from, if they are not the one before.
+    fn sources(&self, inputs: &[NodeId]) -> Vec<String> {
+        let before = self.rows.last().map_or(self.input, |(node, _)| Some(*node));
+        if let &[x] = inputs
+            && Some(x) == before
+        {
+            return vec![];
+        }
+        let source = |x: &NodeId| match self.rows.iter().rfind(|(node, _)| node == x) {
+            Some((_, row)) => Some(row.layer.clone()),
+            None => (Some(*x) == self.input).then(|| INPUT.to_string()),
+        };
+        inputs.iter().filter_map(source).collect()
     }
 
     fn scoped(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<NodeId>) -> Result<NodeId> {

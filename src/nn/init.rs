@@ -2,7 +2,6 @@
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -11,8 +10,7 @@ use crate::{Error, Result};
 /// The scaled rules keep the variance of activations (fan in) or of activations and gradients (both) from growing or
 /// shrinking from layer to layer. *Fan in* is the number of inputs one output sums over, *fan out* the number of
 /// outputs one input reaches: `C/groups·R·S` and `K/groups·R·S` for a convolution, `in` and `out` for a dense layer.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Init {
     /// 0: biases.
     Zeros,

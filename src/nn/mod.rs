@@ -4,8 +4,8 @@
 //! declares its parameters, from which come the [`Layout`] and the [`Summary`]; and once for each graph that computes
 //! it ([`Layout::forward`]), where every parameter is a view of one flat variable.
 //!
-//! Plain stacks are a [`Sequential`]; branching networks implement [`Model`] themselves, from [`Layer`]s and the
-//! graph's own operations:
+//! Plain stacks are a [`Sequential`]; a [`Network`] is one with branches, and can be read from a file and written to one.
+//! What those do not say implements [`Model`] itself, from [`Layer`]s and the graph's own operations:
 //!
 //! ```
 //! use lenslet::nn::{Build, Layer, Model, Summary};
@@ -33,9 +33,11 @@
 //! ```
 
 mod build;
+mod file;
 mod init;
 mod layer;
 mod layout;
+mod network;
 mod sequential;
 mod summary;
 
@@ -43,6 +45,7 @@ pub use build::{Build, Reach, Statistics, Training};
 pub use init::Init;
 pub use layer::{Groups, Kind, Layer};
 pub use layout::{Fate, Layout, Leaves, ParameterSpec, Part, Stored, TrainingForward};
+pub use network::{Network, Wired};
 pub use sequential::Sequential;
 pub use summary::{Row, Summary, Total};
 

@@ -16,6 +16,8 @@ pub struct Summary {
     pub model: String,
     /// The shape of one input.
     pub input: Shape,
+    /// The shape of its output for one input.
+    pub output: Shape,
     /// The layers. An activation belongs to the layer before it.
     pub rows: Vec<Row>,
     /// Parameters of the whole network.
@@ -33,6 +35,9 @@ pub struct Row {
     pub layer: String,
     /// What it does.
     pub kind: String,
+    /// The layers it reads, if that is not the one before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
     /// The shape of its output for one image.
     pub output: Vec<usize>,
     /// Its parameters.
@@ -65,13 +70,14 @@ impl Summary {
     pub fn of(model: &dyn Model) -> Result<Self> {
         let mut graph = Graph::new();
         let mut build = Build::declare(&mut graph);
-        build.run(model)?;
+        let y = build.run(model)?;
         let rows = build.finish().rows;
+        let output = graph.shape(y).iter().skip(1).copied().collect::<Vec<_>>().into();
         let multiply_adds = graph.ids().map(|id| graph.traits(id).multiply_adds).sum();
         let layout = Layout::of(model)?;
         let (parameters, trainable) = (layout.count(), layout.trainable());
         let (model, input) = (model.name().to_string(), model.input());
-        Ok(Self { model, input, rows, parameters, trainable, multiply_adds })
+        Ok(Self { model, input, output, rows, parameters, trainable, multiply_adds })
     }
 
     /// The totals.
@@ -87,7 +93,11 @@ impl fmt::Display for Summary {
         let rows = self.rows.iter().map(|row| {
             let field = row.receptive_field.map_or("-".into(), |field| extents(&field));
             let [parameters, multiply_adds] = [row.parameters as u64, row.multiply_adds].map(grouped);
-            [row.layer.clone(), row.kind.clone(), extents(&row.output), parameters, field, multiply_adds]
+            let kind = match row.reads.join(", ") {
+                reads if reads.is_empty() => row.kind.clone(),
+                reads => format!("{} of {reads}", row.kind),
+            };
+            [row.layer.clone(), kind, extents(&row.output), parameters, field, multiply_adds]
         });
         let total = |what: &str, parameters: usize, multiply_adds: String| {
             [what.into(), String::new(), String::new(), grouped(parameters as u64), String::new(), multiply_adds]

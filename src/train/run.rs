@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::callbacks::{Best, Callback, EarlyStopping, JsonLog, LogLine};
 use super::{Checkpoint, Event, Monitor, Schedule, Trainer};
 use crate::graph::Precision;
-use crate::nn::Layout;
+use crate::models;
+use crate::nn::{Layout, Network};
 use crate::optim::{AnyOptimizer, Clip};
 use crate::weights;
 use crate::{Error, Result};
@@ -69,6 +70,7 @@ fn two() -> usize {
 /// | file | |
 /// |---|---|
 /// | `config.toml` | what runs it again |
+/// | `model.toml` | the network |
 /// | `log.jsonl` | how it went: a [`LogLine`] every 50 steps and every epoch |
 /// | `checkpoint-STEP.safetensors` | the last [checkpoints](Checkpoint), to go on from |
 /// | `model.safetensors` | the weights as of the last of them |
@@ -83,19 +85,25 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder and writes its configuration.
+    /// Creates the folder and writes the network, if it is one that can be written, and the configuration.
     ///
     /// Errors: it cannot be written; it exists and holds anything: nothing is overwritten.
-    pub fn create(path: impl AsRef<Path>, config: &Config) -> Result<Self> {
+    pub fn create(path: impl AsRef<Path>, config: &Config, model: Option<&Network>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         fs::create_dir_all(&path).map_err(Error::io(&path, "create"))?;
-        // A process that was killed here before it had written anything may have left files of its own.
-        if files(&path)?.iter().any(|file| !is_own(file)) {
+        // A process that was killed before it had begun the run may have left files of its own.
+        let is_run = path.join("config.toml").exists();
+        if is_run || files(&path)?.iter().any(|file| !is_own(file) && !file.ends_with("model.toml")) {
             let reason = "expected a new or empty folder, found files in it; choose another --out, or go on with a run \
                           by --resume";
             return Err(Error::data(&path, reason));
         }
         let folder = Self { _lock: lock(&path)?, path };
+        if let Some(model) = model {
+            let text = model.to_toml();
+            weights::replace_file(folder.path.join("model.toml"), |out| out.write_all(text.as_bytes()))?;
+        }
+        // Last: a folder with a configuration is a run.
         folder.write_config(config)?;
         Ok(folder)
     }
@@ -120,8 +128,28 @@ impl RunFolder {
         weights::replace_file(self.path.join("config.toml"), |out| out.write_all(text.as_bytes()))
     }
 
+    /// The network of the run, as [`RunFolder::read_model_of`].
+    pub fn read_model(&self) -> Result<Network> {
+        Self::read_model_of(&self.path)
+    }
+
+    /// The network of the run in `path`: `model.toml`, or in a folder without one the one that goes by the name in
+    /// `config.toml`.
+    ///
+    /// Errors: a damaged file; a name that no network has.
+    pub fn read_model_of(path: impl AsRef<Path>) -> Result<Network> {
+        let file = path.as_ref().join("model.toml");
+        if file.exists() {
+            return Network::load(file);
+        }
+        let config = Self::read_config(&path)?;
+        models::by_name(&config.model).map_err(|e| Error::data(path.as_ref().join("config.toml"), e.to_string()))
+    }
+
     /// The first of `runs/<model>-1`, `-2`, ... that does not exist.
     pub fn next_free(model: &str) -> PathBuf {
+        let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let model: String = model.chars().map(plain).collect();
         let numbered = (1..).map(|i| Path::new("runs").join(format!("{model}-{i}")));
         numbered.into_iter().find(|path| !path.exists()).expect("numbers do not end")
     }

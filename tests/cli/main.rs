@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod measured;
+mod networks;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod place;

@@ -34,7 +34,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
         };
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("run");
-        let folder = RunFolder::create(&path, &config).unwrap();
+        let folder = RunFolder::create(&path, &config, None).unwrap();
         folder.save_weights(trainer.layout(), &trainer.parameters(), &config).unwrap();
 
         assert_eq!(RunFolder::read_config(&path).unwrap(), config);
@@ -43,6 +43,6 @@ fn a_run_that_was_saved_evaluates_as_before() {
         assert!(bits(&parameters) == bits(&trainer.parameters()));
         let mut evaluator = Evaluator::new(&device, &model, &layout, &data, 16).unwrap();
         assert_eq!(evaluator.run(&parameters).unwrap(), trainer.evaluate(&data).unwrap());
-        assert!(RunFolder::create(&path, &config).err().unwrap().to_string().contains("new or empty folder"));
+        assert!(RunFolder::create(&path, &config, None).err().unwrap().to_string().contains("new or empty folder"));
     }
 }

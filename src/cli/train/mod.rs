@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lenslet::data::Mnist;
-use lenslet::nn::Model;
+use lenslet::nn::{Model, Network};
 use lenslet::optim::{Clip, Clipped};
 use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
 use lenslet::train::{Config, Event, Fit, RunFolder, Schedule, Trainer};
@@ -27,12 +27,12 @@ use super::{DeviceOption, JsonOption};
   lenslet train
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
+  lenslet train --model net.toml               a network of your own; docs/your-network.md says how to write one
   lenslet train --epochs 100 --early-stop 5 --time-limit 30m
   lenslet train --resume runs/lenet5-1         after Ctrl-C, a crash or a full disk
   lenslet train --steps 200 --json")]
 pub struct Options {
-    /// The network: lenet5, convnet or convnet-no-pool
-    #[arg(long, default_value = "lenet5", value_name = "NAME")]
+    #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
     /// mnist, which is included, or a folder with four IDX files named as MNIST's, plain or gzipped
     #[arg(long, default_value = "mnist", value_name = "mnist|DIR")]
@@ -124,14 +124,14 @@ const FIXED: [&str; 17] = [
 pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     // Everything that can be wrong is found before the device is opened and the run folder is made.
     let begun = options.resume.as_ref().map(RunFolder::open).transpose()?;
-    let [model, data] = match &begun {
-        Some((_, config)) => [&config.model, &config.data],
-        None => [&options.model, &options.data],
+    let (model, data) = match &begun {
+        Some((folder, config)) => (folder.read_model()?, &config.data),
+        None => (super::model(&options.model)?, &options.data),
     };
-    let (model, mnist) = (super::model(model)?, super::data(data)?);
+    let mnist = super::data(data)?;
     let mut config = match &begun {
         Some((_, config)) => options.longer(config),
-        None => options.config(&mnist)?,
+        None => options.config(&model, &mnist)?,
     };
     let device = options.device.open()?;
     let mut trainer = trainer(&config, &device, &model)?;
@@ -157,7 +157,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         None => {
             config.device = device.describe();
             let path = options.out.clone().unwrap_or_else(|| RunFolder::next_free(&config.model));
-            RunFolder::create(path, &config)?
+            RunFolder::create(path, &config, Some(&model))?
         }
     };
     let asked = listen()?;
@@ -260,9 +260,9 @@ fn trainer<'m>(config: &Config, device: &Device, model: &'m dyn Model) -> lensle
 
 impl Options {
     /// What the run is begun with; the device is not known yet.
-    fn config(&self, mnist: &Mnist) -> anyhow::Result<Config> {
+    fn config(&self, model: &Network, mnist: &Mnist) -> anyhow::Result<Config> {
         Ok(Config {
-            model: self.model.clone(),
+            model: model.name().to_string(),
             data: match self.data.as_str() {
                 "mnist" => "mnist".to_string(),
                 dir => std::path::absolute(dir).context("the data folder's path")?.display().to_string(),

@@ -16,12 +16,35 @@ impl Layer {
     /// Errors: the operation's shape rule; an option the layer does not have; no filters or units; a name that is
     /// taken; an unknown activation.
     pub fn apply(&self, b: &mut Build<'_>, name: &str, x: NodeId) -> Result<NodeId> {
+        self.join(b, name, &[x])
+    }
+
+    /// As [`Layer::apply`], to all that a layer reads: those that join branches read several values.
+    ///
+    /// Errors: too many or too few values; those of [`Layer::apply`].
+    pub fn join(&self, b: &mut Build<'_>, name: &str, inputs: &[NodeId]) -> Result<NodeId> {
         let name = self.name.as_deref().unwrap_or(name);
         let kind = self.kind.describe();
         if let Some((option, expected)) = self.misuse {
             return Err(Error::option(format!(".{option}()"), format!("{expected} before it"), kind));
         }
-        let mut layer = |reach, f: &dyn Fn(&mut Build<'_>) -> Result<NodeId>| b.layer(name, &kind, x, reach, f);
+        match inputs {
+            &[x] if !self.kind.is_join() => self.apply_to(b, name, &kind, x),
+            [_, _, ..] if self.kind.is_join() => b.join(name, &kind, inputs, |b| self.joined(b, inputs)),
+            _ => {
+                let expected = if self.kind.is_join() { "at least 2" } else { "1" };
+                Err(Error::option(format!("{kind} \"{name}\": inputs"), expected, inputs.len()))
+            }
+        }
+    }
+
+    /// As [`Layer::apply`], for an activation of a value that others read too: it is a layer of its own.
+    pub(in crate::nn) fn apply_apart(&self, b: &mut Build<'_>, name: &str, x: NodeId) -> Result<NodeId> {
+        b.layer(name, &self.kind.describe(), x, Reach::Point, |b| self.function(b, x))
+    }
+
+    fn apply_to(&self, b: &mut Build<'_>, name: &str, kind: &str, x: NodeId) -> Result<NodeId> {
+        let mut layer = |reach, f: &dyn Fn(&mut Build<'_>) -> Result<NodeId>| b.layer(name, kind, x, reach, f);
         match &self.kind {
             Kind::Conv2d { .. } | Kind::ConvTranspose2d { .. } => self.convolution(b, name, x),
             Kind::Dense { units, bias, init } => self.dense_layer(b, name, x, [*units, usize::from(*bias)], *init),
@@ -32,11 +55,11 @@ impl Layer {
             Kind::LpPool2d { window, p } => layer(Reach::Window(*window), &|b| b.graph.lp_pool2d(x, *window, *p)),
             Kind::AdaptiveMaxPool2d { output } => {
                 let reach = adaptive(b.graph.shape(x), *output);
-                b.layer(name, &kind, x, reach, |b| b.graph.adaptive_max_pool2d(x, *output))
+                b.layer(name, kind, x, reach, |b| b.graph.adaptive_max_pool2d(x, *output))
             }
             Kind::AdaptiveAvgPool2d { output } => {
                 let reach = adaptive(b.graph.shape(x), *output);
-                b.layer(name, &kind, x, reach, |b| b.graph.adaptive_avg_pool2d(x, *output))
+                b.layer(name, kind, x, reach, |b| b.graph.adaptive_avg_pool2d(x, *output))
             }
             Kind::GlobalMaxPool2d => layer(Reach::All, &|b| b.graph.global_max_pool2d(x)),
             Kind::GlobalAvgPool2d => layer(Reach::All, &|b| b.graph.global_avg_pool2d(x)),
@@ -69,12 +92,40 @@ impl Layer {
                 b.graph.prelu(x, slope)
             }),
             Kind::Flatten => layer(Reach::Point, &|b| b.graph.flatten(x)),
-            Kind::Activation { function, parameter } => b.activation(name, &kind, x, |b| match parameter {
-                Some(parameter) => b.graph.unary_with(function, *parameter, x),
-                None => b.graph.unary(function, x),
-            }),
-            Kind::Softmax => b.activation(name, &kind, x, |b| b.graph.softmax(x, last_axis(b, x))),
-            Kind::LogSoftmax => b.activation(name, &kind, x, |b| b.graph.log_softmax(x, last_axis(b, x))),
+            Kind::Activation { .. } | Kind::Softmax | Kind::LogSoftmax => {
+                b.activation(name, kind, x, |b| self.function(b, x))
+            }
+            Kind::Arithmetic { .. } | Kind::Concat { .. } => unreachable!("joins read several values"),
+        }
+    }
+
+    /// Activations.
+    fn function(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId> {
+        match &self.kind {
+            Kind::Activation { function, parameter: Some(parameter) } => b.graph.unary_with(function, *parameter, x),
+            Kind::Activation { function, parameter: None } => b.graph.unary(function, x),
+            Kind::Softmax => b.graph.softmax(x, last_axis(b, x)),
+            Kind::LogSoftmax => b.graph.log_softmax(x, last_axis(b, x)),
+            _ => unreachable!("only activations come here"),
+        }
+    }
+
+    /// Several values made one.
+    fn joined(&self, b: &mut Build<'_>, inputs: &[NodeId]) -> Result<NodeId> {
+        let axes = |x: NodeId| b.graph.shape(x).len();
+        // The batch must not meet another axis: with a batch of one it might fit.
+        if let Some(&other) = inputs.iter().find(|&&x| axes(x) != axes(inputs[0])) {
+            let [first, other] = [inputs[0], other].map(|x| b.graph.shape(x));
+            let expected = format!("as many axes as {first}");
+            return Err(Error::option(format!("{}: inputs", self.kind.describe()), expected, other));
+        }
+        match &self.kind {
+            Kind::Concat { axis: 0 } => Err(Error::option("concat: axis", "at least 1, for 0 is the batch", 0)),
+            Kind::Concat { axis } => b.graph.concat(inputs, *axis),
+            Kind::Arithmetic { function } => {
+                inputs[1..].iter().try_fold(inputs[0], |sum, &x| b.graph.binary(function, sum, x))
+            }
+            _ => unreachable!("only joins come here"),
         }
     }
 

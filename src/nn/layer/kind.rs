@@ -1,24 +1,19 @@
 //! What layers there are, and how a summary calls them.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::Init;
 use crate::ops::{LocalResponse, Upsampling};
 use crate::shape::{Padding, Window};
 
 /// What a layer does.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "layer", rename_all = "snake_case")]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Kind {
     /// Convolution: `[N, C, H, W]` to `[N, filters, P, Q]`. Parameters `weight` `[filters, C/groups, R, S]`, `bias`.
     Conv2d {
         /// Output channels.
         filters: usize,
         /// Size, stride, padding, dilation.
-        #[serde(flatten)]
         window: Window,
         /// Into how many runs of equal length filters and channels fall; a filter sees its own run of channels only.
-        #[serde(default, skip_serializing_if = "Groups::is_one")]
         groups: Groups,
         /// Whether each filter adds a bias.
         bias: bool,
@@ -31,13 +26,10 @@ pub enum Kind {
         /// Output channels.
         filters: usize,
         /// Size, stride, padding that is cut from the result, dilation.
-        #[serde(flatten)]
         window: Window,
         /// Rows and columns added at the end of the result.
-        #[serde(default)]
         output_padding: [usize; 2],
         /// As of a convolution.
-        #[serde(default, skip_serializing_if = "Groups::is_one")]
         groups: Groups,
         /// Whether each filter adds a bias.
         bias: bool,
@@ -47,13 +39,11 @@ pub enum Kind {
     /// The largest value under each window.
     MaxPool2d {
         /// Size, stride, padding, dilation.
-        #[serde(flatten)]
         window: Window,
     },
     /// The mean value under each window.
     AvgPool2d {
         /// Size, stride, padding, dilation.
-        #[serde(flatten)]
         window: Window,
         /// Whether padding counts as zeros in the mean, or not at all.
         count_include_pad: bool,
@@ -61,7 +51,6 @@ pub enum Kind {
     /// `(Σ |x|^p)^(1/p)` under each window.
     LpPool2d {
         /// Size, stride, padding, dilation.
-        #[serde(flatten)]
         window: Window,
         /// The exponent.
         p: f32,
@@ -141,7 +130,6 @@ pub enum Kind {
     /// Division by the energy of neighbouring channels.
     LocalResponseNorm {
         /// How many channels, and the constants.
-        #[serde(flatten)]
         by: LocalResponse,
     },
     /// In training, zeroes values at random and enlarges the others; nothing in evaluation.
@@ -159,7 +147,6 @@ pub enum Kind {
         /// How many times as many.
         factor: [usize; 2],
         /// What lies between the given ones.
-        #[serde(default)]
         how: Upsampling,
     },
     /// Rows and columns of one value around each channel.
@@ -190,18 +177,27 @@ pub enum Kind {
         /// The name.
         function: String,
         /// Its parameter, if it has one and that is not the usual.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         parameter: Option<f32>,
     },
     /// Probabilities along the last axis: positive, with sum 1.
     Softmax,
     /// Logarithms of probabilities along the last axis.
     LogSoftmax,
+    /// Branches met by arithmetic, from the first to the last: a row of [`crate::ops::ARITHMETIC`], by name. They have as
+    /// many axes, and axes of 1 repeat.
+    Arithmetic {
+        /// The name.
+        function: String,
+    },
+    /// Branches one behind the other.
+    Concat {
+        /// Along which axis; 1 is the one after the batch.
+        axis: usize,
+    },
 }
 
 /// The groups of a convolution.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Groups {
     /// So many.
     Number(usize),
@@ -216,10 +212,6 @@ impl Default for Groups {
 }
 
 impl Groups {
-    fn is_one(&self) -> bool {
-        *self == Groups::default()
-    }
-
     /// How many for so many channels.
     pub(super) fn number(self, channels: usize) -> usize {
         match self {
@@ -243,8 +235,13 @@ impl Kind {
         matches!(self, Kind::Activation { .. } | Kind::Softmax | Kind::LogSoftmax)
     }
 
+    /// Whether it reads several values.
+    pub(in crate::nn) fn is_join(&self) -> bool {
+        matches!(self, Kind::Arithmetic { .. } | Kind::Concat { .. })
+    }
+
     /// Whether it has parameters.
-    pub(super) fn is_parametric(&self) -> bool {
+    pub(in crate::nn) fn is_parametric(&self) -> bool {
         use Kind::*;
         match self {
             Conv2d { .. } | ConvTranspose2d { .. } | Dense { .. } | BatchNorm { .. } | Prelu { .. } => true,
@@ -285,6 +282,8 @@ impl Kind {
             Kind::Activation { function, .. } => function,
             Kind::Softmax => "softmax",
             Kind::LogSoftmax => "log_softmax",
+            Kind::Arithmetic { function } => function,
+            Kind::Concat { .. } => "concat",
         }
     }
 
@@ -332,6 +331,9 @@ impl Kind {
             Kind::Activation { function, parameter: Some(parameter) } => format!("{function} {parameter}"),
             Kind::Softmax => "softmax".into(),
             Kind::LogSoftmax => "log_softmax".into(),
+            Kind::Arithmetic { function } => function.clone(),
+            Kind::Concat { axis: 1 } => "concat".into(),
+            Kind::Concat { axis } => format!("concat along axis {axis}"),
         }
     }
 }

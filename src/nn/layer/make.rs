@@ -190,4 +190,24 @@ impl Layer {
     pub fn log_softmax() -> Self {
         Self::new(Kind::LogSoftmax)
     }
+
+    /// Branches met by the arithmetic of that name in [`crate::ops::ARITHMETIC`]; axes of 1 repeat.
+    pub fn arithmetic(function: impl Into<String>) -> Self {
+        Self::new(Kind::Arithmetic { function: function.into() })
+    }
+
+    /// The sum of branches: residual connections.
+    pub fn add() -> Self {
+        Self::arithmetic("add")
+    }
+
+    /// The product of branches, element by element: gates.
+    pub fn mul() -> Self {
+        Self::arithmetic("mul")
+    }
+
+    /// The channels of branches one behind the other; [`axis`](Self::axis) sets another axis.
+    pub fn concat() -> Self {
+        Self::new(Kind::Concat { axis: 1 })
+    }
 }

@@ -7,31 +7,33 @@ mod options;
 
 pub use kind::{Groups, Kind};
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// A layer: what it does, and its name if it has one of its own.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Layer {
-    /// The name; [`Sequential`](super::Sequential) numbers those without: `conv1`, `pool1`, `fc1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name; networks number those without: `conv1`, `pool1`, `fc1`.
     pub name: Option<String>,
     /// Whether training changes its parameters.
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub trainable: bool,
     /// What it does.
-    #[serde(flatten)]
     pub kind: Kind,
     /// The first option that was given to this layer and that it does not have, and what has it. Told when built.
-    #[serde(skip)]
     misuse: Option<(&'static str, &'static str)>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Layer {
     fn new(kind: Kind) -> Self {
         Self { name: None, trainable: true, kind, misuse: None }
     }
+}
+
+/// What layers are called: by their own names, or numbered by kind.
+pub(super) fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> impl Iterator<Item = String> {
+    let mut counts = HashMap::new();
+    layers.into_iter().map(move |layer| {
+        let stem = layer.kind.stem();
+        let count = counts.entry(stem).and_modify(|n| *n += 1).or_insert(1);
+        layer.name.clone().unwrap_or_else(|| format!("{stem}{count}"))
+    })
 }

@@ -135,11 +135,12 @@ impl Layer {
         self
     }
 
-    /// Sets from which axis on a layer or RMS normalisation normalises; 1 is the one after the batch.
+    /// Sets from which axis on a layer or RMS normalisation normalises, or along which branches are put one behind the
+    /// other; 1 is the one after the batch.
     pub fn axis(mut self, from: usize) -> Self {
         match &mut self.kind {
-            Kind::LayerNorm { axis, .. } | Kind::RmsNorm { axis, .. } => *axis = from,
-            _ => return self.misused("axis", "a layer or RMS normalisation"),
+            Kind::LayerNorm { axis, .. } | Kind::RmsNorm { axis, .. } | Kind::Concat { axis } => *axis = from,
+            _ => return self.misused("axis", "a layer or RMS normalisation, or a concatenation"),
         }
         self
     }

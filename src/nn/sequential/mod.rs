@@ -3,11 +3,7 @@
 mod append;
 mod options;
 
-use std::collections::HashMap;
-
-use serde::{Deserialize, Serialize};
-
-use super::{Build, Layer, Model};
+use super::{Build, Layer, Model, layer};
 use crate::graph::NodeId;
 use crate::shape::Shape;
 use crate::{Error, Result};
@@ -31,14 +27,13 @@ use crate::{Error, Result};
 /// ```
 ///
 /// Layers without a [name](Self::named) are numbered by kind: `conv1`, `conv2`, `pool1`, `flatten1`, `fc1`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Sequential {
-    name: String,
-    input: Vec<usize>,
-    layers: Vec<Layer>,
+    pub(super) name: String,
+    pub(super) input: Vec<usize>,
+    pub(super) layers: Vec<Layer>,
     /// The first option that was given before any layer.
-    #[serde(skip)]
-    misuse: Option<&'static str>,
+    pub(super) misuse: Option<&'static str>,
 }
 
 impl Sequential {
@@ -72,12 +67,8 @@ impl Model for Sequential {
         if let Some(option) = self.misuse {
             return Err(Error::option(format!(".{option}()"), "a layer before it", "the network's beginning"));
         }
-        let mut counts = HashMap::new();
-        self.layers.iter().try_fold(x, |x, layer| {
-            let stem = layer.kind.stem();
-            let count = counts.entry(stem).and_modify(|n| *n += 1).or_insert(1);
-            layer.apply(b, &format!("{stem}{count}"), x)
-        })
+        let named = self.layers.iter().zip(layer::names(&self.layers));
+        named.into_iter().try_fold(x, |x, (layer, name)| layer.apply(b, &name, x))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::nn::{Init, Layout, Stored, Summary};
+use crate::nn::{Init, Layout, Network, Stored, Summary};
 use crate::shape::Padding;
 
 fn error(model: Sequential) -> String {
@@ -8,6 +8,16 @@ fn error(model: Sequential) -> String {
 
 fn image() -> Sequential {
     Sequential::new([1, 8, 8])
+}
+
+/// As a file, and what is read back as a stack again.
+fn survives_a_file(model: &Sequential) {
+    let net = Network::from(model.clone());
+    assert_eq!(Summary::of(&net).unwrap(), Summary::of(model).unwrap());
+    let text = net.to_toml();
+    let read = Network::from_toml(&text).unwrap();
+    assert_eq!(read, net, "{text}");
+    assert_eq!(&Sequential::try_from(read).unwrap(), model);
 }
 
 #[test]
@@ -111,16 +121,14 @@ fn groups_thin_out_weights_and_work() {
     let rows = Summary::of(&model).unwrap().rows;
     assert_eq!((rows[0].kind.as_str(), rows[0].multiply_adds), ("conv2d 3x3 groups 2", 6 * 36 * 18));
     assert_eq!((rows[1].kind.as_str(), rows[1].multiply_adds), ("conv2d 3x3 pad 1 depthwise", 12 * 36 * 9));
-    let text = toml::to_string(&model).unwrap();
-    assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
+    survives_a_file(&model);
 }
 
 #[test]
 fn a_network_survives_a_file() {
     let padding = Padding::Explicit { top: 1, bottom: 0, left: 2, right: 1 };
     let model = image().conv2d(4, [3, 1]).padding(padding).named("stem").relu().max_pool2d(2).flatten().dense(5);
-    let text = toml::to_string(&model).unwrap();
-    assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
+    survives_a_file(&model);
 }
 
 #[test]
@@ -164,8 +172,7 @@ fn every_layer_has_its_shape_and_its_parameters() {
         assert!(kind.is_empty() || row.kind == kind, "{row:?}");
         assert_eq!((&row.output, [row.parameters, row.trainable]), (&output, [parameters, trainable]), "{row:?}");
         assert_eq!([summary.parameters, summary.trainable], [parameters, trainable], "{row:?}");
-        let text = toml::to_string(&model).unwrap();
-        assert_eq!(toml::from_str::<Sequential>(&text).unwrap(), model, "{text}");
+        survives_a_file(&model);
     }
 }
 

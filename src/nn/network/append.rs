@@ -1,0 +1,67 @@
+//! Writing a network down.
+
+use super::{Network, Wired};
+use crate::nn::{Layer, build::INPUT};
+
+impl Network {
+    /// Names the last layer, or the network if there is no layer yet.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        match self.layers.last_mut() {
+            // Branches read activations by name too.
+            Some(wired) => wired.layer.name = Some(name.into()),
+            None => self.name = name.into(),
+        }
+        self
+    }
+
+    /// Appends a layer that reads the last one, or what [`after`](Self::after) names.
+    pub fn layer(mut self, layer: Layer) -> Self {
+        let inputs = self.after.take().into_iter().collect();
+        self.push(layer, inputs)
+    }
+
+    /// Appends layers, each of which reads the one before.
+    pub fn stack(self, layers: impl IntoIterator<Item = Layer>) -> Self {
+        layers.into_iter().fold(self, Self::layer)
+    }
+
+    /// Begins a branch: the next layer reads the layer of that name, or `input`.
+    pub fn after(mut self, name: impl Into<String>) -> Self {
+        self.after = Some(name.into());
+        self
+    }
+
+    /// Appends a layer that joins those of the names given.
+    pub fn join<S: Into<String>>(self, layer: Layer, inputs: impl IntoIterator<Item = S>) -> Self {
+        self.push(layer, inputs.into_iter().map(Into::into).collect())
+    }
+
+    /// Appends the sum of the layers of those names.
+    pub fn sum<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
+        self.join(Layer::add(), inputs)
+    }
+
+    /// Appends the product of the layers of those names, element by element.
+    pub fn product<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
+        self.join(Layer::mul(), inputs)
+    }
+
+    /// Appends the channels of the layers of those names, one behind the other.
+    pub fn concat<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
+        self.join(Layer::concat(), inputs)
+    }
+
+    /// The name of the last layer, or `input` if there is none: what a later branch reads.
+    pub fn last(&self) -> String {
+        self.names().pop().unwrap_or_else(|| INPUT.into())
+    }
+
+    /// Naming the layer before as what is read says nothing.
+    pub(in crate::nn) fn push(mut self, layer: Layer, mut inputs: Vec<String>) -> Self {
+        if !layer.kind.is_join() && inputs.len() == 1 && inputs[0] == self.last() {
+            inputs.clear();
+        }
+        self.layers.push(Wired { layer, inputs });
+        self
+    }
+}
