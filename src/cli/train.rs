@@ -10,9 +10,10 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use lenslet::data::{Augment, Mnist};
 use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Clip, Clipped, RmsProp, Sgd};
 use lenslet::train::{Config, EpochReport, Event, Fit, LogLine, RunFolder, Schedule, StepReport, Trainer};
-use lenslet::{Device, Precision, data::Mnist};
+use lenslet::{Device, Precision};
 use serde_json::json;
 
 use super::{DeviceOption, JsonOption, thousands};
@@ -21,6 +22,7 @@ use super::{DeviceOption, JsonOption, thousands};
 #[command(after_help = "Examples:
   lenslet train
   lenslet train --model convnet --optimizer rmsprop --epochs 5
+  lenslet train --augment rotate:10,shift:0.1,zoom:0.9:1.1 --epochs 10
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
   lenslet train --steps 200 --json")]
 pub struct Options {
@@ -65,6 +67,11 @@ pub struct Options {
     /// Clips gradients: value:BOUND, norm:BOUND (of each parameter) or global-norm:BOUND
     #[arg(long, value_name = "RULE:BOUND")]
     clip: Option<Clip>,
+    /// How the training pictures are varied, another way in each step: some of rotate:DEGREES, shift:SHARE, shear:DEGREES,
+    /// zoom:LEAST:MOST, flip:horizontal|vertical|both, brightness:SHARE, contrast:SHARE, crop:PIXELS and
+    /// fill:nearest|reflect|VALUE, with commas between
+    #[arg(long, default_value_t, value_name = "OPTION:VALUE,..")]
+    augment: Augment,
     /// How values are stored between the operations: f32, or f16 for half the memory, on GPUs with shader-f16
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
@@ -106,7 +113,8 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         .batch_size(options.batch_size)
         .schedule(options.schedule.clone())
         .seed(options.seed)
-        .precision(options.precision);
+        .precision(options.precision)
+        .augment(options.augment);
     let validation = options.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000));
     let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
     trainer.check(&mnist.train, fit)?;
@@ -124,6 +132,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         schedule: options.schedule.clone(),
         precision: options.precision,
         clip: options.clip,
+        augment: options.augment,
         optimizer,
         device: device.describe(),
     };

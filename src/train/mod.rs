@@ -1,5 +1,6 @@
 //! Training: the loop around a step that runs wholly on the device.
 
+mod augmented;
 mod course;
 mod epoch;
 mod evaluator;
@@ -14,6 +15,7 @@ mod schedule;
 mod step;
 mod trainer;
 
+pub use augmented::augmented;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
+use crate::data::Augment;
 use crate::graph::Precision;
 use crate::nn::Layout;
 use crate::optim::{AnyOptimizer, Clip};
@@ -44,6 +45,9 @@ pub struct Config {
     /// How gradients are clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
+    /// How pictures are varied.
+    #[serde(default, skip_serializing_if = "Augment::is_nothing")]
+    pub augment: Augment,
     /// The rule and its settings.
     pub optimizer: AnyOptimizer,
     /// Where it ran: the same weights come from the same device only.

@@ -11,7 +11,7 @@ use super::plateau::Watch;
 use super::report::{EpochReport, Event, Fit, Report, StepReport};
 use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
-use crate::data::Dataset;
+use crate::data::{Augment, Dataset};
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
@@ -48,6 +48,7 @@ pub struct Trainer<'m> {
     batch_size: usize,
     seed: u64,
     precision: Precision,
+    augment: Augment,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     epochs: u32,
@@ -77,6 +78,7 @@ impl<'m> Trainer<'m> {
             batch_size: 64,
             seed: 1,
             precision: Precision::F32,
+            augment: Augment::default(),
             parameters: None,
             states,
             epochs: 0,
@@ -97,7 +99,7 @@ impl<'m> Trainer<'m> {
         self
     }
 
-    /// Sets the seed of initial values, shuffling, dropout and the validation split.
+    /// Sets the seed of initial values, shuffling, augmentation, dropout and the validation split.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -107,6 +109,13 @@ impl<'m> Trainer<'m> {
     /// unless set. Parameters and evaluation are f32.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// Sets how the pictures of each step are varied, another way each time: not at all unless set. Evaluation sees them
+    /// as they are.
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.augment = augment;
         self
     }
 
@@ -323,8 +332,8 @@ impl<'m> Trainer<'m> {
     }
 
     fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
-        let Self { batch_size: batch, seed, precision, .. } = *self;
-        let options = StepOptions { batch, steps, seed, precision };
+        let Self { batch_size: batch, seed, precision, augment, .. } = *self;
+        let options = StepOptions { batch, steps, seed, precision, augment };
         TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
     }
 

@@ -25,6 +25,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
             schedule: Schedule::Constant,
             optimizer: sgd(),
             clip: None,
+            augment: "rotate:10,shift:0.1,fill:0.5".parse().unwrap(),
             device: device.describe(),
         };
         let parent = tempfile::tempdir().unwrap();
