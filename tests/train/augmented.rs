@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 
 use lenslet::data::{Augment, Dataset, Fill, Flip};
-use lenslet::train::augmented;
-use lenslet::{Device, Graph, Precision, Tensor, TensorType};
+use lenslet::kernel::Limits;
+use lenslet::nn::Layout;
+use lenslet::optim::Sgd;
+use lenslet::train::{StepOptions, TrainingStep, augmented};
+use lenslet::{Device, Graph, Precision, Tensor, TensorType, compile};
 
 use crate::fixture::{bits, dataset, devices, fit, network, sgd, trainer};
 
@@ -239,6 +242,19 @@ fn the_seed_gives_the_bytes_and_evaluation_sees_pictures_as_they_are() {
         let mut plain = trainer(&device, &model, sgd());
         plain.set_parameters(whole.parameters()).unwrap();
         assert_eq!(plain.evaluate(&data).unwrap(), whole.evaluate(&data).unwrap());
+    }
+}
+
+#[test]
+fn one_dispatch_gathers_and_varies() {
+    let (data, model) = (dataset(1000), network());
+    let layout = Layout::of(&model).unwrap();
+    let options = StepOptions { augment: varied(), ..StepOptions::new(64, 16) };
+    let step = TrainingStep::with(&model, &layout, &Sgd::new(0.1), data.spec(), options).unwrap();
+    for limits in [Limits::default(), Limits { software: true, ..Limits::default() }] {
+        let plan = compile::compile(&step.graph, &limits).unwrap();
+        let count = |op| plan.steps.iter().filter(|step| step.op == op).count();
+        assert_eq!((count("augment"), count("gather_images")), (1, 0));
     }
 }
 
