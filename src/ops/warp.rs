@@ -141,7 +141,7 @@ impl Warp {
 
 /// The upper half of the 64-bit product.
 fn upper(a: u32, b: u32) -> u32 {
-    (u64::from(a) * u64::from(b) >> 32) as u32
+    ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
 /// A whole number from `−most` to `most`.
