@@ -1,6 +1,7 @@
 // What: y[i] = x[i] * SCALE where word u mod 4 of Philox4x32-10 of (u / 4, step, STREAM, 0) under SEED is at least
 //       THRESHOLD, else 0; u = i / PLANE
 // Shapes: x, y of one length; step [1]; one invocation four elements
+// joined with common/random.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> step_number: array<u32>;
@@ -12,29 +13,6 @@ const SCALE: f32 = 2.0;
 const STREAM: u32 = 0u;
 const SEED_LOW: u32 = 1u;
 const SEED_HIGH: u32 = 0u;
-
-// The upper half of the 64-bit product, from products of 16-bit halves.
-fn upper(a: u32, b: u32) -> u32 {
-    let low = (a & 0xffffu) * (b & 0xffffu);
-    let cross = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-    let other = (a & 0xffffu) * (b >> 16u) + (cross & 0xffffu);
-    return (a >> 16u) * (b >> 16u) + (cross >> 16u) + (other >> 16u);
-}
-
-fn philox(block: u32) -> vec4<u32> {
-    var c = vec4<u32>(block, step_number[0], STREAM, 0u);
-    var key = vec2<u32>(SEED_LOW, SEED_HIGH);
-    for (var round = 0u; round < 10u; round++) {
-        c = vec4<u32>(
-            upper(0xcd9e8d57u, c.z) ^ c.y ^ key.x,
-            0xcd9e8d57u * c.z,
-            upper(0xd2511f53u, c.x) ^ c.w ^ key.y,
-            0xd2511f53u * c.x,
-        );
-        key += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
-    }
-    return c;
-}
 
 @compute @workgroup_size(64)
 fn dropout(
@@ -54,7 +32,7 @@ fn dropout(
         let unit = (first + k) / PLANE;
         if unit / 4u != drawn {
             drawn = unit / 4u;
-            words = philox(drawn);
+            words = philox(vec4<u32>(drawn, step_number[0], STREAM, 0u), vec2<u32>(SEED_LOW, SEED_HIGH));
         }
         y[first + k] = select(0.0, x[first + k] * SCALE, words[unit % 4u] >= THRESHOLD);
     }

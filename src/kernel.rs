@@ -53,9 +53,10 @@ pub const ALIGNMENT: usize = 256;
 /// Functions every shader may call, joined to each.
 const COMMON: &str = concat!(include_str!("../shaders/common/index.wgsl"), include_str!("../shaders/common/math.wgsl"));
 
-/// What some shaders share, joined to the files that ask for it: matrix products through workgroup memory; textures.
-const ASKED_FOR: [[&str; 2]; 2] = [
+/// What some shaders share, joined to the files that ask for it: matrix products through workgroup memory; random bits; textures.
+const ASKED_FOR: [[&str; 2]; 3] = [
     ["// joined with common/block.wgsl", include_str!("../shaders/common/block.wgsl")],
+    ["// joined with common/random.wgsl", include_str!("../shaders/common/random.wgsl")],
     ["// joined with common/texture.wgsl", include_str!("../shaders/common/texture.wgsl")],
 ];
 

@@ -3,12 +3,14 @@
 //! A [`Dataset`] stays in bytes: it goes to the GPU once, and scaling to floats, shuffling and augmentation happen
 //! there, minibatch by minibatch.
 
+mod augment;
 pub mod idx;
 mod mnist;
 
 pub use mnist::Mnist;
 
 use crate::error::{Error, Result};
+pub use crate::ops::{Augment, Fill, Flip};
 
 /// Labelled images of one size.
 ///

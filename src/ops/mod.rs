@@ -1,6 +1,7 @@
 //! The operations: one file per family, with everything that operation means.
 
 mod adaptive_pool2d;
+pub mod augment;
 mod avg_pool2d;
 mod binary;
 mod block;
@@ -35,6 +36,7 @@ mod norm;
 mod normalise;
 mod pool;
 mod prelu;
+mod random;
 pub mod record;
 mod reduce;
 mod reference;
@@ -48,8 +50,10 @@ mod strided;
 mod transpose;
 mod unary;
 mod view;
+mod warp;
 mod winograd;
 
+pub use augment::{Augment, Fill, Flip};
 pub use binary::{Arithmetic, TABLE as ARITHMETIC};
 pub(crate) use copy::copy_dispatch;
 pub use cross_entropy::IGNORE;

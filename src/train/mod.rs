@@ -1,5 +1,6 @@
 //! Training: the loop around a step that runs wholly on the device.
 
+mod augmented;
 pub mod callbacks;
 mod checkpoint;
 mod course;
@@ -16,6 +17,7 @@ mod schedule;
 mod step;
 mod trainer;
 
+pub use augmented::{augment_of, augmented};
 pub use checkpoint::Checkpoint;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]

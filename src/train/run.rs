@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callbacks::{Best, Callback, EarlyStopping, JsonLog, LogLine};
 use super::{Checkpoint, Event, Monitor, Schedule, Trainer};
+use crate::data::Augment;
 use crate::graph::Precision;
 use crate::models;
 use crate::nn::{Layout, Network};
@@ -55,6 +56,9 @@ pub struct Config {
     /// Whether it goes on when a loss or a weight is not finite.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_nan: bool,
+    /// How pictures are varied.
+    #[serde(default, skip_serializing_if = "Augment::is_nothing")]
+    pub augment: Augment,
     /// The rule and its settings.
     pub optimizer: AnyOptimizer,
     /// Where it ran: the same weights come from the same device only.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::order;
 use crate::compile::pull_back;
-use crate::data::Spec;
+use crate::data::{Augment, Spec};
 use crate::device::Session;
 use crate::graph::{Graph, NodeId, Precision};
 use crate::nn::{Layout, Model, ParameterSpec, Part};
@@ -21,7 +21,7 @@ pub const HISTORY_COLUMNS: usize = 3;
 const HALF_SCALE: usize = 256;
 
 /// How a training step is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOptions {
     /// Pictures a step.
     pub batch: usize,
@@ -31,12 +31,14 @@ pub struct StepOptions {
     pub seed: u64,
     /// How values between the operations are stored.
     pub precision: Precision,
+    /// How pictures are varied.
+    pub augment: Augment,
 }
 
 impl StepOptions {
-    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32.
+    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32, of the pictures as they are.
     pub fn new(batch: usize, steps: usize) -> Self {
-        Self { batch, steps, seed: 1, precision: Precision::F32 }
+        Self { batch, steps, seed: 1, precision: Precision::F32, augment: Augment::default() }
     }
 
     /// What the loss is multiplied by, a power of two: the more pictures it is the mean of, the more, so that the
@@ -163,7 +165,7 @@ impl TrainingStep {
         Self::with(model, layout, optimizer, data, StepOptions::new(batch, steps))
     }
 
-    /// As [`TrainingStep::new`], with a choice of seed and precision.
+    /// As [`TrainingStep::new`], with a choice of seed, precision and augmentation.
     ///
     /// In f16 the gradients are those of the loss times a power of two, the same in every step, until they are f32 again
     /// in the flat buffer that the optimizer sees a copy of, divided by it. No step is left out: a device needs no word
@@ -185,7 +187,7 @@ impl TrainingStep {
                 format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
             return Err(Error::option("layout", expected, layout.groups().len()));
         }
-        let StepOptions { batch, steps, seed, precision } = options;
+        let StepOptions { batch, steps, seed, precision, augment } = options;
         let mut graph = Graph::new();
         graph.set_precision(precision);
         let source = Source { data, batch, steps };
@@ -198,6 +200,7 @@ impl TrainingStep {
         let leaves = layout.leaves(&mut graph, clock, seed)?;
         let (mut trained, mut statistics) = (vec![], vec![]);
         let Forward { loss, .. } = source.forward(&mut graph, model, batches, |graph, x| {
+            let x = if augment.is_nothing() { x } else { graph.augment(x, clock, augment, seed)? };
             let forward = layout.forward_training(model, graph, leaves, x)?;
             (trained, statistics) = (forward.trained, forward.statistics);
             Ok(forward.y)

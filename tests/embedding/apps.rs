@@ -1,6 +1,6 @@
 //! An app's own device, and a small network to train on it.
 
-use lenslet::data::Dataset;
+use lenslet::data::{Augment, Dataset};
 use lenslet::nn::Sequential;
 use lenslet::optim::Sgd;
 use lenslet::{Gpu, ShaderChecks, Trainer, wgpu};
@@ -54,7 +54,8 @@ pub fn network() -> Sequential {
 
 /// Trains it in batches of 8: 7 steps an epoch, the last one not full.
 pub fn trainer<'m>(gpu: &Gpu, model: &'m Sequential) -> Trainer<'m> {
-    Trainer::new(gpu, model, Sgd::new(0.05).momentum(0.9)).unwrap().batch_size(8).seed(3)
+    let augment = Augment::default().rotate(10.0).crop(1);
+    Trainer::new(gpu, model, Sgd::new(0.05).momentum(0.9)).unwrap().batch_size(8).seed(3).augment(augment)
 }
 
 pub fn bits(values: &[f32]) -> Vec<u32> {

@@ -14,6 +14,7 @@ use crate::trajectory::{Update, optimizer};
 
 /// Builders and operations without a golden case, and the reason.
 const OURS_ALONE: &[(&str, &str)] = &[
+    ("augment", "what it does is drawn by our own generator; tests/train/augmented.rs looks at its pictures"),
     ("binary", "its rows have cases by their own names"),
     ("classify", "keeps a run's answers: no arithmetic"),
     ("clock", "counts steps: no arithmetic of PyTorch's"),

@@ -62,7 +62,7 @@ const PRODUCERS: [(&str, Produce); 6] = [
     }),
 ];
 
-const READERS: [(&str, Consume); 4] = [
+const READERS: [(&str, Consume); 5] = [
     ("convolution", |graph, leaves, x| {
         let (c, padded) = (graph.shape(x)[1], Window::new([3, 2]).padding(Padding::Same));
         let w = leaf(graph, leaves, TensorType::f32([9, c, 3, 2]), Fill::Any)?;
@@ -85,6 +85,11 @@ const READERS: [(&str, Consume); 4] = [
         let x = leaf(graph, leaves, TensorType::f32([n, 5, p + 1, q + 1]), Fill::Any)?;
         let y = graph.conv2d(x, w, None, Window::new(2))?;
         pull_back(graph, y, dy, &[w, x])
+    }),
+    ("augmentation", |graph, leaves, x| {
+        let step = leaf(graph, leaves, TensorType::u32([1]), Fill::Below(100))?;
+        let how = "rotate:40,shift:0.2,shear:10,zoom:0.7:1.4,flip:both,contrast:0.3,fill:reflect".parse()?;
+        Ok(vec![graph.augment(x, step, how, 3)?])
     }),
     ("two products", |graph, leaves, a| {
         let [m, k] = graph.shape(a)[..] else { return Ok(vec![]) };

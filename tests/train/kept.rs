@@ -30,6 +30,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
             checkpoint_steps: Some(7),
             keep: 3,
             allow_nan: false,
+            augment: "rotate:10,shift:0.1,fill:0.5".parse().unwrap(),
             device: device.describe(),
         };
         let parent = tempfile::tempdir().unwrap();

@@ -1,9 +1,11 @@
 //! The CPU and the GPU learn alike, and the same seed gives the same bytes.
 
+use lenslet::data::Augment;
 use lenslet::nn::Sequential;
 use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
 use lenslet::{Device, ShaderChecks};
 
+use crate::augmented::varied;
 use crate::common;
 use crate::fixture::{bits, dataset, devices, fit, network, network_from, rounding, sgd, trainer};
 
@@ -12,9 +14,14 @@ fn cpu_and_gpu_learn_alike() {
     let data = dataset(80);
     let nesterov = Sgd::new(0.05).momentum(0.8).nesterov(true).weight_decay(0.01);
     let rmsprop = RmsProp::new(0.003).momentum(0.5);
-    for optimizer in [sgd(), AnyOptimizer::Sgd(nesterov), AnyOptimizer::RmsProp(rmsprop)] {
+    let (none, varied) = (Augment::default(), varied());
+    for (optimizer, augment) in
+        [(sgd(), none), (AnyOptimizer::Sgd(nesterov), none), (AnyOptimizer::RmsProp(rmsprop), none), (sgd(), varied)]
+    {
         let unit = rounding(&network(), optimizer, &data);
-        let run = |device: &Device, model: &Sequential| fit(&mut trainer(device, model, optimizer), &data, 5);
+        let run = |device: &Device, model: &Sequential| {
+            fit(&mut trainer(device, model, optimizer).augment(augment), &data, 5)
+        };
         let losses = |device: &Device, low: f32| {
             let (_, steps) = run(device, &network_from(low));
             steps.iter().map(|step| f64::from(step.loss)).collect::<Vec<_>>()
@@ -42,7 +49,7 @@ fn cpu_and_gpu_learn_alike() {
                 let apart = (found - expected).abs();
                 assert!(
                     apart <= *budget,
-                    "{optimizer:?}, {checks:?}, step {step}: GPU {found}, CPU {expected}, {apart:e} apart, \
+                    "{optimizer:?}, {augment}, {checks:?}, step {step}: GPU {found}, CPU {expected}, {apart:e} apart, \
                      budget {budget:e}"
                 );
             }

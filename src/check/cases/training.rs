@@ -1,13 +1,13 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
-use crate::ops::IGNORE;
+use crate::ops::{Augment, IGNORE};
 use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd, Share};
 use crate::{Graph, NodeId, TensorType};
 
-use super::{Build, Case, Fill, Input, case};
+use super::{Build, Case, Fill, Input, MANY, case};
 
 pub fn all() -> Vec<Case> {
-    [batches(), updates(), dropouts(), clips()].into_iter().flatten().collect()
+    [batches(), augmentations(), updates(), dropouts(), clips()].into_iter().flatten().collect()
 }
 
 /// Pictures whose rows do not begin at words, labels, an order with holes, steps inside and past the end.
@@ -38,6 +38,56 @@ fn batches() -> Vec<Case> {
             });
         }
     }
+    cases
+}
+
+/// Each way to vary pictures, and all together; single pixels, rows and columns; more workgroups than an axis holds.
+fn augmentations() -> Vec<Case> {
+    let mut cases = vec![];
+    for options in [
+        "none",
+        "rotate:180,fill:nearest",
+        "rotate:30,fill:0.25",
+        "shift:0.4,fill:reflect",
+        "shear:40,fill:nearest",
+        "zoom:0.5:2,fill:reflect",
+        "zoom:0.1:0.1,fill:reflect",
+        "flip:both",
+        "crop:4,fill:0",
+        "brightness:0.5",
+        "contrast:1",
+        "rotate:10,shift:0.1,shear:5,zoom:0.9:1.1,flip:horizontal,brightness:0.2,contrast:0.2,crop:2,fill:0.5",
+        "rotate:180,shift:1,shear:80,zoom:0.3:3,flip:vertical,brightness:1,contrast:1,crop:40,fill:reflect",
+    ] {
+        for (shape, number, seed) in [
+            ([1, 1, 1, 1], 0, 1),
+            ([5, 1, 28, 28], 1, 2),
+            ([3, 3, 13, 7], u32::MAX, u64::MAX),
+            ([4, 70, 2, 3], 77, 0x0123_4567_89ab_cdef),
+            ([2, 2, 1, 19], 5, 3),
+            ([2, 1, 17, 1], 6, 3),
+            ([1, 1, 120, 200], 7, 3),
+        ] {
+            let name = format!("augment {options} {shape:?} step {number}");
+            let plain = move |what: &str| {
+                let augment: Augment = options.parse().expect("an augmentation");
+                let build = move |g: &mut Graph, i: &[NodeId]| g.augment(i[0], i[1], augment, seed);
+                let mut case = case(format!("{name}{what}"), &[&shape], build).forward_only();
+                case.inputs.push(Input { ty: TensorType::u32([1]), fill: Fill::Only(number) });
+                case
+            };
+            cases.push(plain(""));
+            if shape[1] == 3 {
+                cases.push(plain(", special").fill(Fill::Special));
+                cases.push(plain(", large").fill(Fill::Large));
+            }
+        }
+    }
+    let everywhere = Augment::default().shift(1.0).brightness(0.5).fill(crate::ops::Fill::Value(0.5));
+    let build = move |g: &mut Graph, i: &[NodeId]| g.augment(i[0], i[1], everywhere, 1);
+    let mut many = case("augment, many pictures", &[&[MANY, 1, 1, 1]], build).forward_only();
+    many.inputs.push(Input { ty: TensorType::u32([1]), fill: Fill::Only(3) });
+    cases.push(many);
     cases
 }
 

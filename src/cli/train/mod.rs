@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lenslet::data::Mnist;
+use lenslet::data::{Augment, Mnist};
 use lenslet::nn::{Model, Network};
 use lenslet::optim::{Clip, Clipped};
 use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
-use lenslet::train::{Config, Event, Fit, RunFolder, Schedule, Trainer};
+use lenslet::train::{Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
 use lenslet::{Device, Precision};
 
 use self::optimizer::OptimizerOptions;
@@ -26,6 +26,7 @@ use super::{DeviceOption, JsonOption};
 #[command(after_help = "Examples:
   lenslet train
   lenslet train --model convnet --optimizer rmsprop --epochs 5
+  lenslet train --augment rotate:10,shift:0.1,zoom:0.9:1.1 --epochs 10
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
   lenslet train --model net.toml               a network of your own; docs/your-network.md says how to write one
   lenslet train --epochs 100 --early-stop 5 --time-limit 30m
@@ -59,6 +60,11 @@ pub struct Options {
     /// Clips gradients: value:BOUND, norm:BOUND (of each parameter) or global-norm:BOUND
     #[arg(long, value_name = "RULE:BOUND")]
     clip: Option<Clip>,
+    /// How the training pictures are varied, another way in each step: some of rotate:DEGREES, shift:SHARE, shear:DEGREES,
+    /// zoom:LEAST:MOST, flip:horizontal|vertical|both, brightness:SHARE, contrast:SHARE, crop:PIXELS and
+    /// fill:nearest|reflect|VALUE, with commas between [default: what the network's file says, else nothing]
+    #[arg(long, value_name = "OPTION:VALUE,..")]
+    augment: Option<Augment>,
     /// How values are stored between the operations: f32, or f16 for half the memory, on GPUs with shader-f16
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
@@ -101,7 +107,8 @@ pub struct Options {
 }
 
 /// What a run is begun with and keeps.
-const FIXED: [&str; 17] = [
+const FIXED: [&str; 18] = [
+    "augment",
     "model",
     "data",
     "batch_size",
@@ -255,7 +262,8 @@ fn trainer<'m>(config: &Config, device: &Device, model: &'m dyn Model) -> lensle
         .batch_size(config.batch_size)
         .schedule(config.schedule.clone())
         .seed(config.seed)
-        .precision(config.precision))
+        .precision(config.precision)
+        .augment(config.augment))
 }
 
 impl Options {
@@ -275,6 +283,7 @@ impl Options {
             schedule: self.schedule.clone(),
             precision: self.precision,
             clip: self.clip,
+            augment: self.augment.map_or_else(|| augment_of(model), Ok)?,
             early_stopping: self.early_stop,
             checkpoint_steps: self.checkpoint_steps,
             keep: self.keep.unwrap_or(2) as usize,

@@ -14,7 +14,7 @@ use super::plateau::Watch;
 use super::report::{Fit, Report, Sets};
 use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
-use crate::data::Dataset;
+use crate::data::{Augment, Dataset};
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
@@ -51,6 +51,7 @@ pub struct Trainer<'m> {
     batch_size: usize,
     seed: u64,
     precision: Precision,
+    augment: Augment,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     at: Position,
@@ -81,6 +82,7 @@ impl<'m> Trainer<'m> {
             batch_size: 64,
             seed: 1,
             precision: Precision::F32,
+            augment: Augment::default(),
             parameters: None,
             states,
             at: Position::default(),
@@ -101,7 +103,7 @@ impl<'m> Trainer<'m> {
         self
     }
 
-    /// Sets the seed of initial values, shuffling, dropout and the validation split.
+    /// Sets the seed of initial values, shuffling, augmentation, dropout and the validation split.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -111,6 +113,13 @@ impl<'m> Trainer<'m> {
     /// unless set. Parameters and evaluation are f32.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// Sets how the pictures of each step are varied, another way each time: not at all unless set. Evaluation sees them
+    /// as they are.
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.augment = augment;
         self
     }
 
@@ -265,8 +274,8 @@ impl<'m> Trainer<'m> {
     }
 
     fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
-        let Self { batch_size: batch, seed, precision, .. } = *self;
-        let options = StepOptions { batch, steps, seed, precision };
+        let Self { batch_size: batch, seed, precision, augment, .. } = *self;
+        let options = StepOptions { batch, steps, seed, precision, augment };
         TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
     }
 

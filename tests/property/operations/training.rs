@@ -1,4 +1,4 @@
-//! What surrounds a step: minibatches, dropout, optimizers, the history.
+//! What surrounds a step: minibatches, augmentation, dropout, optimizers, the history.
 
 use lenslet::check::{Case, Fill};
 use lenslet::ops::IGNORE;
@@ -14,6 +14,7 @@ pub fn all() -> Vec<Operation> {
     vec![
         Operation { name: "gather_images", draw: pictures, build: |line| gather(line, true) },
         Operation { name: "gather_labels", draw: labels, build: |line| gather(line, false) },
+        Operation { name: "augment", draw: varied, build: augment },
         Operation { name: "dropout", draw: dropped, build: |line| dropout(line, false) },
         Operation { name: "spatial_dropout", draw: dropped, build: |line| dropout(line, true) },
         Operation { name: "clock", draw: clocks, build: clock },
@@ -67,6 +68,31 @@ fn gather(line: &Line, images: bool) -> Case {
         case.inputs[1].fill = Fill::BelowOrIgnore(u32::try_from(rows).unwrap_or(IGNORE).max(1));
     }
     case
+}
+
+const VARIATIONS: &[&str] = &[
+    "none",
+    "rotate:180",
+    "rotate:10,fill:0.5",
+    "shift:1,fill:reflect",
+    "shear:80",
+    "zoom:0.1:10,fill:reflect",
+    "flip:both",
+    "crop:4,flip:horizontal,fill:0",
+    "brightness:1,contrast:1",
+    "rotate:25,shift:0.2,shear:15,zoom:0.8:1.2,flip:both,brightness:0.3,contrast:0.3,crop:1",
+];
+
+fn varied() -> BoxedStrategy<Fields> {
+    let fields = |(x, how, at)| vec![("x", tensor(x)), ("step", counter()), ("how", word(how)), ("at", at)];
+    filled((shape(4), one_of(VARIATIONS), step()).prop_map(fields), &["any", "special", "large"])
+}
+
+fn augment(line: &Line) -> Case {
+    let (how, seed) = (line.word("how").to_string(), line.seed);
+    let mut case = line.case(move |g, i| g.augment(i[0], i[1], how.parse()?, seed));
+    (case.backward, case.differentiable) = (false, false);
+    at(line, case)
 }
 
 fn dropped() -> BoxedStrategy<Fields> {
