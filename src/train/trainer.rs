@@ -1,7 +1,6 @@
 //! The training loop, epoch by epoch.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use super::course::{Course, Position, Snapshot};
 use super::epoch::Epoch;
@@ -13,7 +12,7 @@ use super::step::{StepOptions, TrainingStep};
 use super::{Schedule, order};
 use crate::data::Dataset;
 use crate::device::Device;
-use crate::gpu::{Gpu, block_on};
+use crate::gpu::{Gpu, Instant, block_on};
 use crate::graph::Precision;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
