@@ -24,15 +24,20 @@ impl Device {
     ///
     /// Errors: no such adapter; the message lists those found.
     pub fn choose(name: &str) -> Result<Self> {
+        block_on(Self::choose_async(name))
+    }
+
+    /// The `async` form of [`Device::choose`].
+    pub async fn choose_async(name: &str) -> Result<Self> {
         match name {
             "cpu" => Ok(Device::Cpu),
-            "gpu" => Gpu::new().map(Device::Gpu),
-            "auto" => match Gpu::new() {
+            "gpu" => Gpu::new_async().await.map(Device::Gpu),
+            "auto" => match Gpu::new_async().await {
                 Ok(gpu) => Ok(Device::Gpu(gpu)),
                 Err(Error::NoDevice(_)) => Ok(Device::Cpu),
                 Err(error) => Err(error),
             },
-            name => Gpu::named(name).map(Device::Gpu),
+            name => Gpu::named_async(name).await.map(Device::Gpu),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use wgpu::{Backends, DeviceType};
 
+use super::wait::block_on;
 use crate::kernel::Limits;
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ pub struct AdapterSummary {
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
-    /// `vulkan`, `metal`, `dx12`, `gl`.
+    /// `vulkan`, `metal`, `dx12`, `gl`, `webgpu`.
     pub backend: String,
     /// Driver and version.
     pub driver: String,
@@ -24,8 +25,9 @@ pub struct AdapterSummary {
     pub features: Vec<&'static str>,
 }
 
-/// Vulkan, Metal and DX12. Desktop GL has compute too but is left out unless asked for by name: its drivers are worse.
-const DEFAULT_BACKENDS: Backends = Backends::VULKAN.union(Backends::METAL).union(Backends::DX12);
+/// Vulkan, Metal, DX12 and a browser's WebGPU. Desktop GL has compute too but is left out unless asked for by name: its
+/// drivers are worse.
+const DEFAULT_BACKENDS: Backends = Backends::PRIMARY;
 
 async fn enumerate(backends: Backends) -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -48,9 +50,14 @@ fn rank(kind: DeviceType) -> u8 {
     }
 }
 
-/// All adapters, best first: the first is the one taken when none is named.
+/// All adapters, best first: the first is the one taken when none is named. In a browser, which tells them later, none.
 pub fn adapters() -> Vec<AdapterSummary> {
-    pollster::block_on(enumerate(DEFAULT_BACKENDS)).iter().map(summarise).collect()
+    block_on(async { Ok(adapters_async().await) }).unwrap_or_default()
+}
+
+/// The `async` form of [`adapters`].
+pub async fn adapters_async() -> Vec<AdapterSummary> {
+    enumerate(DEFAULT_BACKENDS).await.iter().map(summarise).collect()
 }
 
 fn summarise(adapter: &wgpu::Adapter) -> AdapterSummary {
@@ -80,7 +87,10 @@ fn summarise(adapter: &wgpu::Adapter) -> AdapterSummary {
 /// Backend, driver and version in a line.
 pub(super) fn driver(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);
-    format!("{}, {}", info.backend, driver.trim())
+    match driver.trim() {
+        "" => info.backend.to_string(),
+        driver => format!("{}, {driver}", info.backend),
+    }
 }
 
 /// The best adapter, or the one asked for by number or part of its name (`gl` asks for the GL backend).

@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters};
+pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters, adapters_async};
 pub use copies::Copies;
 pub use replay::{Preparation, Replay};
 pub use session::{GpuSession, Reading, TensorBuffer};
@@ -25,7 +25,7 @@ pub use texture::{TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use trust::Distrusted;
 pub use tuned::{KernelChoice, Tuned, TunedOperation, forget_tuned};
 pub use wait::Submission;
-pub(crate) use wait::{apart, block_on};
+pub(crate) use wait::{Instant, block_on};
 pub use wgpu::{Adapter, Buffer, CommandEncoder};
 
 use crate::kernel::Limits;
@@ -64,7 +64,7 @@ impl Gpu {
     ///
     /// Errors: no adapter of any kind.
     pub fn new() -> Result<Self> {
-        wait::block_on(Self::new_async())
+        block_on(Self::new_async())
     }
 
     /// The `async` form of [`Gpu::new`].
@@ -74,12 +74,17 @@ impl Gpu {
 
     /// The adapter of that number in [`adapters`], or whose name contains that text, whatever the case.
     pub fn named(name: &str) -> Result<Self> {
-        wait::block_on(Self::open(Some(name), ShaderChecks::default()))
+        block_on(Self::named_async(name))
+    }
+
+    /// The `async` form of [`Gpu::named`].
+    pub async fn named_async(name: &str) -> Result<Self> {
+        Self::open(Some(name), ShaderChecks::default()).await
     }
 
     /// The same choice as [`Gpu::new`], with shaders checked or trusted.
     pub fn with_checks(checks: ShaderChecks) -> Result<Self> {
-        wait::block_on(Self::open(None, checks))
+        block_on(Self::open(None, checks))
     }
 
     async fn open(name: Option<&str>, checks: ShaderChecks) -> Result<Self> {
@@ -120,7 +125,11 @@ impl Gpu {
     }
 
     fn wrap(device: wgpu::Device, queue: wgpu::Queue, checks: ShaderChecks) -> Self {
-        let info = device.adapter_info();
+        let mut info = device.adapter_info();
+        // Browsers keep it to themselves.
+        if info.name.is_empty() {
+            info.name = "unnamed adapter".into();
+        }
         let limits = adapter::limits(&device.limits(), device.features(), &info);
         let (pipelines, lost, tuned) = Default::default();
         Self { shared: Arc::new(Shared { device, queue, info, checks, pipelines, lost, tuned }), limits }
@@ -161,7 +170,7 @@ impl Gpu {
         adapter::driver(&self.shared.info)
     }
 
-    /// The backend: `vulkan`, `metal`, `dx12`, `gl`.
+    /// The backend: `vulkan`, `metal`, `dx12`, `gl`, `webgpu`.
     pub fn backend(&self) -> String {
         self.shared.info.backend.to_string()
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::wait::on_all_cores;
 use super::{Gpu, ShaderChecks};
 use crate::kernel::{Dispatch, slice};
 use crate::plan::Launch;
@@ -41,7 +42,7 @@ impl Gpu {
     /// Those not made before are compiled on all cores.
     ///
     /// Errors: the driver refuses a shader.
-    pub(super) fn pipelines<'a>(
+    pub(super) async fn pipelines<'a>(
         &self,
         launches: impl Iterator<Item = Launch<'a>>,
         sliced: bool,
@@ -61,22 +62,18 @@ impl Gpu {
         };
         let next = AtomicUsize::new(0);
         let worker = || {
-            let mut made = vec![];
+            let mut compiling = vec![];
             while let Some(t) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let layout = self.layout(t.launch, t.is_sliced);
-                made.push((t.text.clone(), self.pipeline(t.launch.entry(), &t.text, &layout)));
+                compiling.push((&t.text, self.compile(t.launch.entry(), &t.text, &layout)));
             }
-            made
+            compiling
         };
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(missing.len());
-        let made: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-            workers.into_iter().flat_map(|w| w.join().expect("a driver does not panic")).collect()
-        });
-        let cache = &mut self.cache().pipelines;
-        for (text, pipeline) in made {
-            cache.insert(text, pipeline?);
+        for (text, pipeline) in on_all_cores(missing.len(), worker).into_iter().flatten() {
+            let pipeline = pipeline.await?;
+            self.cache().pipelines.insert(text.clone(), pipeline);
         }
+        let cache = &self.cache().pipelines;
         let pipeline = |t: &Text<'_>| Pipeline { pipeline: cache[&t.text].clone(), is_sliced: t.is_sliced };
         Ok(texts.iter().map(pipeline).collect())
     }
@@ -130,7 +127,7 @@ impl Gpu {
     /// The pipeline of a dispatch that binds more than storage buffers. One shader text has one layout.
     ///
     /// Errors: the driver refuses the shader.
-    pub(super) fn pipeline_binding(
+    pub(super) async fn pipeline_binding(
         &self,
         dispatch: &Dispatch,
         entries: &[wgpu::BindGroupLayoutEntry],
@@ -139,7 +136,7 @@ impl Gpu {
         if let Some(made) = self.cache().pipelines.get(&text) {
             return Ok(made.clone());
         }
-        let pipeline = self.pipeline(dispatch.shader.name, &text, &self.layout_of(entries, None))?;
+        let pipeline = self.compile(dispatch.shader.name, &text, &self.layout_of(entries, None)).await?;
         Ok(self.cache().pipelines.entry(text).or_insert(pipeline).clone())
     }
 
@@ -158,7 +155,13 @@ impl Gpu {
         })
     }
 
-    fn pipeline(&self, name: &str, text: &str, layout: &wgpu::PipelineLayout) -> Result<wgpu::ComputePipeline> {
+    /// Makes a pipeline at once; the future is what the driver says of it.
+    fn compile(
+        &self,
+        name: &str,
+        text: &str,
+        layout: &wgpu::PipelineLayout,
+    ) -> impl Future<Output = Result<wgpu::ComputePipeline>> + Send + use<> {
         let device = self.device();
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
@@ -178,9 +181,12 @@ impl Gpu {
             },
             cache: None,
         });
-        match pollster::block_on(scope.pop()) {
-            None => Ok(pipeline),
-            Some(error) => Err(Error::Gpu { what: format!("shader {name}"), reason: error.to_string() }),
+        let (error, what) = (scope.pop(), format!("shader {name}"));
+        async {
+            match error.await {
+                None => Ok(pipeline),
+                Some(error) => Err(Error::Gpu { what, reason: error.to_string() }),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Gpu;
 use super::pipeline::Pipeline;
 use super::slices::Slices;
+use super::wait::block_on;
 use crate::kernel::{SLICE_GROUP, fold};
 use crate::plan::{BufferRole, Launch, Plan};
 use crate::{Error, Result};
@@ -38,10 +39,15 @@ impl Replay {
     ///
     /// Errors: out of memory, or the driver refuses a shader; the device is lost.
     pub fn new(gpu: &Gpu, plan: &Plan, preparation: &Preparation) -> Result<Self> {
+        block_on(Self::new_async(gpu, plan, preparation))
+    }
+
+    /// The `async` form of [`Replay::new`].
+    pub async fn new_async(gpu: &Gpu, plan: &Plan, preparation: &Preparation) -> Result<Self> {
         plan.check(gpu.limits())?;
-        gpu.check_lost()?;
+        gpu.check_lost_async().await?;
         let device = gpu.device();
-        let pipelines = gpu.pipelines(plan.launches(), preparation.sliced)?;
+        let pipelines = gpu.pipelines(plan.launches(), preparation.sliced).await?;
 
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -58,10 +64,7 @@ impl Replay {
                 }),
             };
         let buffers: Vec<_> = plan.buffers.iter().enumerate().map(make).collect();
-        if let Some(error) = pollster::block_on(memory.pop()) {
-            let what = format!("{} bytes in {} buffers", plan.total_bytes(), plan.buffers.len());
-            return Err(Error::Gpu { what, reason: format!("{error}; use a smaller batch or a smaller network") });
-        }
+        let no_memory = memory.pop();
 
         let prepare = |(launch, pipeline): (Launch<'_>, Pipeline)| {
             let entry = |bound: &crate::plan::Bound| wgpu::BindGroupEntry {
@@ -86,9 +89,15 @@ impl Replay {
             false => 1,
         };
         let slices = preparation.sliced.then(|| Slices::new(gpu, plan.launches().zip(&launches).map(workgroups)));
-        let error = pollster::block_on(validation.pop());
+        // Nothing is waited for before this: what an app does meanwhile is not ours to judge.
+        let invalid = validation.pop();
+        if let Some(error) = no_memory.await {
+            let what = format!("{} bytes in {} buffers", plan.total_bytes(), plan.buffers.len());
+            return Err(Error::Gpu { what, reason: format!("{error}; use a smaller batch or a smaller network") });
+        }
+        let error = invalid.await;
         // What is made on a lost device is dead, whether or not it says so.
-        gpu.check_lost()?;
+        gpu.check_lost_async().await?;
         match error {
             None => Ok(Self { buffers, launches, slices }),
             Some(error) => Err(Error::Gpu { what: "buffers and bind groups".into(), reason: error.to_string() }),

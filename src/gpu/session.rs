@@ -29,7 +29,12 @@ impl GpuSession {
     ///
     /// Errors: those of [`GpuSession::compile`]; out of memory.
     pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
-        Self::from_plan(gpu, graph, Self::compile(gpu, graph)?)
+        block_on(Self::new_async(gpu, graph))
+    }
+
+    /// The `async` form of [`GpuSession::new`]: kernels are compiled on threads of their own meanwhile.
+    pub async fn new_async(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        Self::make(gpu, graph, |gpu, graph| Ok((Self::compile(gpu, graph)?, Preparation::default()))).await
     }
 
     /// Compiles a graph for the device, with the kernels of [`Gpu::choice`].
@@ -41,49 +46,59 @@ impl GpuSession {
         compile::compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))
     }
 
-    /// The `async` form of [`GpuSession::new`]: kernels are compiled on threads of their own meanwhile.
-    pub async fn new_async(gpu: &Gpu, graph: &Graph) -> Result<Self> {
-        let (gpu, graph) = (gpu.clone(), graph.clone());
-        apart(move || Self::new(&gpu, &graph)).await
-    }
-
     /// As [`GpuSession::new`], with buffers of the app's in the place of leaves: what its own passes write there is what
     /// the next step reads. The values lie at the beginning of each, as [`TensorBuffer`] says.
     ///
     /// Errors: as [`GpuSession::new`]; a node that is no leaf of the step; a buffer that is too small or has no usage
     /// `STORAGE`.
     pub fn with_buffers(gpu: &Gpu, graph: &Graph, buffers: &[(NodeId, Buffer)]) -> Result<Self> {
-        let plan = Self::compile(gpu, graph)?;
-        let mut given = HashMap::new();
-        for (node, buffer) in buffers {
-            let what = format!("buffer for \"{}\"", graph.node(*node).name);
-            if graph.node(*node).op().is_some() {
-                return Err(Error::option(what, "a node that is an input or a variable", "one that the step computes"));
-            }
-            let place = plan.place(*node)?;
-            if buffer.size() < place.bytes {
-                return Err(Error::option(what, format!("at least {} bytes", place.bytes), buffer.size()));
-            }
-            require(graph, *node, buffer, wgpu::BufferUsages::STORAGE)?;
-            given.insert(place.buffer, buffer.clone());
-        }
-        Self::prepare(gpu, graph, plan, &Preparation { given, sliced: false })
+        block_on(Self::with_buffers_async(gpu, graph, buffers))
+    }
+
+    /// The `async` form of [`GpuSession::with_buffers`].
+    pub async fn with_buffers_async(gpu: &Gpu, graph: &Graph, buffers: &[(NodeId, Buffer)]) -> Result<Self> {
+        let buffers = buffers.to_vec();
+        let plan = move |gpu: &Gpu, graph: &Graph| {
+            let plan = Self::compile(gpu, graph)?;
+            let given = given(graph, &plan, &buffers)?;
+            Ok((plan, Preparation { given, sliced: false }))
+        };
+        Self::make(gpu, graph, plan).await
     }
 
     /// As [`GpuSession::new`], of a step that can run in slices: see [`GpuSession::encode_slices`].
     pub fn sliced(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        block_on(Self::sliced_async(gpu, graph))
+    }
+
+    /// The `async` form of [`GpuSession::sliced`].
+    pub async fn sliced_async(gpu: &Gpu, graph: &Graph) -> Result<Self> {
         let preparation = Preparation { sliced: true, ..Preparation::default() };
-        Self::prepare(gpu, graph, Self::compile(gpu, graph)?, &preparation)
+        Self::make(gpu, graph, |gpu, graph| Ok((Self::compile(gpu, graph)?, preparation))).await
     }
 
     /// A session of a plan made of this graph with other choices.
     pub fn from_plan(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self> {
-        Self::prepare(gpu, graph, plan, &Preparation::default())
+        block_on(Self::from_plan_async(gpu, graph, plan))
     }
 
-    fn prepare(gpu: &Gpu, graph: &Graph, plan: Plan, preparation: &Preparation) -> Result<Self> {
-        let replay = Replay::new(gpu, &plan, preparation)?;
-        Ok(Self { gpu: gpu.clone(), graph: graph.clone(), plan, replay, staging: Mutex::default() })
+    /// The `async` form of [`GpuSession::from_plan`].
+    pub async fn from_plan_async(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self> {
+        Self::make(gpu, graph, |_, _| Ok((plan, Preparation::default()))).await
+    }
+
+    async fn make(
+        gpu: &Gpu,
+        graph: &Graph,
+        plan: impl FnOnce(&Gpu, &Graph) -> Result<(Plan, Preparation)> + Send + 'static,
+    ) -> Result<Self> {
+        let (gpu, graph) = (gpu.clone(), graph.clone());
+        let made = async move || {
+            let (plan, preparation) = plan(&gpu, &graph)?;
+            let replay = Replay::new_async(&gpu, &plan, &preparation).await?;
+            Ok(Self { gpu, graph, plan, replay, staging: Mutex::default() })
+        };
+        apart(made).await
     }
 
     /// The graph it was made of.
@@ -184,7 +199,7 @@ impl GpuSession {
 
     /// Submits what an encoder has, without waiting.
     pub fn submit_encoder(&self, encoder: CommandEncoder) -> Submission {
-        Submission(self.gpu.queue().submit([encoder.finish()]))
+        self.gpu.submit(encoder)
     }
 
     /// Appends steps, all in one pass: wgpu makes two command buffers of each.
@@ -258,7 +273,7 @@ impl GpuSession {
         match reading.receiver.receive().await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                self.gpu.check_lost()?;
+                self.gpu.check_lost_async().await?;
                 return Err(failed(error.to_string()));
             }
             None => return Err(self.gpu.lost()),
@@ -301,6 +316,24 @@ impl GpuSession {
     pub async fn read_f64_async(&self, node: NodeId) -> Result<Vec<f64>> {
         self.numbers(self.start_reading(node)?, |v| v).await
     }
+}
+
+/// An app's buffers by their positions in a plan.
+fn given(graph: &Graph, plan: &Plan, buffers: &[(NodeId, Buffer)]) -> Result<HashMap<usize, Buffer>> {
+    let mut given = HashMap::new();
+    for (node, buffer) in buffers {
+        let what = format!("buffer for \"{}\"", graph.node(*node).name);
+        if graph.node(*node).op().is_some() {
+            return Err(Error::option(what, "a node that is an input or a variable", "one that the step computes"));
+        }
+        let place = plan.place(*node)?;
+        if buffer.size() < place.bytes {
+            return Err(Error::option(what, format!("at least {} bytes", place.bytes), buffer.size()));
+        }
+        require(graph, *node, buffer, wgpu::BufferUsages::STORAGE)?;
+        given.insert(place.buffer, buffer.clone());
+    }
+    Ok(given)
 }
 
 /// Refuses a buffer, which may be an app's own, that cannot be used so.

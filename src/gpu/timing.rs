@@ -1,8 +1,8 @@
 //! How long the dispatches of a step take on the device, and steps together.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Gpu, Replay};
+use super::{Gpu, Instant, Replay};
 use crate::{Error, Result};
 
 /// Rounds of a dispatch in one submission where the device has no clock.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::step::{HISTORY_COLUMNS, TrainingStep};
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
+use crate::gpu::Instant;
 use crate::nn::Layout;
 
 /// The device time of one submission: long enough to hide its cost, for which the host's caches are cold each time; short

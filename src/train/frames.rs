@@ -1,7 +1,7 @@
 //! Training between the frames of an app: in slices of launches that fit a time.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::course::{Course, Position, Snapshot};
 use super::order;
@@ -10,7 +10,7 @@ use super::predictor::Predictor;
 use super::report::StepReport;
 use super::step::{HISTORY_COLUMNS, TrainingStep};
 use crate::data::Dataset;
-use crate::gpu::{CommandEncoder, Copies, Gpu, GpuSession, Submission, apart, block_on};
+use crate::gpu::{CommandEncoder, Copies, Gpu, GpuSession, Instant, Submission, block_on};
 use crate::nn::Layout;
 use crate::{Error, Result};
 
@@ -94,8 +94,7 @@ impl FrameTrainer {
         course: Course,
         from: Snapshot,
     ) -> Result<Self> {
-        let (to, graph) = (gpu.clone(), step.graph.clone());
-        let session = apart(move || GpuSession::sliced(&to, &graph)).await?;
+        let session = GpuSession::sliced_async(gpu, &step.graph).await?;
         session.write(step.batches.pictures, data.images.as_slice().into())?;
         session.write(step.batches.labels, data.labels.as_slice().into())?;
         // What these steps leave is overwritten below.

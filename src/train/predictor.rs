@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::gpu::{CommandEncoder, Gpu, GpuSession, apart, block_on};
+use crate::gpu::{CommandEncoder, Gpu, GpuSession, block_on};
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Layout, Model};
 use crate::shape::{Shape, TensorType};
@@ -55,8 +55,7 @@ impl Predictor {
         watched: &[&str],
     ) -> Result<Self> {
         let (graph, nodes) = build(model, layout, batch, watched)?;
-        let gpu = gpu.clone();
-        Self::of(apart(move || GpuSession::new(&gpu, &graph)).await?, layout, nodes)
+        Self::of(GpuSession::new_async(gpu, &graph).await?, layout, nodes)
     }
 
     fn of(session: GpuSession, layout: &Layout, nodes: Nodes) -> Result<Self> {

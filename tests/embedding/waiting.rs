@@ -40,6 +40,11 @@ fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
     }
 }
 
+/// What an executor of several threads may move between them.
+fn movable<F: Future + Send>(future: F) -> F {
+    future
+}
+
 #[test]
 fn whatever_waits_has_a_form_for_any_executor() {
     let Some(gpu) = lent() else { return };
@@ -49,13 +54,13 @@ fn whatever_waits_has_a_form_for_any_executor() {
         let report = whole.fit_async(&pictures(), 2, |_| ControlFlow::Continue(())).await.unwrap();
         let evaluation = whole.evaluate_async(&pictures()).await.unwrap();
         let mut frames = trainer(&gpu, &model).in_frames_async(&pictures(), 2).await.unwrap();
-        while !frames.train_for_async(Duration::from_millis(3)).await.unwrap().is_finished {}
-        let snapshot = frames.snapshot_async().await.unwrap().clone();
+        while !movable(frames.train_for_async(Duration::from_millis(3))).await.unwrap().is_finished {}
+        let snapshot = movable(frames.snapshot_async()).await.unwrap().clone();
         assert_eq!(bits(&snapshot.parameters), bits(&whole.parameters()));
-        let predictor = Predictor::new_async(&gpu, &model, whole.layout(), 1, &[]).await.unwrap();
+        let predictor = movable(Predictor::new_async(&gpu, &model, whole.layout(), 1, &[])).await.unwrap();
         predictor.set_parameters(&whole.parameters()).unwrap();
-        let answer = predictor.predict_async(&noise(144)).await.unwrap();
-        gpu.wait_async().await.unwrap();
+        let answer = movable(predictor.predict_async(&noise(144))).await.unwrap();
+        movable(gpu.wait_async()).await.unwrap();
         frames.rebuild_async(&gpu, &pictures()).await.unwrap();
         (report.epochs[1].weights_sha256.clone(), evaluation, answer)
     });

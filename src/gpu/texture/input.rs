@@ -3,7 +3,7 @@
 use super::TextureRead;
 use super::pass::{Passes, quoted, scratch, size_of};
 use super::read::check_rectangle;
-use crate::gpu::{Gpu, GpuSession};
+use crate::gpu::{Gpu, GpuSession, block_on};
 use crate::graph::{NodeId, Source};
 use crate::shape::DType;
 use crate::{Error, Result};
@@ -25,6 +25,16 @@ impl TextureInput {
     /// Errors: another node; a texture that cannot be bound, or of another format than [`TextureRead`] can read; options
     /// that do not fit them; out of memory.
     pub fn new(session: &GpuSession, node: NodeId, view: &wgpu::TextureView, read: &TextureRead) -> Result<Self> {
+        block_on(Self::new_async(session, node, view, read))
+    }
+
+    /// The `async` form of [`TextureInput::new`].
+    pub async fn new_async(
+        session: &GpuSession,
+        node: NodeId,
+        view: &wgpu::TextureView,
+        read: &TextureRead,
+    ) -> Result<Self> {
         let (graph, gpu) = (session.graph(), session.gpu());
         let is_leaf = matches!(graph.node(node).source, Source::Input | Source::Variable);
         if !is_leaf || graph.dtype(node) != DType::F32 {
@@ -32,7 +42,7 @@ impl TextureInput {
             let found = if is_leaf { graph.ty(node).to_string() } else { "a computed or constant value".into() };
             return Err(Error::option(quoted(session, node), expected, found));
         }
-        gpu.check_lost()?;
+        gpu.check_lost_async().await?;
         let size = size_of(view, wgpu::TextureUsages::TEXTURE_BINDING)?;
         let format = read.format.unwrap_or_else(|| view.texture().format());
         let shape = graph.shape(node);
@@ -42,7 +52,7 @@ impl TextureInput {
             check_rectangle(rectangle, size)?;
         }
         let bytes = 4 * (shape[1] * shape[2]) as u64 * u64::from(size[0]);
-        let between = scratch(gpu, "texture input", bytes, "use a smaller texture or a smaller input")?;
+        let between = scratch(gpu, "texture input", bytes, "use a smaller texture or a smaller input").await?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let rectangle = gpu.buffer_of("texture rectangle", bytemuck::cast_slice(&rectangle), usage);
         let texture = || wgpu::BindingResource::TextureView(view);
@@ -58,7 +68,7 @@ impl TextureInput {
                 ],
             ),
         ];
-        let passes = Passes::new(gpu, &passes)?;
+        let passes = Passes::new(gpu, &passes).await?;
         Ok(Self { gpu: gpu.clone(), size, rectangle, passes })
     }
 

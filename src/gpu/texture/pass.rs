@@ -71,8 +71,12 @@ impl Passes {
     /// The passes with what each binds, in order.
     ///
     /// Errors: a grid larger than the device's; the driver refuses a shader; a texture view that does not fit.
-    pub fn new(gpu: &Gpu, passes: &[(TexturePass, Vec<wgpu::BindingResource<'_>>)]) -> Result<Self> {
-        passes.iter().map(|(pass, resources)| prepare(gpu, pass, resources)).collect::<Result<_>>().map(Self)
+    pub async fn new(gpu: &Gpu, passes: &[(TexturePass, Vec<wgpu::BindingResource<'_>>)]) -> Result<Self> {
+        let mut prepared = vec![];
+        for (pass, resources) in passes {
+            prepared.push(prepare(gpu, pass, resources).await?);
+        }
+        Ok(Self(prepared))
     }
 
     /// Appends them to an encoder, in one compute pass.
@@ -86,7 +90,7 @@ impl Passes {
     }
 }
 
-fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>]) -> Result<Prepared> {
+async fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>]) -> Result<Prepared> {
     let name = pass.dispatch.shader.name;
     let (side, needed) = (gpu.limits().max_compute_workgroups_per_dimension, pass.dispatch.workgroups);
     let grid = fold(needed, side).ok_or_else(|| Error::Limit {
@@ -96,7 +100,7 @@ fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>
         available: u64::from(side).pow(2),
         hint: "use a smaller texture".into(),
     })?;
-    let pipeline = gpu.pipeline_binding(&pass.dispatch, &pass.layout())?;
+    let pipeline = gpu.pipeline_binding(&pass.dispatch, &pass.layout()).await?;
     let numbered = (0..).zip(resources.iter().cloned());
     let entries: Vec<_> = numbered.map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
     let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
@@ -105,10 +109,11 @@ fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>
         layout: &pipeline.get_bind_group_layout(0),
         entries: &entries,
     });
-    match pollster::block_on(scope.pop()) {
+    let error = scope.pop();
+    match error.await {
         None => Ok(Prepared { pipeline, bind_group, grid }),
         Some(error) => {
-            gpu.check_lost()?;
+            gpu.check_lost_async().await?;
             let reason = format!("{error}; the view must be 2D, of one layer, of this device");
             Err(Error::Gpu { what: format!("texture view for {name}"), reason })
         }
@@ -118,7 +123,7 @@ fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResource<'_>
 /// A buffer of its own that only passes use.
 ///
 /// Errors: larger than a binding of the device; out of memory.
-pub(super) fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Result<wgpu::Buffer> {
+pub(super) async fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Result<wgpu::Buffer> {
     let limits = gpu.limits();
     let available = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if bytes > available {
@@ -132,7 +137,8 @@ pub(super) fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Result<w
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
-    match pollster::block_on(scope.pop()) {
+    let error = scope.pop();
+    match error.await {
         None => Ok(buffer),
         Some(error) => Err(Error::Gpu { what: what.into(), reason: format!("{bytes} bytes: {error}; {hint}") }),
     }

@@ -20,7 +20,7 @@ mod log;
 mod tensorboard;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) use early_stopping::Best;
 pub use early_stopping::EarlyStopping;
@@ -32,6 +32,7 @@ use serde::Deserialize;
 
 use super::report::Event;
 use crate::Result;
+use crate::gpu::Instant;
 
 /// Something that follows a training.
 pub trait Callback {

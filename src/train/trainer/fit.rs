@@ -1,10 +1,10 @@
 //! The training loop, epoch by epoch.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Trainer;
 use super::diagnose::Failed;
+use crate::gpu::Instant;
 use crate::train::callbacks::Callback;
 use crate::train::checkpoint::{Checkpoint, Past};
 use crate::train::course::{Position, Snapshot};

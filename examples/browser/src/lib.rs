@@ -1,0 +1,79 @@
+//! LeNet-5 that learns MNIST in a web page, between its frames. `index.html` fetches the data and shows what this tells.
+
+use std::time::Duration;
+
+use lenslet::data::Dataset;
+use lenslet::optim::Sgd;
+use lenslet::train::Evaluator;
+use lenslet::{Device, FrameTrainer, Gpu, Trainer, models};
+use wasm_bindgen::prelude::*;
+
+type Result<T> = std::result::Result<T, JsError>;
+
+/// A training under way.
+#[wasm_bindgen]
+pub struct Training {
+    frames: FrameTrainer,
+    evaluator: Evaluator,
+}
+
+/// What a frame's training did.
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub struct Frame {
+    /// Whole steps so far.
+    pub steps: u32,
+    /// Pictures whose losses this frame brought.
+    pub pictures: f64,
+    /// The sum of their losses.
+    pub loss: f64,
+    /// How many of them the network knew.
+    pub correct: f64,
+    /// Whether all epochs are done.
+    pub is_finished: bool,
+}
+
+#[wasm_bindgen]
+impl Training {
+    /// Puts network and pictures on the GPU. The data are MNIST's IDX files, unpacked.
+    pub async fn begin(
+        images: &[u8],
+        labels: &[u8],
+        test_images: &[u8],
+        test_labels: &[u8],
+        epochs: u32,
+    ) -> Result<Training> {
+        let (train, test) = (part(images, labels)?, part(test_images, test_labels)?);
+        let gpu = Gpu::new_async().await?;
+        let model = models::lenet5();
+        let trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
+        let frames = trainer.in_frames_async(&train, epochs).await?;
+        let evaluator = Evaluator::new_async(&Device::from(&gpu), &model, trainer.layout(), &test, 250).await?;
+        Ok(Training { frames, evaluator })
+    }
+
+    /// Trains for about so many milliseconds, and comes back wherever in a step that is.
+    pub async fn train_for(&mut self, milliseconds: f64) -> Result<Frame> {
+        let progress = self.frames.train_for_async(Duration::from_secs_f64(milliseconds / 1e3)).await?;
+        let sum = |of: fn(&lenslet::train::StepReport) -> f32| progress.steps.iter().map(|s| f64::from(of(s))).sum();
+        Ok(Frame {
+            steps: self.frames.steps() as u32,
+            pictures: sum(|step| step.counted),
+            loss: sum(|step| step.loss * step.counted),
+            correct: sum(|step| step.correct),
+            is_finished: progress.is_finished,
+        })
+    }
+
+    /// The share of the test pictures that the network, as it is, knows.
+    pub async fn accuracy(&mut self) -> Result<f64> {
+        let snapshot = self.frames.snapshot_async().await?;
+        Ok(self.evaluator.run_async(&snapshot.parameters).await?.accuracy)
+    }
+}
+
+/// What follows the headers of an image file and a label file.
+fn part(images: &[u8], labels: &[u8]) -> lenslet::Result<Dataset> {
+    let after = |file: &[u8], header: usize| file.get(header..).unwrap_or_default().to_vec();
+    Dataset::new(after(images, 16), after(labels, 8), [1, 28, 28], 10)
+}
