@@ -10,11 +10,14 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use lenslet::data::Dataset;
+use lenslet::nn::Model;
 use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, Clip, Clipped, RmsProp, Sgd};
 use lenslet::train::{Config, EpochReport, Event, Fit, LogLine, RunFolder, Schedule, StepReport, Trainer};
-use lenslet::{Device, Precision, data::Mnist};
+use lenslet::{Device, Precision};
 use serde_json::json;
 
+use super::data::{DataOptions, Sets};
 use super::{DeviceOption, JsonOption, thousands};
 
 #[derive(clap::Args)]
@@ -22,14 +25,14 @@ use super::{DeviceOption, JsonOption, thousands};
   lenslet train
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
+  lenslet train --data ~/digits --train 1000 --validation 200 --test 200
   lenslet train --steps 200 --json")]
 pub struct Options {
     /// The network: lenet5, convnet or convnet-no-pool
     #[arg(long, default_value = "lenet5", value_name = "NAME")]
     model: String,
-    /// mnist, which is included, or a folder with four IDX files named as MNIST's, plain or gzipped
-    #[arg(long, default_value = "mnist", value_name = "mnist|DIR")]
-    data: String,
+    #[command(flatten)]
+    data: DataOptions,
     /// Passes over the training pictures
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -39,9 +42,6 @@ pub struct Options {
     /// Pictures a step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Training pictures held out and evaluated after each epoch [default: 5000, or a tenth of a smaller set]
-    #[arg(long)]
-    validation: Option<usize>,
     /// The rule that turns gradients into new weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     optimizer: OptimizerName,
@@ -96,7 +96,8 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     // Everything that can be wrong is found before the device is opened and the run folder is made.
     let model = super::model(&options.model)?;
     let optimizer = optimizer(options)?;
-    let mnist = super::data(&options.data)?;
+    let data = options.data.over(None);
+    let Sets { train, validation, test, held_out, pictures } = data.load(&model.input(), options.seed)?;
     let device = options.device.open()?;
     let rule = match options.clip {
         Some(clip) => Box::new(Clipped::boxed(optimizer.boxed(), clip)),
@@ -107,19 +108,22 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         .schedule(options.schedule.clone())
         .seed(options.seed)
         .precision(options.precision);
-    let validation = options.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000));
-    let fit = Fit { epochs: options.epochs, validation, steps: options.steps };
-    trainer.check(&mnist.train, fit)?;
+    if let Some(set) = &validation {
+        trainer = trainer.validated_on(set);
+    }
+    let fit = Fit { epochs: options.epochs, validation: held_out, steps: options.steps };
+    trainer.check(&train, fit)?;
     let config = Config {
         model: options.model.clone(),
-        data: match options.data.as_str() {
+        data: match data.data.as_str() {
             "mnist" => "mnist".to_string(),
             dir => std::path::absolute(dir).context("the data folder's path")?.display().to_string(),
         },
         epochs: options.epochs,
         steps: options.steps,
         batch_size: options.batch_size,
-        validation,
+        validation: held_out,
+        pictures,
         seed: options.seed,
         schedule: options.schedule.clone(),
         precision: options.precision,
@@ -137,7 +141,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     let mut run =
         Run { options, folder, bar: ProgressBar::hidden(), window: vec![], first_step: None, failed: None, start };
     run.announce(&trainer, &device)?;
-    let report = trainer.fit_with(&mnist.train, fit, |event| {
+    let report = trainer.fit_with(&train, fit, |event| {
         let told = run.tell(event);
         match told {
             Ok(()) if !stop.load(Ordering::Relaxed) => ControlFlow::Continue(()),
@@ -160,7 +164,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     if report.stopped {
         eprintln!("stopped; the finished steps are saved in {}", path.display());
     }
-    run.finish(&trainer, &mnist, &report)
+    run.finish(&trainer, &test, &report)
 }
 
 fn optimizer(options: &Options) -> lenslet::Result<AnyOptimizer> {
@@ -298,8 +302,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn finish(&self, trainer: &Trainer<'_>, mnist: &Mnist, report: &lenslet::train::Report) -> anyhow::Result<()> {
-        let test = trainer.evaluate(&mnist.test)?;
+    fn finish(&self, trainer: &Trainer<'_>, test: &Dataset, report: &lenslet::train::Report) -> anyhow::Result<()> {
+        let test = trainer.evaluate(test)?;
         let sha256 = lenslet::weights::sha256(trainer.layout(), &trainer.parameters())?;
         let first_step = self.first_step.unwrap_or(0.0);
         if self.options.json.json {

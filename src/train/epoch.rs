@@ -35,7 +35,7 @@ impl Epoch {
     /// Puts the data set on the device.
     pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
         let Self { session, step, .. } = self;
-        session.write(step.batches.pictures, data.images.as_slice())?;
+        session.write(step.batches.pictures, &*data.bytes()?)?;
         session.write(step.batches.labels, data.labels.as_slice())
     }
 

@@ -53,7 +53,7 @@ impl Evaluator {
         let batch = batch.min(data.len());
         let step = EvaluationStep::new(model, layout, data.spec(), batch)?;
         let mut session = Session::new_async(device, &step.graph).await?;
-        session.write(step.batches.pictures, data.images.as_slice())?;
+        session.write(step.batches.pictures, &*data.bytes()?)?;
         session.write(step.batches.labels, data.labels.as_slice())?;
         let order = whole_batches((0..data.len() as u32).collect(), batch);
         session.write(step.batches.order, order.as_slice())?;

@@ -96,7 +96,7 @@ impl FrameTrainer {
     ) -> Result<Self> {
         let (to, graph) = (gpu.clone(), step.graph.clone());
         let session = apart(move || GpuSession::sliced(&to, &graph)).await?;
-        session.write(step.batches.pictures, data.images.as_slice().into())?;
+        session.write(step.batches.pictures, (&*data.bytes()?).into())?;
         session.write(step.batches.labels, data.labels.as_slice().into())?;
         // What these steps leave is overwritten below.
         let pace = Pace::new(session.slices(), &time_launches(&session).await?);

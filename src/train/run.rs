@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
+use crate::data::folder;
 use crate::graph::Precision;
 use crate::nn::Layout;
 use crate::optim::{AnyOptimizer, Clip};
@@ -34,6 +35,9 @@ pub struct Config {
     pub batch_size: usize,
     /// Pictures held out of the training set.
     pub validation: usize,
+    /// How a folder of pictures is taken, if the data is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<folder::Options>,
     /// Of initial values, shuffling and the split.
     pub seed: u64,
     /// The learning rate's course.

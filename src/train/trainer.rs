@@ -48,6 +48,7 @@ pub struct Trainer<'m> {
     batch_size: usize,
     seed: u64,
     precision: Precision,
+    validation: Option<&'m Dataset>,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     epochs: u32,
@@ -77,6 +78,7 @@ impl<'m> Trainer<'m> {
             batch_size: 64,
             seed: 1,
             precision: Precision::F32,
+            validation: None,
             parameters: None,
             states,
             epochs: 0,
@@ -107,6 +109,12 @@ impl<'m> Trainer<'m> {
     /// unless set. Parameters and evaluation are f32.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// Sets what is evaluated after each epoch, in place of pictures held out of the training set.
+    pub fn validated_on(mut self, set: &'m Dataset) -> Self {
+        self.validation = Some(set);
         self
     }
 
@@ -232,8 +240,8 @@ impl<'m> Trainer<'m> {
         let mut epoch = Epoch::new(&self.device, step).await?;
         epoch.prepare(data)?;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
-        let validation = data.subset(&held_out);
-        let mut evaluator = match &validation {
+        let held_out = data.subset(&held_out);
+        let mut evaluator = match self.validation.or(held_out.as_ref()) {
             Some(set) => Some(self.evaluator(set).await?),
             None => None,
         };
@@ -330,7 +338,7 @@ impl<'m> Trainer<'m> {
 
     fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {
         self.schedule.check()?;
-        if fit.validation == 0 && matches!(self.schedule, Schedule::Plateau(_)) {
+        if fit.validation == 0 && self.validation.is_none() && matches!(self.schedule, Schedule::Plateau(_)) {
             let expected = "at least 1 picture held out: a plateau is one of the validation's loss or accuracy";
             return Err(Error::option("validation", expected, 0));
         }
