@@ -34,6 +34,10 @@ pub struct DataOptions {
     /// Leave out pictures that cannot be read
     #[arg(long)]
     skip_bad: bool,
+    /// Pictures up to so many MiB lie on the device at once; more come while it computes [default: 1024, or what one
+    /// binding can span]
+    #[arg(long, value_name = "MIB")]
+    resident: Option<u32>,
 }
 
 /// What a run's `config.toml` keeps of them.
@@ -57,6 +61,11 @@ pub struct Sets {
 }
 
 impl DataOptions {
+    /// Bytes of pictures that lie on the device at once, if said.
+    pub fn resident(&self) -> Option<u64> {
+        self.resident.map(|mib| u64::from(mib) << 20)
+    }
+
     /// These options, and for what is not given those of a run, or the usual ones.
     pub fn over(&self, run: Option<DataConfig>) -> DataConfig {
         let DataConfig { data, pictures } =
@@ -81,11 +90,14 @@ impl DataConfig {
             return self.idx();
         }
         let dir = Path::new(&self.data);
-        let is_folder = dir.read_dir().map_err(Error::io(dir, "read"))?.flatten().any(|entry| entry.path().is_dir());
-        if !is_folder {
-            // It names the four files.
-            let Err(error) = Mnist::from_dir(dir) else { return self.idx() };
-            return Err(Error::data(dir, format!("{error}; nor a folder for each class of pictures, as cat and dog")));
+        if !dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir())) {
+            return self.idx().map_err(|error| match error {
+                Error::Data { path, reason } => Error::data(
+                    path,
+                    reason + "; and no folders of pictures either, one for each class, as cat and dog",
+                ),
+                other => other,
+            });
         }
         let Ok(shape) = <[usize; 3]>::try_from(shape) else {
             return Err(Error::option("network", "one that takes pictures, [C, H, W]", format!("{shape:?}")));

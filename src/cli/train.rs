@@ -108,6 +108,9 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         .schedule(options.schedule.clone())
         .seed(options.seed)
         .precision(options.precision);
+    if let Some(bytes) = options.data.resident() {
+        trainer = trainer.resident(bytes);
+    }
     if let Some(set) = &validation {
         trainer = trainer.validated_on(set);
     }

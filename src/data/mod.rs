@@ -51,7 +51,7 @@ impl Dataset {
     /// Errors: no images, a zero in `shape`, `classes` outside 1 to 256, an `images` whose length is not N·C·H·W, a
     /// label that is not below `classes`.
     pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
-        Self::of(Pixels::Memory(images), labels, shape, classes)
+        Self::of(images.into(), labels, shape, classes)
     }
 
     /// As [`Dataset::new`], of pixels that may be in a file.

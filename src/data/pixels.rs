@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// The pixels of all images of a set, C·H·W bytes each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pixels {
-    /// All in memory, image after image without gaps.
-    Memory(Vec<u8>),
+    /// All in memory, image after image without gaps. Clones share them.
+    Memory(Arc<Vec<u8>>),
     /// In a file, which may be larger than memory.
     File(Records),
 }
@@ -57,7 +57,7 @@ impl Pixels {
         match self {
             Pixels::Memory(bytes) => {
                 let images = numbers.iter().flat_map(|&i| &bytes[i as usize * image..][..image]);
-                Pixels::Memory(images.copied().collect())
+                images.copied().collect::<Vec<_>>().into()
             }
             Pixels::File(records) => {
                 let numbers = numbers.iter().map(|&i| records.numbers[i as usize]).collect();
@@ -69,7 +69,7 @@ impl Pixels {
 
 impl From<Vec<u8>> for Pixels {
     fn from(bytes: Vec<u8>) -> Self {
-        Pixels::Memory(bytes)
+        Pixels::Memory(Arc::new(bytes))
     }
 }
 

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod schedule;
 mod step;
+mod stream;
 mod trainer;
 
 pub use course::Snapshot;

@@ -10,8 +10,8 @@ use super::frames::FrameTrainer;
 use super::plateau::Watch;
 use super::report::{EpochReport, Event, Fit, Report, StepReport};
 use super::step::{StepOptions, TrainingStep};
-use super::{Schedule, order};
-use crate::data::Dataset;
+use super::{Schedule, order, stream};
+use crate::data::{Dataset, Spec};
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
@@ -49,6 +49,7 @@ pub struct Trainer<'m> {
     seed: u64,
     precision: Precision,
     validation: Option<&'m Dataset>,
+    resident: Option<u64>,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     epochs: u32,
@@ -79,6 +80,7 @@ impl<'m> Trainer<'m> {
             seed: 1,
             precision: Precision::F32,
             validation: None,
+            resident: None,
             parameters: None,
             states,
             epochs: 0,
@@ -115,6 +117,13 @@ impl<'m> Trainer<'m> {
     /// Sets what is evaluated after each epoch, in place of pictures held out of the training set.
     pub fn validated_on(mut self, set: &'m Dataset) -> Self {
         self.validation = Some(set);
+        self
+    }
+
+    /// Sets how many bytes of pictures lie on the device at most; a larger set comes window by window while the device
+    /// computes, to the same results. 1 GiB unless set, or less where one binding must be smaller.
+    pub fn resident(mut self, bytes: u64) -> Self {
+        self.resident = Some(bytes);
         self
     }
 
@@ -185,14 +194,14 @@ impl<'m> Trainer<'m> {
         };
         let at = Position { epochs: self.epochs, in_epoch: 0, steps: self.steps };
         let from = Snapshot::new(self.parameters(), self.states.clone(), at);
-        Ok((gpu.clone(), self.step(data, steps_per_epoch)?, course, from))
+        Ok((gpu.clone(), self.step(data.spec(), steps_per_epoch)?, course, from))
     }
 
     /// Refuses a set and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
     pub fn check(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<()> {
         let (_, pictures) = self.split(data, fit.into())?;
         let steps = pictures.len().div_ceil(self.batch_size);
-        self.device.check(&self.step(data, steps)?.graph)
+        self.device.check(&self.step(self.spec(data), steps)?.graph)
     }
 
     /// Trains for so many epochs.
@@ -236,7 +245,7 @@ impl<'m> Trainer<'m> {
         let total_steps = fit.total_steps(steps_per_epoch);
 
         let optimizer = self.optimizer.as_ref();
-        let step = self.step(data, steps_per_epoch)?;
+        let step = self.step(self.spec(data), steps_per_epoch)?;
         let mut epoch = Epoch::new(&self.device, step).await?;
         epoch.prepare(data)?;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
@@ -327,13 +336,18 @@ impl<'m> Trainer<'m> {
     }
 
     async fn evaluator(&self, data: &Dataset) -> Result<Evaluator> {
-        Evaluator::new_async(&self.device, self.model, &self.layout, data, self.batch_size).await
+        Evaluator::within(&self.device, self.model, &self.layout, data, self.batch_size, self.resident).await
     }
 
-    fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
+    /// What lies of a set on the device at once.
+    fn spec(&self, data: &Dataset) -> Spec {
+        stream::spec(&self.device, data, self.batch_size, self.resident)
+    }
+
+    fn step(&self, data: Spec, steps: usize) -> Result<TrainingStep> {
         let Self { batch_size: batch, seed, precision, .. } = *self;
         let options = StepOptions { batch, steps, seed, precision };
-        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
+        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data, options)
     }
 
     fn split(&self, data: &Dataset, fit: Fit) -> Result<(Vec<u32>, Vec<u32>)> {

@@ -10,3 +10,4 @@ mod learned;
 mod place;
 mod read;
 mod splits;
+mod streamed;

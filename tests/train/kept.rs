@@ -21,6 +21,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
             steps: None,
             batch_size: 16,
             validation: 0,
+            pictures: Some(lenslet::data::folder::Options::default()),
             seed: 1,
             schedule: Schedule::Constant,
             optimizer: sgd(),
