@@ -206,5 +206,5 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
         1,
         &["1 of 121 pictures", "kind3/bad.png: expected JPEG", "--skip-bad"],
     );
-    place.refuses("train --data cache", 1, &["the four IDX files", "no folders of pictures either"]);
+    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of pictures either"]);
 }
