@@ -25,8 +25,9 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["cpu", "gpu"]),
     (4, &["device"]),
     // Training.
-    (5, &["data", "nn", "optim"]),
+    (5, &["nn", "optim"]),
     (5, &["models", "weights"]),
+    (5, &["data"]),
     (5, &["train"]),
     // Faces.
     (6, &["check"]),

@@ -47,7 +47,7 @@ impl Inference {
         let mut session = Session::new(device, &graph)?;
         let made = Instant::now();
         session.write(flat, parameters(&layout).as_slice())?;
-        let pictures = pictures(shape, 10)?.images.iter().map(|&p| f32::from(p) / 255.0).collect();
+        let pictures = pictures(shape, 10)?.bytes()?.iter().map(|&p| f32::from(p) / 255.0).collect();
         let preparation = Preparation::of(start, [before, made]);
         Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0, preparation })
     }

@@ -3,22 +3,24 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lenslet::nn::Layout;
+use lenslet::nn::{Layout, Model};
 use lenslet::train::{Evaluation, Evaluator, RunFolder};
 use serde_json::json;
 
+use super::data::{DataConfig, DataOptions};
 use super::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "What is not given of the data is the run's own.
+
+Examples:
   lenslet evaluate runs/lenet5-1
   lenslet evaluate runs/lenet5-1 --data ~/fashion-mnist --device cpu")]
 pub struct Options {
     /// A run folder, as `train` leaves it
     run: PathBuf,
-    /// mnist, or a folder with the four IDX files; the run's own if left out
-    #[arg(long, value_name = "mnist|DIR")]
-    data: Option<String>,
+    #[command(flatten)]
+    data: DataOptions,
     /// Pictures a step
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch_size: u64,
@@ -33,7 +35,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let model = RunFolder::read_model_of(&options.run)?;
     let layout = Layout::of(&model)?;
     let parameters = RunFolder::read_weights(&options.run, &layout)?;
-    let test = super::data(options.data.as_ref().unwrap_or(&config.data))?.test;
+    let run = DataConfig { data: config.data, pictures: config.pictures.unwrap_or_default() };
+    let test = options.data.over(Some(run)).load(&model.input(), config.seed)?.test;
     let device = options.device.open()?;
     let result = Evaluator::new(&device, &model, &layout, &test, options.batch_size as usize)?.run(&parameters)?;
     let mut out = std::io::stdout().lock();

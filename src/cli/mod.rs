@@ -4,6 +4,7 @@
 //! standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
 
 mod bench;
+mod data;
 mod devices;
 mod diff;
 mod doctor;

@@ -85,11 +85,14 @@ impl Mnist {
         Ok(Self { train, test })
     }
 
+    /// Whether a folder holds any of the four files.
+    pub fn is_in(dir: impl AsRef<Path>) -> bool {
+        [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS].iter().any(|stems| find(dir.as_ref(), stems).is_some())
+    }
+
     fn first_of(places: &[PathBuf]) -> Result<Self> {
-        let all = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS];
         // A folder alone is not enough: the published crate has one without the data.
-        let holds_any = |dir: &&PathBuf| all.iter().any(|stems| find(dir, stems).is_some());
-        if let Some(dir) = places.iter().find(holds_any) {
+        if let Some(dir) = places.iter().find(|dir| Self::is_in(dir)) {
             return Self::from_dir(dir);
         }
         let looked: Vec<String> = places.iter().map(|dir| dir.display().to_string()).collect();

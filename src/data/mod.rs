@@ -1,13 +1,18 @@
 //! Data sets: images as bytes with a class each, and the loaders that read them from files.
 //!
 //! A [`Dataset`] stays in bytes: it goes to the GPU once, and scaling to floats, shuffling and augmentation happen
-//! there, minibatch by minibatch.
+//! there, minibatch by minibatch. One that is larger than memory stays in a [file](Pixels::File).
 
 mod augment;
+pub mod folder;
 pub mod idx;
 mod mnist;
+pub mod pixels;
 
 pub use mnist::Mnist;
+pub use pixels::Pixels;
+
+use std::borrow::Cow;
 
 use crate::error::{Error, Result};
 pub use crate::ops::{Augment, Fill, Flip};
@@ -19,13 +24,15 @@ pub use crate::ops::{Augment, Fill, Flip};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// The pixels of all images, N·C·H·W bytes.
-    pub images: Vec<u8>,
+    pub images: Pixels,
     /// The class of each image, N bytes.
     pub labels: Vec<u8>,
     /// Channels, height, width of one image.
     pub shape: [usize; 3],
     /// How many classes there are; a class may have no image.
     pub classes: usize,
+    /// What the classes are called, one name each; none if they go by their numbers.
+    pub names: Vec<String>,
 }
 
 /// The extents of a data set.
@@ -46,6 +53,11 @@ impl Dataset {
     /// Errors: no images, a zero in `shape`, `classes` outside 1 to 256, an `images` whose length is not N·C·H·W, a
     /// label that is not below `classes`.
     pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
+        Self::of(images.into(), labels, shape, classes)
+    }
+
+    /// As [`Dataset::new`], of pixels that may be in a file.
+    pub fn of(images: Pixels, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
         let [c, h, w] = shape;
         if shape.contains(&0) {
             return Err(Error::option("shape", "channels, height and width of at least 1", format!("[{c},{h},{w}]")));
@@ -66,7 +78,19 @@ impl Dataset {
         if let Some(i) = first_label_over(&labels, classes) {
             return Err(Error::option(format!("labels[{i}]"), allowed_labels(classes), labels[i]));
         }
-        Ok(Self { images, labels, shape, classes })
+        Ok(Self { images, labels, shape, classes, names: vec![] })
+    }
+
+    /// Calls the classes by these names, in order.
+    ///
+    /// Errors: not one name for each class.
+    pub fn named(self, names: impl Into<Vec<String>>) -> Result<Self> {
+        let names = names.into();
+        if names.len() != self.classes {
+            let expected = format!("{}, one for each class", self.classes);
+            return Err(Error::option("names of classes", expected, names.len()));
+        }
+        Ok(Self { names, ..self })
     }
 
     /// How many images there are.
@@ -87,9 +111,9 @@ impl Dataset {
     /// The images of these numbers, in this order; `None` if there are none. Panics if a number is not below
     /// [`Dataset::len`].
     pub fn subset(&self, numbers: &[u32]) -> Option<Dataset> {
-        let images = numbers.iter().flat_map(|&i| self.image(i as usize)).copied().collect();
+        let (images, names) = (self.images.subset(numbers, self.image_len()), self.names.clone());
         let labels = numbers.iter().map(|&i| self.labels[i as usize]).collect();
-        (!numbers.is_empty()).then_some(Dataset { images, labels, shape: self.shape, classes: self.classes })
+        (!numbers.is_empty()).then_some(Dataset { images, labels, shape: self.shape, classes: self.classes, names })
     }
 
     /// Bytes of one image: C·H·W.
@@ -97,10 +121,35 @@ impl Dataset {
         self.shape.iter().product()
     }
 
-    /// The pixels of image `i`, C·H·W bytes. Panics if `i` is not below [`Dataset::len`].
+    /// The pixels of image `i` of a set in memory, C·H·W bytes. Panics if `i` is not below [`Dataset::len`], or if the
+    /// set is in a file: [`Dataset::read`] reads from either.
     pub fn image(&self, i: usize) -> &[u8] {
         let bytes = self.image_len();
-        &self.images[i * bytes..][..bytes]
+        &self.images.in_memory().expect("a set in memory")[i * bytes..][..bytes]
+    }
+
+    /// The pixels of all images, read from the file if they are in one.
+    ///
+    /// Errors: as [`Dataset::read`].
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        if let Some(bytes) = self.images.in_memory() {
+            return Ok(bytes.into());
+        }
+        let (mut bytes, all) = (vec![0; self.images.len()], (0..self.len() as u32).collect::<Vec<_>>());
+        self.read(&all, &mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    /// Copies the images of these numbers to `into`, one after the other, C·H·W bytes each. Panics if a number is not
+    /// below [`Dataset::len`].
+    ///
+    /// Errors: `into` is of another length; the set is in a file that cannot be read, or is damaged.
+    pub fn read(&self, numbers: &[u32], into: &mut [u8]) -> Result<()> {
+        let bytes = numbers.len() * self.image_len();
+        if into.len() != bytes {
+            return Err(Error::option("room for images", format!("{bytes} bytes"), into.len()));
+        }
+        self.images.read(numbers, self.image_len(), into)
     }
 }
 
@@ -128,6 +177,19 @@ mod tests {
         assert_eq!((data.len(), data.is_empty(), data.image_len()), (2, false, 12));
         assert_eq!(data.image(0), (0..12).collect::<Vec<u8>>());
         assert_eq!(data.image(1), (12..24).collect::<Vec<u8>>());
+        let mut both = [0; 24];
+        data.read(&[1, 0], &mut both).unwrap();
+        assert_eq!(both.to_vec(), (12..24).chain(0..12).collect::<Vec<u8>>());
+        assert_eq!(data.read(&[1], &mut both).unwrap_err().to_string(), "room for images: expected 12 bytes, found 24");
+    }
+
+    #[test]
+    fn names_are_kept_and_there_is_one_for_each_class() {
+        let data = Dataset::new(vec![1, 2], vec![1, 0], [1, 1, 1], 2).unwrap();
+        let error = data.clone().named(["cat".to_string()]).unwrap_err().to_string();
+        assert_eq!(error, "names of classes: expected 2, one for each class, found 1");
+        let data = data.named(["cat".to_string(), "dog".to_string()]).unwrap();
+        assert_eq!(data.subset(&[1]).unwrap().names, ["cat", "dog"]);
     }
 
     #[test]

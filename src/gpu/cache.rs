@@ -1,4 +1,5 @@
-//! Readable files in the user's cache folder (`LENSLET_CACHE` names another): what was found out about an adapter.
+//! Readable files in the user's cache folder (`LENSLET_CACHE` names another): what was found out about an adapter
+//! (and, beside them, what `data` keeps).
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::{Error, Result};
 
 /// Where a file is kept, on a system that has a place for it.
-pub(super) fn path(file: &str) -> Option<PathBuf> {
+pub(crate) fn path(file: &str) -> Option<PathBuf> {
     let folder =
         std::env::var_os("LENSLET_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("lenslet")));
     folder.map(|folder| folder.join(file))

@@ -54,7 +54,7 @@ pub fn augmented(
     let y = graph.augment(x, step, augment, seed)?;
     graph.output(y);
     let mut session = Session::new(&device.into(), &graph)?;
-    session.write(pictures, set.images.as_slice())?;
+    session.write(pictures, &*set.bytes()?)?;
     session.write(order, (0..n as u32).cycle().take(n * times).collect::<Vec<_>>().as_slice())?;
     let row = c * h * w;
     let mut images = vec![0; n * times * row];

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
+use super::order;
 use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::stream::Stream;
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
@@ -23,6 +25,8 @@ pub(crate) struct Epoch {
     pub session: Session,
     pub step: TrainingStep,
     steps_a_submission: usize,
+    /// What does not fit on the device.
+    stream: Option<Stream>,
 }
 
 impl Epoch {
@@ -30,14 +34,15 @@ impl Epoch {
     ///
     /// Errors: the device is too small for it.
     pub async fn new(device: &Device, step: TrainingStep) -> Result<Self> {
-        Ok(Self { session: Session::new_async(device, &step.graph).await?, step, steps_a_submission: 1 })
+        let session = Session::new_async(device, &step.graph).await?;
+        Ok(Self { session, step, steps_a_submission: 1, stream: None })
     }
 
-    /// Puts the data set on the device.
+    /// Puts the data set on the device, if the step has room for all of it; else it comes window by window.
     pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
-        let Self { session, step, .. } = self;
-        session.write(step.batches.pictures, data.images.as_slice())?;
-        session.write(step.batches.labels, data.labels.as_slice())
+        let room = self.step.graph.shape(self.step.batches.pictures)[0];
+        self.stream = Stream::of(&mut self.session, &self.step.batches, data, room)?;
+        Ok(())
     }
 
     /// Puts the network on the device.
@@ -69,16 +74,30 @@ impl Epoch {
         steps: Range<usize>,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
-        let Self { session, step, .. } = &mut *self;
-        step.write_epoch(order, rates, begun, steps.start, |node, values| session.write(node, values))?;
-        let history_node = step.batches.history;
+        let Self { session, step, stream, .. } = &mut *self;
         let batch = order.len() / rates.len();
+        let places = stream.as_ref().map(|stream| stream.places(order));
+        let rows = places.as_deref().unwrap_or(order);
+        step.write_epoch(rows, rates, begun, steps.start, |node, values| session.write(node, values))?;
+        let mut windows = None;
+        if let Some(stream) = stream {
+            let mut shown = order.to_vec();
+            if let Some(node) = step.batches.shown {
+                shown = order::shown(order);
+                session.write(node, stream.places(&shown).as_slice())?;
+            }
+            windows = Some(stream.begin(shown, batch, steps.clone())?);
+        }
+        let history_node = step.batches.history;
         let (mut submitted, mut reported, mut stopped) = (steps.start, steps.start, false);
         let mut in_flight = VecDeque::new();
         let mut last = Instant::now();
         while reported < steps.end {
             while submitted < steps.end && in_flight.len() < IN_FLIGHT && !stopped {
-                let count = self.steps_a_submission.min(steps.end - submitted);
+                let mut count = self.steps_a_submission.min(steps.end - submitted);
+                if let Some(windows) = &mut windows {
+                    count = count.min(windows.follow(&mut self.session, &self.step.batches, submitted).await?);
+                }
                 let reading = self.session.run_and_read(count, history_node)?;
                 submitted += count;
                 in_flight.push_back((submitted, reading));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::whole_batches;
 use super::step::{EvaluationStep, HISTORY_COLUMNS};
+use super::stream::{self, Stream};
 use crate::data::Dataset;
 use crate::device::{Device, Session};
 use crate::gpu::block_on;
@@ -29,7 +30,10 @@ pub struct Evaluator {
     step: EvaluationStep,
     labels: Vec<u8>,
     classes: usize,
-    steps: usize,
+    order: Vec<u32>,
+    batch: usize,
+    /// What does not fit on the device.
+    stream: Option<Stream>,
 }
 
 /// Steps of one submission: enough to hide its cost, few enough to stay far below a desktop's watchdog.
@@ -51,18 +55,30 @@ impl Evaluator {
         data: &Dataset,
         batch: usize,
     ) -> Result<Self> {
+        Self::within(device, model, layout, data, batch, None).await
+    }
+
+    /// As [`Evaluator::new_async`], with at most so many bytes of pictures on the device.
+    pub(super) async fn within(
+        device: &Device,
+        model: &dyn Model,
+        layout: &Layout,
+        data: &Dataset,
+        batch: usize,
+        most: Option<u64>,
+    ) -> Result<Self> {
         if batch == 0 {
             return Err(Error::option("batch size", "at least 1", batch));
         }
         let batch = batch.min(data.len());
-        let step = EvaluationStep::new(model, layout, data.spec(), batch)?;
+        let spec = stream::spec(device, data, batch, most);
+        let step = EvaluationStep::within(model, layout, spec, data.len().div_ceil(batch), batch)?;
         let mut session = Session::new_async(device, &step.graph).await?;
-        session.write(step.batches.pictures, data.images.as_slice())?;
-        session.write(step.batches.labels, data.labels.as_slice())?;
+        let stream = Stream::of(&mut session, &step.batches, data, spec.len)?;
         let order = whole_batches((0..data.len() as u32).collect(), batch);
-        session.write(step.batches.order, order.as_slice())?;
-        let steps = order.len() / batch;
-        Ok(Self { session, step, labels: data.labels.clone(), classes: data.classes, steps })
+        let places = stream.as_ref().map(|stream| stream.places(&order));
+        session.write(step.batches.order, places.as_deref().unwrap_or(&order))?;
+        Ok(Self { session, step, labels: data.labels.clone(), classes: data.classes, order, batch, stream })
     }
 
     /// Evaluates the network with these parameters.
@@ -75,11 +91,23 @@ impl Evaluator {
         let batches = self.step.batches;
         self.session.write(self.step.parameters, parameters)?;
         self.session.write(batches.step, [0u32].as_slice())?;
-        let mut done = 0;
-        while done < self.steps {
-            let steps = STEPS_A_SUBMISSION.min(self.steps - done);
-            self.session.run(steps);
-            done += steps;
+        let steps = self.order.len() / self.batch;
+        let mut windows =
+            self.stream.as_ref().map(|stream| stream.begin(self.order.clone(), self.batch, 0..steps)).transpose()?;
+        let (mut done, mut before) = (0, None);
+        while done < steps {
+            let mut count = STEPS_A_SUBMISSION.min(steps - done);
+            if let Some(windows) = &mut windows {
+                count = count.min(windows.follow(&mut self.session, &batches, done).await?);
+                // The queue holds what it will write: two windows at most.
+                let reading = self.session.run_and_read(count, batches.history)?;
+                if let Some(before) = before.replace(reading) {
+                    self.session.finish_reading_async(before).await?;
+                }
+            } else {
+                self.session.run(count);
+            }
+            done += count;
         }
         let history = self.session.read_async(batches.history).await?;
         let classes = self.session.read_async(self.step.classes).await?;

@@ -95,7 +95,7 @@ impl FrameTrainer {
         from: Snapshot,
     ) -> Result<Self> {
         let session = GpuSession::sliced_async(gpu, &step.graph).await?;
-        session.write(step.batches.pictures, data.images.as_slice().into())?;
+        session.write(step.batches.pictures, (&*data.bytes()?).into())?;
         session.write(step.batches.labels, data.labels.as_slice().into())?;
         // What these steps leave is overwritten below.
         let pace = Pace::new(session.slices(), &time_launches(&session).await?);

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod schedule;
 mod step;
+mod stream;
 mod trainer;
 
 pub use augmented::{augment_of, augmented};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callbacks::{Best, Callback, EarlyStopping, JsonLog, LogLine};
 use super::{Checkpoint, Event, Monitor, Schedule, Trainer};
-use crate::data::Augment;
+use crate::data::{Augment, folder};
 use crate::graph::Precision;
 use crate::models;
 use crate::nn::{Layout, Network};
@@ -34,6 +34,12 @@ pub struct Config {
     pub batch_size: usize,
     /// Pictures held out of the training set.
     pub validation: usize,
+    /// How a folder of pictures is taken, if the data is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<folder::Options>,
+    /// Names of the classes; none if they go by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// Of initial values, shuffling and the split.
     pub seed: u64,
     /// The learning rate's course.

@@ -343,8 +343,12 @@ impl EvaluationStep {
     ///
     /// Errors: as [`TrainingStep::new`].
     pub fn new(model: &dyn Model, layout: &Layout, data: Spec, batch: usize) -> Result<Self> {
+        Self::within(model, layout, data, data.len.div_ceil(batch), batch)
+    }
+
+    /// As [`EvaluationStep::new`], for so many steps over a set of which `data` is what lies on the device at once.
+    pub(super) fn within(model: &dyn Model, layout: &Layout, data: Spec, steps: usize, batch: usize) -> Result<Self> {
         let mut graph = Graph::new();
-        let steps = data.len.div_ceil(batch);
         let classes = graph.variable("classes", TensorType::f32([steps * batch]))?;
         let source = Source { data, batch, steps };
         let batches = source.batches(&mut graph, model, false)?;

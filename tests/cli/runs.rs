@@ -150,3 +150,61 @@ fn ctrl_c_finishes_the_step_and_saves_the_weights() {
     assert_eq!(epoch["weights_sha256"], end["weights_sha256"]);
     assert_eq!(place.json("evaluate run --device cpu --json")[0]["accuracy"], end["test_accuracy"]);
 }
+
+/// Ten classes of striped pictures.
+fn write_pictures(place: &Place, count: u8) {
+    for class in 0..10u8 {
+        fs::create_dir_all(place.path(&format!("pictures/kind{class}"))).unwrap();
+        for i in 0..count {
+            let image = image::GrayImage::from_fn(40, 40, |x, _| {
+                image::Luma([if x / 4 == u32::from(class) { 255 } else { i }])
+            });
+            image.save(place.path(&format!("pictures/kind{class}/{i}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_the_guide_to_pictures_run() {
+    let place = Place::new();
+    write_pictures(&place, 40);
+    let guide = include_str!("../../docs/your-pictures.md");
+    let blocks = guide.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let commands: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands {
+        let arguments = command.strip_prefix("lenslet ").unwrap_or_else(|| panic!("{command}"));
+        place.succeeds(&format!("{arguments} --device cpu --steps 1"));
+    }
+}
+
+#[test]
+fn a_folder_of_pictures_is_trained_on_and_evaluated() {
+    let place = Place::new();
+    write_pictures(&place, 12);
+    let train = "train --data pictures --validation 1 --test 2 --device cpu --epochs 2 --batch-size 16 --json --out";
+    let [out, err] = place.succeeds(&format!("{train} run"));
+    assert!(err.contains("10 classes: 90 pictures to train, 10 to validate, 20 to test\n"), "{err}");
+    let lines = objects(&out);
+    let end = lines.last().unwrap();
+    let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    for line in ["validation = 0", "[pictures]", "validation = \"1\"", "test = \"2\"", "resize = \"stretch\""] {
+        assert!(config.contains(line), "{config}");
+    }
+    let [evaluated, err] = place.succeeds("evaluate run --device cpu --json");
+    assert!(err.contains("20 to test, as decoded before\n"), "{err}");
+    assert_eq!(objects(&evaluated)[0]["accuracy"], end["test_accuracy"]);
+    // Window by window, to the same weights.
+    let streamed = place.json(&format!("{train} streamed --resident 0"));
+    assert_eq!(streamed.last().unwrap()["weights_sha256"], end["weights_sha256"]);
+
+    fs::write(place.path("pictures/kind3/bad.png"), b"?").unwrap();
+    let arguments = format!("{train} bad");
+    place.refused(
+        &arguments,
+        place.run(&arguments),
+        1,
+        &["1 of 121 pictures", "kind3/bad.png: expected JPEG", "--skip-bad"],
+    );
+    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of pictures either"]);
+}

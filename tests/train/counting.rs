@@ -71,7 +71,7 @@ fn rows_that_count_for_nothing_leave_no_trace_in_the_gradient() {
     let stepped = |device: &Device, order: &[u32]| {
         let step = TrainingStep::new(&model, &layout, &Sgd::new(0.1), data.spec(), order.len(), 1).unwrap();
         let mut session = Session::new(device, &step.graph).unwrap();
-        session.write(step.batches.pictures, data.images.as_slice()).unwrap();
+        session.write(step.batches.pictures, data.images.in_memory().unwrap()).unwrap();
         session.write(step.batches.labels, data.labels.as_slice()).unwrap();
         session.write(step.batches.order, order).unwrap();
         session.write(step.batches.step, [0u32].as_slice()).unwrap();
@@ -137,7 +137,7 @@ fn steps_past_the_end_of_the_order_are_not_recorded() {
     for device in devices() {
         let step = TrainingStep::new(&model, &layout, &Sgd::new(0.1), data.spec(), 5, 2).unwrap();
         let mut session = Session::new(&device, &step.graph).unwrap();
-        session.write(step.batches.pictures, data.images.as_slice()).unwrap();
+        session.write(step.batches.pictures, data.images.in_memory().unwrap()).unwrap();
         session.write(step.batches.labels, data.labels.as_slice()).unwrap();
         session.write(step.batches.order, (0..10).collect::<Vec<u32>>().as_slice()).unwrap();
         session.write(step.rates, [0.1f32; 2].as_slice()).unwrap();

@@ -1,6 +1,7 @@
 //! What is kept.
 
 use lenslet::Precision;
+use lenslet::data::folder;
 use lenslet::nn::Layout;
 use lenslet::train::callbacks::EarlyStopping;
 use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
@@ -18,6 +19,8 @@ fn a_run_that_was_saved_evaluates_as_before() {
             precision: Precision::F16,
             model: "network".into(),
             data: "pictures".into(),
+            pictures: Some(folder::Options { skip_bad: true, ..folder::Options::default() }),
+            classes: vec!["a".into(), "b".into()],
             epochs: 2,
             steps: None,
             batch_size: 16,

@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lenslet::data::{Augment, Mnist};
-use lenslet::nn::{Model, Network};
+use lenslet::data::Augment;
+use lenslet::nn::Model;
 use lenslet::optim::{Clip, Clipped};
 use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
-use lenslet::train::{Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
+use lenslet::train::{self, Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
 use lenslet::{Device, Precision};
 
 use self::optimizer::OptimizerOptions;
 use self::show::Show;
+use super::data::{DataConfig, DataOptions, Sets};
 use super::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
@@ -28,6 +29,7 @@ use super::{DeviceOption, JsonOption};
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet train --augment rotate:10,shift:0.1,zoom:0.9:1.1 --epochs 10
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
+  lenslet train --data ~/pets --model pets.toml --resize crop
   lenslet train --model net.toml               a network of your own; docs/your-network.md says how to write one
   lenslet train --epochs 100 --early-stop 5 --time-limit 30m
   lenslet train --resume runs/lenet5-1         after Ctrl-C, a crash or a full disk
@@ -35,9 +37,8 @@ use super::{DeviceOption, JsonOption};
 pub struct Options {
     #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
-    /// mnist, which is included, or a folder with four IDX files named as MNIST's, plain or gzipped
-    #[arg(long, default_value = "mnist", value_name = "mnist|DIR")]
-    data: String,
+    #[command(flatten)]
+    data: DataOptions,
     /// Passes over the training pictures [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
@@ -47,9 +48,6 @@ pub struct Options {
     /// Pictures a step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Training pictures held out and evaluated after each epoch [default: 5000, or a tenth of a smaller set]
-    #[arg(long)]
-    validation: Option<usize>,
     #[command(flatten)]
     optimizer: OptimizerOptions,
     /// The learning rate's course over the run: constant, step:EVERY:FACTOR, multi-step:AT,AT:FACTOR,
@@ -107,12 +105,16 @@ pub struct Options {
 }
 
 /// What a run is begun with and keeps.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 22] = [
     "augment",
     "model",
     "data",
-    "batch_size",
+    "train",
     "validation",
+    "test",
+    "resize",
+    "background",
+    "batch_size",
     "optimizer",
     "lr",
     "momentum",
@@ -131,17 +133,28 @@ const FIXED: [&str; 18] = [
 pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     // Everything that can be wrong is found before the device is opened and the run folder is made.
     let begun = options.resume.as_ref().map(RunFolder::open).transpose()?;
-    let (model, data) = match &begun {
-        Some((folder, config)) => (folder.read_model()?, &config.data),
-        None => (super::model(&options.model)?, &options.data),
-    };
-    let mnist = super::data(data)?;
     let mut config = match &begun {
         Some((_, config)) => options.longer(config),
-        None => options.config(&model, &mnist)?,
+        None => options.config()?,
     };
+    let model = match &begun {
+        Some((folder, _)) => folder.read_model()?,
+        None => super::model(&config.model)?,
+    };
+    let data = DataConfig { data: config.data.clone(), pictures: config.pictures.take().unwrap_or_default() };
+    let Sets { train, validation, test, held_out, pictures } = data.load(&model.input(), config.seed)?;
+    (config.pictures, config.classes) = (pictures, train.names.clone());
+    if begun.is_none() {
+        config.model = model.name().to_string();
+        config.validation = held_out;
+        config.augment = options.augment.map_or_else(|| augment_of(&model), Ok)?;
+    }
+    let sets = train::Sets { train: &train, validation: validation.as_ref() };
     let device = options.device.open()?;
     let mut trainer = trainer(&config, &device, &model)?;
+    if let Some(bytes) = options.data.resident() {
+        trainer = trainer.resident(bytes);
+    }
     let fit = Fit {
         epochs: config.epochs,
         validation: config.validation,
@@ -149,7 +162,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         checkpoint_steps: config.checkpoint_steps,
         allow_nan: config.allow_nan,
     };
-    trainer.check(&mnist.train, fit)?;
+    trainer.check(sets, fit)?;
     let folder = match begun {
         Some((folder, _)) => {
             let done = folder.resume(&mut trainer)?;
@@ -189,7 +202,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     if let Some(folder) = &options.tensorboard {
         callbacks.push(Box::new(TensorBoard::create(folder)?));
     }
-    let report = trainer.fit_with(&mnist.train, fit, callbacks);
+    let report = trainer.fit_with(sets, fit, callbacks);
     show.clear();
     let report = report.with_context(|| format!("the run ended early; {}", way_on(&folder)))?;
     match ending.get() {
@@ -200,7 +213,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Ending::Asked => eprintln!("stopped; {}", way_on(&folder)),
         Ending::Late => eprintln!("stopped by the time limit; {}", way_on(&folder)),
     }
-    show.finish(&folder, &trainer, &mnist, &report)
+    show.finish(&folder, &trainer, &test, &report)
 }
 
 /// Why a run ended.
@@ -267,23 +280,27 @@ fn trainer<'m>(config: &Config, device: &Device, model: &'m dyn Model) -> lensle
 }
 
 impl Options {
-    /// What the run is begun with; the device is not known yet.
-    fn config(&self, model: &Network, mnist: &Mnist) -> anyhow::Result<Config> {
+    /// What the run is begun with, as far as it is known before network and data are read.
+    fn config(&self) -> anyhow::Result<Config> {
+        let DataConfig { data, pictures } = self.data.over(None);
+        let data = match data.as_str() {
+            "mnist" => data,
+            dir => std::path::absolute(dir).context("the data folder's path")?.display().to_string(),
+        };
         Ok(Config {
-            model: model.name().to_string(),
-            data: match self.data.as_str() {
-                "mnist" => "mnist".to_string(),
-                dir => std::path::absolute(dir).context("the data folder's path")?.display().to_string(),
-            },
+            model: self.model.clone(),
+            data,
+            pictures: Some(pictures),
+            classes: vec![],
             epochs: self.epochs.unwrap_or(3),
             steps: self.steps,
             batch_size: self.batch_size,
-            validation: self.validation.unwrap_or_else(|| (mnist.train.len() / 10).min(5000)),
+            validation: 0,
             seed: self.seed,
             schedule: self.schedule.clone(),
             precision: self.precision,
             clip: self.clip,
-            augment: self.augment.map_or_else(|| augment_of(model), Ok)?,
+            augment: Augment::default(),
             early_stopping: self.early_stop,
             checkpoint_steps: self.checkpoint_steps,
             keep: self.keep.unwrap_or(2) as usize,

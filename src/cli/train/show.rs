@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::Device;
-use lenslet::data::Mnist;
+use lenslet::data::Dataset;
 use lenslet::train::callbacks::{Callback, LogLine, Window};
 use lenslet::train::{Config, EpochReport, Event, Report, RunFolder, Trainer};
 use serde_json::json;
@@ -101,10 +101,10 @@ impl Show {
         &self,
         folder: &RunFolder,
         trainer: &Trainer<'_>,
-        mnist: &Mnist,
+        test: &Dataset,
         report: &Report,
     ) -> anyhow::Result<()> {
-        let test = trainer.evaluate(&mnist.test)?;
+        let test = trainer.evaluate(test)?;
         let sha256 = lenslet::weights::sha256(trainer.layout(), &trainer.parameters())?;
         let first_step = self.first_step.unwrap_or(0.0);
         if self.json {

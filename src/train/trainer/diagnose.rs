@@ -43,7 +43,7 @@ impl Trainer<'_> {
             if step + 1 == last || !after.iter().all(|value| value.is_finite()) {
                 let graph = &epoch.step.graph;
                 let mut session = CpuSession::new(graph)?;
-                session.write(epoch.step.batches.pictures, data.images.as_slice().into())?;
+                session.write(epoch.step.batches.pictures, (&*data.bytes()?).into())?;
                 session.write(epoch.step.batches.labels, data.labels.as_slice().into())?;
                 epoch.step.write(&self.layout, &parameters, &states, |node, values| session.write(node, values))?;
                 epoch.step.write_epoch(order, rates, begun, step, |node, values| session.write(node, values))?;

@@ -13,8 +13,8 @@ use super::frames::FrameTrainer;
 use super::plateau::Watch;
 use super::report::{Fit, Report, Sets};
 use super::step::{StepOptions, TrainingStep};
-use super::{Schedule, order};
-use crate::data::{Augment, Dataset};
+use super::{Schedule, order, stream};
+use crate::data::{Augment, Dataset, Spec};
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
@@ -52,6 +52,8 @@ pub struct Trainer<'m> {
     seed: u64,
     precision: Precision,
     augment: Augment,
+    /// Bytes of pictures on the device at once.
+    resident: Option<u64>,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     at: Position,
@@ -83,6 +85,7 @@ impl<'m> Trainer<'m> {
             seed: 1,
             precision: Precision::F32,
             augment: Augment::default(),
+            resident: None,
             parameters: None,
             states,
             at: Position::default(),
@@ -120,6 +123,13 @@ impl<'m> Trainer<'m> {
     /// as they are.
     pub fn augment(mut self, augment: Augment) -> Self {
         self.augment = augment;
+        self
+    }
+
+    /// Sets how many bytes of pictures lie on the device at most; a larger set comes window by window while the device
+    /// computes, to the same results. 1 GiB unless set, or less where one binding must be smaller.
+    pub fn resident(mut self, bytes: u64) -> Self {
+        self.resident = Some(bytes);
         self
     }
 
@@ -216,7 +226,7 @@ impl<'m> Trainer<'m> {
             total_steps: fit.total_steps(steps_per_epoch),
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
-        Ok((gpu.clone(), self.step(data, steps_per_epoch)?, course, from))
+        Ok((gpu.clone(), self.step(data.spec(), steps_per_epoch)?, course, from))
     }
 
     /// Refuses sets and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
@@ -224,7 +234,7 @@ impl<'m> Trainer<'m> {
         let data = data.into();
         let (_, pictures) = self.split(data, fit.into())?;
         let steps = pictures.len().div_ceil(self.batch_size);
-        self.device.check(&self.step(data.train, steps)?.graph)
+        self.device.check(&self.step(self.spec(data.train), steps)?.graph)
     }
 
     /// Trains for so many epochs.
@@ -270,13 +280,18 @@ impl<'m> Trainer<'m> {
     }
 
     async fn evaluator(&self, data: &Dataset) -> Result<Evaluator> {
-        Evaluator::new_async(&self.device, self.model, &self.layout, data, self.batch_size).await
+        Evaluator::within(&self.device, self.model, &self.layout, data, self.batch_size, self.resident).await
     }
 
-    fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
+    /// What lies of a set on the device at once.
+    fn spec(&self, data: &Dataset) -> Spec {
+        stream::spec(&self.device, data, self.batch_size, self.resident)
+    }
+
+    fn step(&self, data: Spec, steps: usize) -> Result<TrainingStep> {
         let Self { batch_size: batch, seed, precision, augment, .. } = *self;
         let options = StepOptions { batch, steps, seed, precision, augment };
-        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
+        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data, options)
     }
 
     /// Where the next run begins: inside an epoch only if it is one that is taken up.

@@ -1,0 +1,151 @@
+//! A picture file as the bytes of a data set.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgba};
+
+use super::options::{Colour, Resize};
+
+/// Bytes of the largest file that is read, and of the largest picture once decoded.
+const MOST_BYTES: u64 = 512 << 20;
+
+/// Why a picture is bad.
+pub enum Failure {
+    /// What is in it, which stays so while the file does.
+    Content(String),
+    /// The system did not give it.
+    File(io::Error),
+}
+
+/// The bytes `[C, H, W]` of a picture file.
+pub fn decode(path: &Path, shape: [usize; 3], resize: Resize, background: Colour) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![];
+    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(Failure::File)?;
+    pixels(&bytes, shape, resize, background).map_err(Failure::Content)
+}
+
+fn pixels(bytes: &[u8], shape: [usize; 3], resize: Resize, background: Colour) -> Result<Vec<u8>, String> {
+    let [channels, h, w] = shape;
+    let image = read(bytes)?;
+    let size = [image.width(), image.height()];
+    let mut from = over(&image, background);
+    drop(image);
+    let mut behind = background.0.to_vec();
+    if channels == 1 {
+        (from, behind) = (from.chunks_exact(3).map(grey).collect(), vec![grey(&behind)]);
+    }
+
+    let [from_w, from_h] = size.map(f64::from);
+    let scale = (w as f64 / from_w).min(h as f64 / from_h);
+    let [new_w, new_h] = match resize {
+        Resize::Pad => [(from_w, w), (from_h, h)].map(|(of, most)| ((of * scale).round() as usize).clamp(1, most)),
+        Resize::Stretch | Resize::Crop => [w, h],
+    };
+    let resized = resized(&from, size, [new_w, new_h], channels, resize)?;
+    let (left, top) = ((w - new_w) / 2, (h - new_h) / 2);
+    let mut planes = Vec::with_capacity(channels * h * w);
+    for (channel, &behind) in behind.iter().enumerate() {
+        let begin = planes.len();
+        planes.resize(begin + h * w, behind);
+        for (y, row) in resized.chunks_exact(new_w * channels).enumerate() {
+            let to = &mut planes[begin + (top + y) * w + left..][..new_w];
+            to.iter_mut().zip(row.chunks_exact(channels)).for_each(|(to, pixel)| *to = pixel[channel]);
+        }
+    }
+    Ok(planes)
+}
+
+/// Decodes a file and turns the picture upright.
+fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
+    if bytes.is_empty() {
+        return Err("an empty file".into());
+    }
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!("a file of more than {} MiB", MOST_BYTES >> 20));
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    reader.limits(limits.clone());
+    match reader.format() {
+        // The decoder fills up what is missing.
+        Some(Jpeg) if !is_whole_jpeg(bytes) => return Err("a JPEG file that ends too early".into()),
+        Some(Jpeg | Png | Bmp | Gif | WebP) => {}
+        Some(other) => return Err(format!("expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found {other:?}")),
+        None => return Err("expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found none of them".into()),
+    }
+    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    limits.reserve(decoder.total_bytes()).map_err(|_| {
+        let (w, h) = decoder.dimensions();
+        format!("a picture of {w}x{h}, which takes more than {} MiB", MOST_BYTES >> 20)
+    })?;
+    // A picture whose EXIF data is damaged is upright.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// Its pixels row by row, red, green and blue, over the background where it is transparent.
+fn over(image: &DynamicImage, background: Colour) -> Vec<u8> {
+    if !image.color().has_alpha() {
+        return image.to_rgb8().into_raw();
+    }
+    let mix = |pixel: &Rgba<u8>| {
+        let [red, green, blue, alpha] = pixel.0.map(u32::from);
+        let mix = |v: u32, behind: u8| ((v * alpha + u32::from(behind) * (255 - alpha) + 127) / 255) as u8;
+        [mix(red, background.0[0]), mix(green, background.0[1]), mix(blue, background.0[2])]
+    };
+    image.to_rgba8().pixels().flat_map(mix).collect()
+}
+
+/// Pixels of `channels` bytes, row by row, of another size.
+fn resized(
+    from: &[u8],
+    [w, h]: [u32; 2],
+    [new_w, new_h]: [usize; 2],
+    channels: usize,
+    resize: Resize,
+) -> Result<Vec<u8>, String> {
+    if [w as usize, h as usize] == [new_w, new_h] {
+        return Ok(from.to_vec());
+    }
+    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    if resize == Resize::Crop {
+        options = options.fit_into_destination(None);
+    }
+    let from = ImageRef::new(w, h, from, kind).map_err(|e| e.to_string())?;
+    let mut to = Image::new(new_w as u32, new_h as u32, kind);
+    Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
+    Ok(to.into_vec())
+}
+
+fn grey(rgb: &[u8]) -> u8 {
+    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+    ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
+}
+
+/// Whether the markers of a JPEG file lead to the one of its end.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    loop {
+        // Between the segments that have a length lie codes, in which 0xff stands before zero or a restart only.
+        match bytes.get(at..at + 2) {
+            None => return false,
+            Some([0xff, 0xd9]) => return true,
+            Some([0xff, 0x01 | 0xd0..=0xd8]) => at += 2,
+            Some([0xff, 0xc0..=0xfe]) => {
+                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
+                at += 2 + usize::from(u16::from_be_bytes([high, low]));
+            }
+            Some(_) => at += 1,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The picture files of a folder, class by class.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::{Error, Result};
+
+/// How names of pictures end.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
+
+/// Folders of sets, in the order train, validation, test.
+const SETS: [&[&str]; 3] = [&["train"], &["validation", "valid", "val"], &["test"]];
+
+const EXPECTED: &str = "expected a folder for each class with JPEG, PNG, BMP, GIF or WebP files in it (cat/1.jpg, \
+                        dog/7.png), or such folders within train, validation and test";
+
+/// A picture file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    pub class: u8,
+    /// From the folder of the data on, parted by `/`.
+    pub path: String,
+    /// From the folder of its class on.
+    pub within: String,
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub modified: u128,
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub struct Listing {
+    /// Of the classes, in order.
+    pub names: Vec<String>,
+    /// For training, validation and testing, if there is a folder: sorted by path.
+    pub sets: [Option<Vec<Picture>>; 3],
+    /// Files left out, by how their names end.
+    pub ignored: BTreeMap<String, usize>,
+}
+
+impl Listing {
+    /// Lists a folder.
+    ///
+    /// Errors: no such folder, or one that cannot be read; fewer than two classes or more than 256; an empty class; sets
+    /// whose classes differ; a link that leads back.
+    pub fn read(dir: &Path) -> Result<Self> {
+        match dir.metadata() {
+            Ok(what) if what.is_dir() => {}
+            Ok(_) => return Err(Error::data(dir, format!("{EXPECTED}; found a file"))),
+            Err(error) => return Err(Error::io(dir, "read")(error)),
+        }
+        let mut walk = Walk { root: dir, ignored: BTreeMap::new(), above: vec![] };
+        let set = |name: &String| SETS.iter().position(|names| names.contains(&name.as_str()));
+        let folders = folders(&entries(dir)?);
+        let by_sets = folders.iter().all(|name| set(name).is_some())
+            && folders.iter().any(|name| name == "train")
+            && !self::folders(&entries(&dir.join("train"))?).is_empty();
+        if !by_sets {
+            let (names, pictures) = walk.classes("")?;
+            return Ok(Self { names, sets: [Some(pictures), None, None], ignored: walk.ignored });
+        }
+        let (names, pictures) = walk.classes("train/")?;
+        let mut sets = [Some(pictures), None, None];
+        for (number, folder) in folders.iter().filter_map(|name| Some((set(name).filter(|&set| set > 0)?, name))) {
+            let (found, pictures) = walk.classes(&format!("{folder}/"))?;
+            if found != names {
+                let (classes, found) = (names.join(", "), found.join(", "));
+                let reason = format!("expected the classes of train: {classes}; found {found}");
+                return Err(Error::data(dir.join(folder), reason));
+            }
+            if sets[number].replace(pictures).is_some() {
+                let reason = format!("expected one folder of {}, found several", SETS[number].join(", "));
+                return Err(Error::data(dir, reason));
+            }
+        }
+        Ok(Self { names, sets, ignored: walk.ignored })
+    }
+}
+
+/// A walk through folders.
+struct Walk<'a> {
+    root: &'a Path,
+    ignored: BTreeMap<String, usize>,
+    /// The folders that it is in, as they really are.
+    above: Vec<PathBuf>,
+}
+
+/// What a name in a folder stands for.
+enum Entry {
+    Folder,
+    /// Of an unreadable one nothing is known.
+    Picture(Option<Metadata>),
+    Other,
+}
+
+impl Walk<'_> {
+    /// The classes below `prefix` and their pictures.
+    fn classes(&mut self, prefix: &str) -> Result<(Vec<String>, Vec<Picture>)> {
+        let dir = self.root.join(prefix);
+        let found = entries(&dir)?;
+        let names = folders(&found);
+        match &names[..] {
+            [] => return Err(Error::data(dir, format!("{EXPECTED}; found no folder in it"))),
+            [one] => return Err(Error::data(dir, format!("{EXPECTED}; found one class alone: {one}"))),
+            many if many.len() <= 256 => {}
+            many => {
+                return Err(Error::data(dir, format!("expected at most 256 classes, found {} folders", many.len())));
+            }
+        }
+        found.iter().filter(|(_, entry)| !matches!(entry, Entry::Folder)).for_each(|(name, _)| self.ignore(name));
+        let mut pictures: Vec<Picture> = vec![];
+        let mut empty = vec![];
+        for (class, name) in names.iter().enumerate() {
+            let before = pictures.len();
+            self.pictures(&format!("{prefix}{name}"), class as u8, "", &mut pictures)?;
+            if pictures.len() == before {
+                empty.push(name.as_str());
+            }
+        }
+        if !empty.is_empty() {
+            let reason = format!("expected pictures in the folder of each class, found none in {}", empty.join(", "));
+            return Err(Error::data(dir, reason + "; add some or remove it"));
+        }
+        pictures.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok((names, pictures))
+    }
+
+    /// The pictures of a class in a folder and those below.
+    fn pictures(&mut self, folder: &str, class: u8, within: &str, into: &mut Vec<Picture>) -> Result<()> {
+        let dir = self.root.join(folder);
+        let real = fs::canonicalize(&dir).map_err(Error::io(&dir, "read"))?;
+        if self.above.contains(&real) {
+            return Err(Error::data(
+                dir,
+                format!("expected a folder, found a link that leads back to {}", real.display()),
+            ));
+        }
+        self.above.push(real);
+        for (name, entry) in entries(&dir)? {
+            let (path, within) = (format!("{folder}/{name}"), format!("{within}{name}"));
+            match entry {
+                Entry::Folder => self.pictures(&path, class, &format!("{within}/"), into)?,
+                Entry::Picture(what) => {
+                    let since =
+                        |what: &Metadata| Some(what.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos());
+                    let modified = what.as_ref().and_then(since).unwrap_or(0);
+                    let bytes = what.map_or(0, |what| what.len());
+                    into.push(Picture { class, path, within, bytes, modified });
+                }
+                Entry::Other => self.ignore(&name),
+            }
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    /// Counts a file that is left out.
+    fn ignore(&mut self, name: &str) {
+        let kind = extension(name).map_or_else(|| name.to_string(), |extension| format!(".{extension}"));
+        *self.ignored.entry(kind).or_default() += 1;
+    }
+}
+
+/// What is in a folder, in the order of the names; hidden things are left out, links are followed.
+fn entries(dir: &Path) -> Result<Vec<(String, Entry)>> {
+    let mut found = vec![];
+    for entry in fs::read_dir(dir).map_err(Error::io(dir, "read"))? {
+        let entry = entry.map_err(Error::io(dir, "read"))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_picture = extension(&name).is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
+        let entry = match fs::metadata(entry.path()) {
+            Ok(what) if what.is_dir() => Entry::Folder,
+            Ok(what) if is_picture => Entry::Picture(Some(what)),
+            Err(_) if is_picture => Entry::Picture(None),
+            _ => Entry::Other,
+        };
+        if !name.starts_with('.') {
+            found.push((name, entry));
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// The names of the folders among them.
+fn folders(entries: &[(String, Entry)]) -> Vec<String> {
+    entries.iter().filter(|(_, entry)| matches!(entry, Entry::Folder)).map(|(name, _)| name.clone()).collect()
+}
+
+/// How a name ends, in small letters.
+fn extension(name: &str) -> Option<String> {
+    Path::new(name).extension().map(|extension| extension.to_string_lossy().to_lowercase())
+}

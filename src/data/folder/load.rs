@@ -1,0 +1,231 @@
+//! From a folder of pictures to sets.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::cache::Cache;
+use super::decode::{Failure, decode};
+use super::listing::{Listing, Picture};
+use super::options::Options;
+use super::split::split;
+use crate::data::{Dataset, Pixels};
+use crate::{Error, Result};
+
+/// Pictures that are decoded before they are written: their bytes are in memory meanwhile.
+const DECODED_AT_ONCE: usize = 256;
+
+/// Bad pictures that a message lists.
+const LISTED: usize = 10;
+
+/// The sets of a folder.
+#[derive(Clone, Debug)]
+pub struct Sets {
+    /// To learn from.
+    pub train: Dataset,
+    /// To evaluate after each epoch.
+    pub validation: Option<Dataset>,
+    /// To measure with at the end.
+    pub test: Dataset,
+    /// What was noticed on the way.
+    pub report: Report,
+}
+
+/// What was noticed while a folder was loaded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The pictures that were left out.
+    pub bad: Vec<Bad>,
+    /// Files that are no pictures by their names, by how those end.
+    pub ignored: BTreeMap<String, usize>,
+    /// Pictures that were decoded; none if the cache had them.
+    pub decoded: usize,
+    /// Why the cache was not written.
+    pub uncached: Option<String>,
+}
+
+/// A picture that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bad {
+    /// From the folder of the data on.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Loads the sets of a folder of pictures for a network that takes `shape`, `[1, H, W]` or `[3, H, W]`. `progress` hears how
+/// many pictures are decoded, of how many, from several threads.
+///
+/// Errors: another number of channels; no folder of pictures (see [`folder`](super)); a class with too few; pictures that
+/// cannot be read, unless [`Options::skip_bad`] leaves them out; a class of a set all of whose pictures are bad; no room in
+/// the cache folder for a set of more than [`Options::memory`] bytes.
+pub fn load(
+    dir: impl AsRef<Path>,
+    shape: [usize; 3],
+    seed: u64,
+    options: &Options,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Sets> {
+    let dir = dir.as_ref();
+    if ![1, 3].contains(&shape[0]) || shape.contains(&0) {
+        let expected = "[1, H, W] for grey or [3, H, W] for red, green and blue";
+        return Err(Error::option("shape for pictures", expected, format!("{shape:?}")));
+    }
+    let listing = Listing::read(dir)?;
+    let sets = split(dir, &listing, options, seed)?;
+    let mut chosen: Vec<&Picture> = sets.iter().flatten().collect();
+    chosen.sort_by(|a, b| a.path.cmp(&b.path));
+    let work = Work { dir, chosen, shape, options, progress };
+    let whole = listing.sets.iter().flatten().map(Vec::len).sum::<usize>() == work.chosen.len();
+    let (pixels, mut report) = work.pixels((!whole).then_some(seed))?;
+    report.ignored = listing.ignored;
+    if !report.bad.is_empty() && !options.skip_bad {
+        return Err(Error::data(dir, listed(&report.bad, work.chosen.len())));
+    }
+
+    let is_bad = |path: &str| report.bad.binary_search_by(|bad| bad.path.as_str().cmp(path)).is_ok();
+    let good: Vec<&Picture> = work.chosen.iter().copied().filter(|picture| !is_bad(&picture.path)).collect();
+    let labels = good.iter().map(|picture| picture.class).collect();
+    if good.is_empty() {
+        return Err(Error::data(dir, listed(&report.bad, work.chosen.len())));
+    }
+    let all = Dataset::of(pixels, labels, shape, listing.names.len())?.named(listing.names)?;
+    let set = |name: &str, pictures: &[Picture]| {
+        let of = |picture: &Picture| good.binary_search_by(|other| other.path.cmp(&picture.path)).ok();
+        let numbers: Vec<u32> = pictures.iter().filter_map(of).map(|i| i as u32).collect();
+        let has = |class: u8| numbers.iter().any(|&i| all.labels[i as usize] == class);
+        match pictures.iter().find(|picture| !has(picture.class)) {
+            Some(Picture { class, .. }) => {
+                let name_of = &all.names[usize::from(*class)];
+                let class = format!("class \"{name_of}\": {name}: expected a picture that can be read");
+                Err(Error::data(dir, format!("{class}, found none; {}", listed(&report.bad, work.chosen.len()))))
+            }
+            None => Ok(all.subset(&numbers)),
+        }
+    };
+    let [train, validation, test] = [("train", 0), ("validation", 1), ("test", 2)].map(|(name, i)| set(name, &sets[i]));
+    let some = |set: Result<Option<Dataset>>| set.map(|set| set.expect("a split leaves neither of these empty"));
+    Ok(Sets { train: some(train)?, validation: validation?, test: some(test)?, report })
+}
+
+/// What is to be decoded, and how.
+struct Work<'a> {
+    dir: &'a Path,
+    /// Sorted by path.
+    chosen: Vec<&'a Picture>,
+    shape: [usize; 3],
+    options: &'a Options,
+    progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+impl Work<'_> {
+    /// The pixels of the good pictures, from the cache or into it. `seed` is what the choice among all pictures hangs on.
+    fn pixels(&self, seed: Option<u64>) -> Result<(Pixels, Report)> {
+        let record: usize = self.shape.iter().product();
+        let in_memory = (self.chosen.len() * record) as u64 <= self.options.memory;
+        let cache = self.cache(seed, record);
+        if let Some((records, contents)) = cache.as_ref().and_then(Cache::open) {
+            let count = contents.checks.len();
+            let report = Report { bad: contents.bad, ..Report::default() };
+            let pixels = Pixels::File(records);
+            if !in_memory {
+                return Ok((pixels, report));
+            }
+            let (mut bytes, all) = (vec![0; count * record], (0..count as u32).collect::<Vec<_>>());
+            if pixels.read(&all, record, &mut bytes).is_ok() {
+                return Ok((bytes.into(), report));
+            }
+        }
+        let mut report = Report { decoded: self.chosen.len(), ..Report::default() };
+        if !in_memory {
+            let none = || Error::option("LENSLET_CACHE", "a folder for pictures, as this system names none", "nothing");
+            let cache = cache.ok_or_else(none)?;
+            cache.replace(|keep| Ok(self.decode(keep)?.0))?;
+            let damaged = || Error::data(cache.path(), "expected the pictures that were written, found others");
+            let (records, contents) = cache.open().ok_or_else(damaged)?;
+            return Ok((Pixels::File(records), Report { bad: contents.bad, ..report }));
+        }
+        let mut bytes = Vec::with_capacity(self.chosen.len() * record);
+        let keep = &mut |record: &[u8]| {
+            bytes.extend_from_slice(record);
+            Ok(())
+        };
+        let (bad, is_lasting) = self.decode(keep).map_err(Error::io(self.dir, "read"))?;
+        // What the system did not give today it may give tomorrow.
+        if let Some(cache) = cache.filter(|_| is_lasting) {
+            let written = cache.replace(|keep| {
+                bytes.chunks_exact(record).try_for_each(keep)?;
+                Ok(bad.clone())
+            });
+            report.uncached = written.err().map(|error| error.to_string());
+        }
+        Ok((bytes.into(), Report { bad, ..report }))
+    }
+
+    /// Decodes all, many at a time, and hands over the good ones in order. Returns the bad ones, and whether they stay so
+    /// while their files do.
+    fn decode(&self, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Vec<Bad>, bool)> {
+        let (mut bad, mut is_lasting, done) = (vec![], true, AtomicUsize::new(0));
+        let Options { resize, background, .. } = *self.options;
+        for some in self.chosen.chunks(DECODED_AT_ONCE) {
+            let decode = |picture: &&Picture| {
+                let decoded = decode(&self.dir.join(&picture.path), self.shape, resize, background);
+                (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, self.chosen.len());
+                decoded
+            };
+            let decoded: Vec<_> = some.par_iter().map(decode).collect();
+            for (picture, decoded) in some.iter().zip(decoded) {
+                let reason = match decoded {
+                    Ok(bytes) => {
+                        keep(&bytes)?;
+                        continue;
+                    }
+                    Err(Failure::Content(reason)) => reason,
+                    Err(Failure::File(error)) => {
+                        is_lasting = false;
+                        error.to_string()
+                    }
+                };
+                bad.push(Bad { path: picture.path.clone(), reason });
+            }
+        }
+        Ok((bad, is_lasting))
+    }
+
+    /// The file for these pictures. Its name is that of the folder and of what is asked; what is in the folder is its key.
+    fn cache(&self, seed: Option<u64>, record: usize) -> Option<Cache> {
+        let dir = self.dir.canonicalize().ok()?;
+        let Options { train, validation, test, resize, background, .. } = self.options;
+        let choice = seed.map(|seed| (seed, train, validation, test));
+        let asked = format!("{} {:?} {resize} {background} {choice:?}", dir.display(), self.shape);
+        let mut key = Sha256::new();
+        key.update(env!("CARGO_PKG_VERSION"));
+        for Picture { path, bytes, modified, .. } in &self.chosen {
+            key.update(format!("{path}\0{bytes} {modified}\n"));
+        }
+        let name = dir.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned());
+        let name = format!("{name}-{}.pixels", &hex(Sha256::digest(asked))[..16]);
+        Cache::new(self.options.cache.as_deref(), &name, hex(key.finalize()), record)
+    }
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first bad pictures in words, and what to do.
+fn listed(bad: &[Bad], all: usize) -> String {
+    let mut text = format!("{} of {all} pictures cannot be read:", bad.len());
+    for Bad { path, reason } in bad.iter().take(LISTED) {
+        text += &format!("\n  {path}: {reason}");
+    }
+    if bad.len() > LISTED {
+        text += &format!("\n  and {} more", bad.len() - LISTED);
+    }
+    text + "\nrepair or remove them, or go on without them by --skip-bad"
+}

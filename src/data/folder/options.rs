@@ -1,0 +1,192 @@
+//! What is asked of a folder of pictures.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// How a folder of pictures becomes sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Of each class, to learn from: the rest unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<Share>,
+    /// Of each class, to evaluate after each epoch. Unless given: its folder, else a tenth, or none beside counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Share>,
+    /// Of each class, to measure with at the end. Unless given: its folder, else a fifth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<Share>,
+    /// How a picture gets the network's size.
+    pub resize: Resize,
+    /// What is behind transparent pictures and beside padded ones.
+    pub background: Colour,
+    /// Whether pictures that cannot be read are left out; else they are an error.
+    pub skip_bad: bool,
+    /// Bytes up to which the decoded pictures are kept in memory; of more, they stay in a file.
+    #[serde(skip)]
+    pub memory: u64,
+    /// Where decoded pictures are kept: in the user's cache folder unless given.
+    #[serde(skip)]
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for Options {
+    /// Stretched, over black, nothing skipped, up to 1 GiB in memory.
+    fn default() -> Self {
+        Self {
+            train: None,
+            validation: None,
+            test: None,
+            resize: Resize::Stretch,
+            background: Colour([0; 3]),
+            skip_bad: false,
+            memory: 1 << 30,
+            cache: None,
+        }
+    }
+}
+
+/// How many pictures of each class: `500`, or as a share `0.2`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Share {
+    /// So many.
+    Count(usize),
+    /// This share of them, between 0 and 1.
+    Part(f64),
+}
+
+impl FromStr for Share {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let part = || text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).map(Share::Part);
+        let share = text.parse().ok().map(Share::Count).or_else(part);
+        share.ok_or_else(|| Error::option("share of the pictures", "a count as 500 or a share as 0.2", text))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Share::Count(count) => write!(f, "{count}"),
+            // With a point even if whole: so it is read again as a share.
+            Share::Part(part) => write!(f, "{part:?}"),
+        }
+    }
+}
+
+/// How a picture gets the network's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Resize {
+    /// The whole picture, with another ratio of its sides.
+    Stretch,
+    /// The largest part in its centre that has the ratio.
+    Crop,
+    /// The whole picture in the centre, with the background beside it.
+    Pad,
+}
+
+const RESIZES: [(Resize, &str); 3] = [(Resize::Stretch, "stretch"), (Resize::Crop, "crop"), (Resize::Pad, "pad")];
+
+impl FromStr for Resize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = RESIZES.iter().find(|(_, name)| *name == text).map(|(resize, _)| *resize);
+        found.ok_or_else(|| Error::option("resize", "stretch, crop or pad", text))
+    }
+}
+
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(RESIZES.iter().find(|(resize, _)| resize == self).map_or("", |(_, name)| name))
+    }
+}
+
+/// Red, green and blue: `black`, `white`, `grey`, or as `#rrggbb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Colour(pub [u8; 3]);
+
+const COLOURS: [(&str, u8); 3] = [("black", 0), ("grey", 128), ("white", 255)];
+
+impl FromStr for Colour {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let named = COLOURS.iter().find(|(name, _)| *name == text).map(|(_, value)| Colour([*value; 3]));
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && !digits.starts_with('+'));
+        let numbered = || {
+            let [_, bytes @ ..] = u32::from_str_radix(digits?, 16).ok()?.to_be_bytes();
+            Some(Colour(bytes))
+        };
+        named.or_else(numbered).ok_or_else(|| Error::option("colour", "black, white, grey or #rrggbb", text))
+    }
+}
+
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [r, g, b] = self.0;
+        write!(f, "#{r:02x}{g:02x}{b:02x}")
+    }
+}
+
+/// What serde needs of a type that is written as its text.
+macro_rules! text {
+    ($($kind:ty),*) => {
+        $(
+            impl TryFrom<String> for $kind {
+                type Error = Error;
+                fn try_from(text: String) -> Result<Self> {
+                    text.parse()
+                }
+            }
+
+            impl From<$kind> for String {
+                fn from(value: $kind) -> String {
+                    value.to_string()
+                }
+            }
+        )*
+    };
+}
+text!(Share, Resize, Colour);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_written_as_they_are_typed() {
+        assert_eq!("500".parse::<Share>().unwrap(), Share::Count(500));
+        assert_eq!("0.25".parse::<Share>().unwrap(), Share::Part(0.25));
+        assert_eq!("1.0".parse::<Share>().unwrap().to_string(), "1.0");
+        assert_eq!("#0a00ff".parse::<Colour>().unwrap(), Colour([10, 0, 255]));
+        for wrong in ["-1", "1.5", "NaN", "all", ""] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
+        for wrong in ["#fff", "#+12345", "red", "#éab1"] {
+            assert!(wrong.parse::<Colour>().is_err(), "{wrong}");
+        }
+        let options = Options {
+            train: Some(Share::Count(1000)),
+            validation: Some(Share::Part(1.0)),
+            resize: Resize::Pad,
+            background: Colour([255; 3]),
+            skip_bad: true,
+            ..Options::default()
+        };
+        let text = toml::to_string(&options).unwrap();
+        assert!(text.contains("train = \"1000\"") && text.contains("resize = \"pad\""), "{text}");
+        assert_eq!(toml::from_str::<Options>(&text).unwrap(), options);
+        let error = toml::from_str::<Options>("resize = \"zoom\"").unwrap_err().to_string();
+        assert!(error.contains("resize: expected stretch, crop or pad, found zoom"), "{error}");
+    }
+}
