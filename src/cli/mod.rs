@@ -9,17 +9,22 @@ mod diff;
 mod doctor;
 mod evaluate;
 mod plan;
+mod predict;
 mod shapes;
 mod summary;
+mod terminal;
 mod train;
 mod tune;
+mod view;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
-use lenslet::nn::Sequential;
+use lenslet::nn::{Layout, Sequential};
+use lenslet::train::{Config, RunFolder};
 use lenslet::{Device, Error};
 
 /// Trains convolutional networks on the GPU, of any make.
@@ -34,6 +39,8 @@ const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
+  lenslet predict runs/lenet5-1 seven.png        the likeliest classes of pictures
+  lenslet view runs/lenet5-1 curves              how the training went
   lenslet devices                                which adapters there are and which one is taken
   lenslet shapes --input 7 --window 3            which stride and padding give which output";
 
@@ -45,6 +52,10 @@ enum Command {
     Train(train::Options),
     /// Evaluates a run on the test set
     Evaluate(evaluate::Options),
+    /// Names the likeliest classes of pictures
+    Predict(predict::Options),
+    /// Draws how a run went and what is inside of its network
+    View(view::Options),
     /// Shows a network layer by layer
     Summary(summary::Options),
     /// Checks every kernel on this device against the reference
@@ -93,6 +104,8 @@ pub fn run() -> ExitCode {
         Command::Devices(options) => devices::run(&options),
         Command::Train(options) => train::run(&options, start),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::Predict(options) => predict::run(&options),
+        Command::View(options) => view::run(&options),
         Command::Summary(options) => summary::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Diff(options) => diff::run(&options),
@@ -131,6 +144,31 @@ fn model(name: &str) -> lenslet::Result<Sequential> {
 /// `mnist`, or the folder of the data.
 fn data(name: &str) -> lenslet::Result<Mnist> {
     if name == "mnist" { Mnist::bundled() } else { Mnist::from_dir(name) }
+}
+
+/// The network of a run folder, with its weights.
+struct Run {
+    config: Config,
+    model: Sequential,
+    layout: Layout,
+    parameters: Vec<f32>,
+}
+
+impl Run {
+    fn open(folder: &Path) -> lenslet::Result<Self> {
+        let config = RunFolder::read_config(folder)?;
+        let unknown = |error: Error| Error::data(folder.join("config.toml"), error.to_string());
+        let model = model(&config.model).map_err(unknown)?;
+        let layout = Layout::of(&model)?;
+        let parameters = RunFolder::read_weights(folder, &layout)?;
+        Ok(Self { config, model, layout, parameters })
+    }
+}
+
+/// What a run is of, in a few words.
+fn title(config: &Config) -> String {
+    let last = |path: &str| Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
+    format!("{} on {}", last(&config.model), last(&config.data))
 }
 
 /// Digits in groups of three.

@@ -5,6 +5,8 @@
 
 pub mod idx;
 mod mnist;
+#[cfg(feature = "pictures")]
+pub mod picture;
 
 pub use mnist::Mnist;
 

@@ -54,6 +54,9 @@ pub struct Config {
     /// Whether it goes on when a loss or a weight is not finite.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_nan: bool,
+    /// What the classes are called; none if they go by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// The rule and its settings.
     pub optimizer: AnyOptimizer,
     /// Where it ran: the same weights come from the same device only.
@@ -73,6 +76,7 @@ fn two() -> usize {
 /// | `checkpoint-STEP.safetensors` | the last [checkpoints](Checkpoint), to go on from |
 /// | `model.safetensors` | the weights as of the last of them |
 /// | `best.safetensors` | the weights of the epoch with the best validation |
+/// | `curves.png`, `confusion.png` | how it went, and how it did on the test set; of `lenslet train` |
 ///
 /// Each file but the log is written under another name, flushed to the disk and renamed: whatever happens, it is whole.
 #[derive(Debug)]

@@ -30,6 +30,7 @@ fn a_run_that_was_saved_evaluates_as_before() {
             checkpoint_steps: Some(7),
             keep: 3,
             allow_nan: false,
+            classes: vec!["cat".into(), "dog".into()],
             device: device.describe(),
         };
         let parent = tempfile::tempdir().unwrap();

@@ -193,7 +193,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Ending::Asked => eprintln!("stopped; {}", way_on(&folder)),
         Ending::Late => eprintln!("stopped by the time limit; {}", way_on(&folder)),
     }
-    show.finish(&folder, &trainer, &mnist, &report)
+    show.finish(&folder, &config, &trainer, &mnist, &report)
 }
 
 /// Why a run ended.
@@ -279,6 +279,7 @@ impl Options {
             checkpoint_steps: self.checkpoint_steps,
             keep: self.keep.unwrap_or(2) as usize,
             allow_nan: self.allow_nan,
+            classes: vec![],
             optimizer: self.optimizer.rule()?,
             device: String::new(),
         })

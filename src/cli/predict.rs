@@ -1,0 +1,127 @@
+//! `lenslet predict`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use lenslet::data::picture::{Colour, Preparation, Resize};
+use lenslet::nn::Model;
+use lenslet::train::Classifier;
+use lenslet::{Error, Result};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::{DeviceOption, JsonOption, Run};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet predict runs/lenet5-1 seven.png
+  lenslet predict runs/lenet5-1 scans/*.jpg --invert --top 1     dark digits on white paper, for MNIST's bright on black
+  lenslet predict runs/lenet5-1 photo.jpg --grey --resize crop
+Pictures are taken as they are unless an option says otherwise: a coloured one for a network of one channel is refused
+without --grey, and nothing is inverted without --invert. Of several pictures in a file the first counts.")]
+pub struct Options {
+    /// A run folder, as `train` leaves it
+    run: PathBuf,
+    /// JPEG, PNG, BMP, GIF or WebP files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How many classes to name for each picture, the most likely first
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    top: u64,
+    #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What is made of a picture file before a network sees it.
+#[derive(clap::Args)]
+pub struct PictureOptions {
+    /// Takes each value from 1: dark ink on white paper becomes bright ink on black
+    #[arg(long)]
+    invert: bool,
+    /// Mixes coloured pictures to grey, for a network of one channel: 0.299 red, 0.587 green, 0.114 blue
+    #[arg(long)]
+    grey: bool,
+    /// How pictures get the network's size, with antialiasing: stretch, crop (the centre) or pad (with the background)
+    #[arg(long, default_value_t, value_name = "stretch|crop|pad")]
+    resize: Resize,
+    /// Behind transparent pictures and beside padded ones: black, white, grey or #rrggbb
+    #[arg(long, default_value = "black", value_name = "COLOUR")]
+    background: Colour,
+}
+
+impl PictureOptions {
+    /// The values of a picture file for a network.
+    pub fn read(&self, file: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
+        let Self { invert, grey, resize, background } = *self;
+        Preparation { resize, background, grey, invert }.read(file, shape)
+    }
+}
+
+/// Pictures a batch, and those that are decoded at a time.
+const BATCH: usize = 64;
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let Run { config, model, layout, parameters } = Run::open(&options.run)?;
+    let shape = picture_shape(&model)?;
+    let device = options.device.open()?;
+    let batch = options.images.len().min(BATCH);
+    let mut classifier = Classifier::new(&device, &model, &layout, &parameters, batch, &[])?;
+    let widest = options.images.iter().map(|file| file.display().to_string().chars().count()).max().unwrap_or(0);
+    let mut out = std::io::stdout().lock();
+    let mut bad = 0;
+    for files in options.images.chunks(BATCH) {
+        let read: Vec<Result<Vec<f32>>> = files.par_iter().map(|file| options.picture.read(file, shape)).collect();
+        let (mut names, mut pictures) = (vec![], vec![]);
+        for (file, values) in files.iter().zip(read) {
+            match values {
+                Ok(values) => {
+                    names.push(file);
+                    pictures.extend(values);
+                }
+                Err(error) => {
+                    bad += 1;
+                    eprintln!("{error}");
+                }
+            }
+        }
+        for (file, probabilities) in names.into_iter().zip(classifier.predict(&pictures)?) {
+            let best = best(&probabilities, options.top as usize, &config.classes);
+            if options.json.json {
+                let classes = best.iter().map(|(class, p)| json!({ "class": class, "probability": p }));
+                let line = json!({ "file": file.display().to_string(), "classes": classes.collect::<Vec<_>>() });
+                writeln!(out, "{line}")?;
+            } else {
+                let word = |(class, p): &(Value, f32)| {
+                    let class = class.as_str().map_or_else(|| class.to_string(), String::from);
+                    format!("  {class} {:6.2} %", 100.0 * p)
+                };
+                let words: String = best.iter().map(word).collect();
+                writeln!(out, "{:widest$}{words}", file.display().to_string())?;
+            }
+        }
+    }
+    if bad > 0 {
+        bail!("{bad} of {} pictures could not be predicted; they are named above", options.images.len());
+    }
+    Ok(())
+}
+
+/// The likeliest classes, by name where they have names.
+fn best(probabilities: &[f32], top: usize, names: &[String]) -> Vec<(Value, f32)> {
+    let mut classes: Vec<usize> = (0..probabilities.len()).collect();
+    classes.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let name = |class: usize| names.get(class).map_or_else(|| json!(class), |name| json!(name));
+    classes.into_iter().take(top).map(|class| (name(class), probabilities[class])).collect()
+}
+
+/// Channels, height and width of what a network takes.
+pub fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
+    let shape = model.input();
+    let refuse = |_| Error::option(format!("input of {}", model.name()), "pictures, [C, H, W]", &shape);
+    shape.to_vec().try_into().map_err(refuse)
+}

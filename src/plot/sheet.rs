@@ -1,0 +1,210 @@
+//! What is inside of a network: its filters, its maps, its units.
+
+use std::ops::Range;
+
+use super::canvas::{Align, BLACK, Canvas, GREY, Ink, SCALE};
+use super::{HEAD, counted, head};
+use crate::gpu::TextureWrite;
+use crate::gpu::texture::{ColourMap, ValueRange};
+use crate::shape::Shape;
+use crate::{Error, Result};
+
+const WIDTH: f32 = 880.0;
+const MARGIN: f32 = 20.0;
+/// Height of a line that says what comes below it, and room after it.
+const LINE: f32 = 30.0;
+const AFTER: f32 = 18.0;
+
+/// Most maps, filters or units of a layer that are shown.
+const MOST: usize = 1024;
+
+/// What a layer gives for one picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tiles {
+    /// The layer's name.
+    pub name: String,
+    /// Its values.
+    pub values: Vec<f32>,
+    /// Their extents: `[1, C, H, W]` for maps, `[1, M]` for units.
+    pub shape: Shape,
+}
+
+/// A drawing of values with its size in pixels, and what it is.
+struct Section {
+    text: String,
+    size: [u32; 2],
+    texels: Vec<[f32; 4]>,
+    /// The colours and the range that they stand for, if there is one.
+    key: Option<(ColourMap, [f32; 2])>,
+}
+
+/// The filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in colour where C is 3, else a row of C
+/// tiles for each filter, blue below zero and red above, as strong as they are.
+///
+/// Errors: no filters.
+pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>, shape: &Shape) -> Result<Canvas> {
+    let &[k, c, r, s] = &shape[..] else {
+        return Err(Error::option("shape of filters", "[K, C, R, S]", shape));
+    };
+    let values =
+        parameters.get(range).ok_or_else(|| Error::option("range of filters", "within the parameters", shape))?;
+    let shown = k.min(MOST.div_ceil(if c == 3 { 1 } else { c }));
+    let values = &values[..shown * c * r * s];
+    let [least, largest] = least_and_largest(values);
+    let reach = largest.max(-least).max(f32::MIN_POSITIVE);
+    let write = TextureWrite::filters(0..values.len(), [shown, c, r, s]).range(ValueRange::Fixed(-reach, reach));
+    let write = if c == 1 || c == 3 { write } else { write.columns(c) };
+    let tiles = if c == 3 { shown } else { shown * c };
+    let columns = if c == 1 || c == 3 { near_square(tiles) } else { c };
+    let drawn = drawn(write.columns(columns), values, &[values.len()].into(), [tiles, columns], [r, s])?;
+    let left_out = if shown < k { format!(", the first {shown} of them") } else { String::new() };
+    let text = format!("{layer}: {} of {c} x {r} x {s}{left_out}", counted(k as u64, "filter", "filters"));
+    let key = (c != 3).then_some((ColourMap::Diverging, [-reach, reach]));
+    let of = if c == 1 || c == 3 {
+        "a tile for each filter"
+    } else {
+        "a row for each filter, a column for each map it reads"
+    };
+    let numbers = format!("{of};  weights from {least:.3} to {largest:.3}");
+    sheet(name, &numbers, vec![Section { text, key, ..drawn }])
+}
+
+/// The maps of a picture, layer by layer, each from its least value (dark) to its largest (bright); layers without maps are
+/// left out. The first may be the picture itself, which is shown as it is.
+///
+/// Errors: no maps at all; values of another number than their shape says.
+pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
+    let with_maps = layers.iter().filter(|layer| layer.shape.len() == 4).collect::<Vec<_>>();
+    if with_maps.is_empty() {
+        return Err(Error::option("network", "a layer with maps, as convolutions have", "only layers of units"));
+    }
+    let mut sections = vec![shown(picture)?];
+    for layer in &with_maps {
+        let [_, c, h, w] = layer.shape.nchw("maps").map_err(|e| Error::option("maps", e, &layer.shape))?;
+        let (count, values) = (c.min(MOST), &layer.values[..layer.values.len().min(c.min(MOST) * h * w)]);
+        let write = TextureWrite::maps().columns(near_row(count, w));
+        let drawn = drawn(write, values, &[1, count, h, w].into(), [count, near_row(count, w)], [h, w])?;
+        let [least, largest] = least_and_largest(&layer.values);
+        let maps = counted(c as u64, "map", "maps");
+        let text = format!("{}: {maps} of {h} x {w}, values from {least:.2} to {largest:.2}", layer.name);
+        sections.push(Section { text, ..drawn });
+    }
+    sheet(
+        name,
+        "what each layer makes of the picture, each map from its least value (dark) to its largest (bright)",
+        sections,
+    )
+}
+
+/// How strongly each map and each unit of each layer answers a picture: the mean of a map, the value of a unit, on one
+/// scale a layer from zero (white) to its strongest; blue is below zero, red above.
+///
+/// Errors: values of another number than their shape says.
+pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
+    let mut sections = vec![shown(picture)?];
+    for layer in layers {
+        let &[_, units, ref map @ ..] = &layer.shape[..] else { continue };
+        let size = map.iter().product::<usize>().max(1);
+        let mean = |map: &[f32]| map.iter().sum::<f32>() / map.len() as f32;
+        let means: Vec<f32> = layer.values.chunks(size).map(mean).collect();
+        let silent = means.iter().filter(|v| **v == 0.0).count();
+        let [least, largest] = least_and_largest(&means);
+        let reach = largest.max(-least).max(f32::MIN_POSITIVE);
+        let count = means.len().min(MOST);
+        let columns = count.min(60);
+        let write =
+            TextureWrite::maps().colours(ColourMap::Diverging).range(ValueRange::Fixed(-reach, reach)).columns(columns);
+        let drawn = drawn(write, &means[..count], &[1, count, 1, 1].into(), [count, columns], [1, 1])?;
+        let kind = if map.is_empty() { ["unit", "units"] } else { ["map", "maps"] };
+        let of = counted(units as u64, kind[0], kind[1]);
+        let text = format!("{}: {of}, {silent} silent, from {least:.2} to {largest:.2}", layer.name);
+        sections.push(Section { text, key: Some((ColourMap::Diverging, [-reach, reach])), ..drawn });
+    }
+    sheet(
+        name,
+        "a cell for each map (its mean) and each unit; blue is below zero, red above, white is silent",
+        sections,
+    )
+}
+
+/// The picture that a network sees.
+fn shown(picture: &Tiles) -> Result<Section> {
+    let [_, c, h, w] = picture.shape.nchw("a picture").map_err(|e| Error::option("picture", e, &picture.shape))?;
+    let write = match c {
+        3 => TextureWrite::pictures(),
+        _ => TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0)),
+    };
+    let tiles = if c == 3 { 1 } else { c };
+    let drawn = drawn(write.columns(tiles), &picture.values, &picture.shape, [tiles, tiles], [h, w])?;
+    Ok(Section { text: picture.name.clone(), ..drawn })
+}
+
+fn least_and_largest(values: &[f32]) -> [f32; 2] {
+    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let [least, largest] = [finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max)];
+    if least <= largest { [least, largest] } else { [0.0, 0.0] }
+}
+
+fn near_square(tiles: usize) -> usize {
+    ((2 * tiles) as f64).sqrt().ceil().clamp(1.0, tiles.max(1) as f64) as usize
+}
+
+/// As many maps side by side as can be seen well, in rows of equal length.
+fn near_row(maps: usize, width: usize) -> usize {
+    let room = (WIDTH - 2.0 * MARGIN) as usize;
+    let most = (room / width.clamp(26, room)).clamp(1, 16);
+    let rows = maps.div_ceil(most).max(1);
+    maps.div_ceil(rows).max(1)
+}
+
+/// Values as tiles, each value a whole number of pixels.
+fn drawn(
+    write: TextureWrite,
+    values: &[f32],
+    shape: &Shape,
+    [tiles, columns]: [usize; 2],
+    [h, w]: [usize; 2],
+) -> Result<Section> {
+    let rows = tiles.div_ceil(columns);
+    let room = ((WIDTH - 2.0 * MARGIN) * SCALE as f32) as usize;
+    let gap = 2 * SCALE as usize;
+    // No tile is larger than its values deserve, and none of a layer is left out.
+    let most = (120 * SCALE as usize / h.max(w)).clamp(1, 32);
+    let scale = ((room + gap) / columns).saturating_sub(gap).checked_div(w).unwrap_or(1).clamp(1, most);
+    let side = |count: usize, of: usize| (count * (of * scale + gap) - gap) as u32;
+    let size = [side(columns, w), side(rows, h)];
+    let write = write.gap(gap as u32).background([1.0; 4]);
+    let texels = write.apply(values, shape, size)?;
+    Ok(Section { text: String::new(), size, texels, key: None })
+}
+
+fn sheet(name: &str, numbers: &str, sections: Vec<Section>) -> Result<Canvas> {
+    let units = |pixels: u32| pixels as f32 / SCALE as f32;
+    let height: f32 = sections.iter().map(|section| LINE + units(section.size[1]) + AFTER).sum();
+    let widest = sections.iter().map(|section| units(section.size[0])).fold(0.0, f32::max);
+    let mut canvas = Canvas::new(WIDTH.max(widest + 2.0 * MARGIN), HEAD + height + 4.0)?;
+    head(&mut canvas, name, numbers);
+    let mut y = HEAD;
+    for Section { text, size, texels, key } in sections {
+        let text = canvas.cut(&text, 14.0, WIDTH - 2.0 * MARGIN - 220.0);
+        canvas.text(&text, [MARGIN, y + LINE / 2.0], 14.0, BLACK, Align::Left);
+        if let Some((colours, range)) = key {
+            scale(&mut canvas, y + LINE / 2.0, colours, range);
+        }
+        let [left, top] = [MARGIN, y + LINE];
+        canvas.texels([left, top], size[0] as usize, &texels);
+        y = top + units(size[1]) + AFTER;
+    }
+    Ok(canvas)
+}
+
+/// Which colour is which value, at the right end of a line.
+fn scale(canvas: &mut Canvas, y: f32, colours: ColourMap, [from, to]: [f32; 2]) {
+    let (right, width) = (WIDTH - MARGIN - 44.0, 110.0);
+    let ink = |share: f64| -> Ink { colours.colour(share).map(|v| (255.0 * v).round() as u8) };
+    for i in 0..220 {
+        canvas.rectangle([right - width + i as f32 / 2.0, y - 5.0, 0.6, 10.0], ink(i as f64 / 219.0));
+    }
+    canvas.text(&format!("{from:.2}"), [right - width - 6.0, y], 11.0, GREY, Align::Right);
+    canvas.text(&format!("{to:.2}"), [right + 6.0, y], 11.0, GREY, Align::Left);
+}
