@@ -35,7 +35,11 @@ pub fn curves(curves: &Curves, width: u16, is_coloured: bool) -> String {
     let half = all.width / 2;
     let logarithms =
         |points: &Points| points.iter().map(|[x, y]| (*x, y.log10())).filter(|(_, y)| y.is_finite()).collect();
-    let shares = |points: &Points| points.iter().map(|[x, y]| (*x, *y)).collect();
+    // The first steps, far below the others, would leave those no room.
+    let mut sorted: Vec<f64> = curves.accuracy.iter().flatten().map(|[_, y]| *y).collect();
+    sorted.sort_by(f64::total_cmp);
+    let least = sorted.get(sorted.len() / 20).copied().unwrap_or(0.0);
+    let shares = |points: &Points| points.iter().map(|[x, y]| (*x, *y)).filter(|(_, y)| *y >= least).collect();
     let loss: [Vec<(f64, f64)>; 2] = curves.loss.each_ref().map(logarithms);
     let accuracy: [Vec<(f64, f64)>; 2] = curves.accuracy.each_ref().map(shares);
     let of_loss = |y: f64| format!("{:.3}", 10f64.powf(y));

@@ -73,9 +73,10 @@ impl Canvas {
     ///
     /// Errors: the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        use image::codecs::png::{CompressionType, FilterType, PngEncoder};
         let mut file = vec![];
         let [width, height] = self.size();
-        let encoder = image::codecs::png::PngEncoder::new(&mut file);
+        let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive);
         let encoded = image::ImageEncoder::write_image(
             encoder,
             self.pixels().as_flattened(),
@@ -195,6 +196,17 @@ impl Canvas {
     /// A unit of the font's outlines.
     fn unit(&self, size: f32) -> f32 {
         size / self.font.units_per_em().unwrap_or(1000.0)
+    }
+
+    /// A bar of colours from 0 at its left to 1 at its right.
+    pub(super) fn ramp(&mut self, at: [f32; 2], width: f32, height: f32, colour: impl Fn(f64) -> Ink) {
+        let [width, height] = [width, height].map(|side| (side * SCALE as f32) as usize);
+        let texel = |i: usize| {
+            let [r, g, b] = colour(i as f64 / (width.max(2) - 1) as f64).map(|v| f32::from(v) / 255.0);
+            [r, g, b, 1.0]
+        };
+        let row: Vec<[f32; 4]> = (0..width).map(texel).collect();
+        self.texels(at, width, &row.repeat(height));
     }
 
     /// Texels, row by row, one pixel each; opaque. What does not fit is left out.

@@ -51,7 +51,7 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
     let ruler = Canvas::new(1.0, 1.0)?;
     let widest = names.iter().map(|name| ruler.width(name, 13.0)).fold(0.0, f32::max).min(NAMES);
     let upright = widest + 6.0 > cell && classes <= 32 || widest + 6.0 > 4.0 * cell;
-    let (left, top) = (58.0 + widest, HEAD + 34.0 + if upright { widest } else { 14.0 });
+    let (left, top) = ((58.0 + widest).max(84.0), HEAD + 34.0 + if upright { widest } else { 14.0 });
     let plan = Plan { classes, cell, left, top, every: (15.0 / cell).ceil() as usize, upright };
     let side = cell * classes as f32;
     let mut canvas = Canvas::new((left + side + 110.0).max(560.0), top + side + 118.0)?;
@@ -72,7 +72,10 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
 
 /// The colour of a share, and that of text on it.
 fn inks(share: f64) -> [Ink; 2] {
-    let [r, g, b] = ColourMap::Viridis.colour(1.0 - share.sqrt());
+    let place = share.sqrt();
+    // The few errors of a good network are pale, so that those that matter stand out.
+    let paleness = 0.75 * (1.0 - place / 0.35).max(0.0);
+    let [r, g, b] = ColourMap::Viridis.colour(1.0 - place).map(|v| v + (1.0 - v) * paleness);
     let light = 0.299 * r + 0.587 * g + 0.114 * b;
     [[r, g, b].map(|v| (255.0 * v).round() as u8), if light > 0.5 { BLACK } else { WHITE }]
 }
@@ -162,10 +165,7 @@ impl Plan {
     /// Which colour is which share.
     fn key(&self, canvas: &mut Canvas) {
         let (x, y, width) = (self.left, self.top + self.side() + 48.0, self.side().clamp(220.0, 420.0));
-        for i in 0..width as usize * 2 {
-            let share = (i as f64 / (2.0 * f64::from(width))).powi(2);
-            canvas.rectangle([x + i as f32 / 2.0, y, 0.6, 12.0], inks(share)[0]);
-        }
+        canvas.ramp([x, y], width, 12.0, |share| inks(share * share)[0]);
         for percent in [0.0f32, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0] {
             let at = x + width * (percent / 100.0).sqrt();
             canvas.line(&[[at, y + 12.0], [at, y + 16.0]], 1.0, GREY);

@@ -14,6 +14,8 @@ const MARGIN: f32 = 20.0;
 /// Height of a line that says what comes below it, and room after it.
 const LINE: f32 = 30.0;
 const AFTER: f32 = 18.0;
+/// Height that the tiles of a layer keep to, if they can.
+const MOST_HEIGHT: usize = 900;
 
 /// Most maps, filters or units of a layer that are shown.
 const MOST: usize = 1024;
@@ -55,7 +57,7 @@ pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>,
     let write = TextureWrite::filters(0..values.len(), [shown, c, r, s]).range(ValueRange::Fixed(-reach, reach));
     let write = if c == 1 || c == 3 { write } else { write.columns(c) };
     let tiles = if c == 3 { shown } else { shown * c };
-    let columns = if c == 1 || c == 3 { near_square(tiles) } else { c };
+    let columns = if c == 1 || c == 3 { near_row(tiles, s) } else { c };
     let drawn = drawn(write.columns(columns), values, &[values.len()].into(), [tiles, columns], [r, s])?;
     let left_out = if shown < k { format!(", the first {shown} of them") } else { String::new() };
     let text = format!("{layer}: {} of {c} x {r} x {s}{left_out}", counted(k as u64, "filter", "filters"));
@@ -65,7 +67,7 @@ pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>,
     } else {
         "a row for each filter, a column for each map it reads"
     };
-    let numbers = format!("{of};  weights from {least:.3} to {largest:.3}");
+    let numbers = format!("{of};  weights from {} to {}", signed(least), signed(largest));
     sheet(name, &numbers, vec![Section { text, key, ..drawn }])
 }
 
@@ -86,7 +88,7 @@ pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas
         let drawn = drawn(write, values, &[1, count, h, w].into(), [count, near_row(count, w)], [h, w])?;
         let [least, largest] = least_and_largest(&layer.values);
         let maps = counted(c as u64, "map", "maps");
-        let text = format!("{}: {maps} of {h} x {w}, values from {least:.2} to {largest:.2}", layer.name);
+        let text = format!("{}: {maps} of {h} x {w}, values from {} to {}", layer.name, signed(least), signed(largest));
         sections.push(Section { text, ..drawn });
     }
     sheet(
@@ -117,7 +119,7 @@ pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canv
         let drawn = drawn(write, &means[..count], &[1, count, 1, 1].into(), [count, columns], [1, 1])?;
         let kind = if map.is_empty() { ["unit", "units"] } else { ["map", "maps"] };
         let of = counted(units as u64, kind[0], kind[1]);
-        let text = format!("{}: {of}, {silent} silent, from {least:.2} to {largest:.2}", layer.name);
+        let text = format!("{}: {of}, {silent} silent, from {} to {}", layer.name, signed(least), signed(largest));
         sections.push(Section { text, key: Some((ColourMap::Diverging, [-reach, reach])), ..drawn });
     }
     sheet(
@@ -145,8 +147,9 @@ fn least_and_largest(values: &[f32]) -> [f32; 2] {
     if least <= largest { [least, largest] } else { [0.0, 0.0] }
 }
 
-fn near_square(tiles: usize) -> usize {
-    ((2 * tiles) as f64).sqrt().ceil().clamp(1.0, tiles.max(1) as f64) as usize
+/// With a minus as wide as the digits.
+fn signed(v: f32) -> String {
+    format!("{v:.2}").replace('-', "−")
 }
 
 /// As many maps side by side as can be seen well, in rows of equal length.
@@ -170,6 +173,7 @@ fn drawn(
     let gap = 2 * SCALE as usize;
     // No tile is larger than its values deserve, and none of a layer is left out.
     let most = (120 * SCALE as usize / h.max(w)).clamp(1, 32);
+    let most = most.min((MOST_HEIGHT * SCALE as usize / rows).saturating_sub(gap) / h).max(1);
     let scale = ((room + gap) / columns).saturating_sub(gap).checked_div(w).unwrap_or(1).clamp(1, most);
     let side = |count: usize, of: usize| (count * (of * scale + gap) - gap) as u32;
     let size = [side(columns, w), side(rows, h)];
@@ -202,9 +206,7 @@ fn sheet(name: &str, numbers: &str, sections: Vec<Section>) -> Result<Canvas> {
 fn scale(canvas: &mut Canvas, y: f32, colours: ColourMap, [from, to]: [f32; 2]) {
     let (right, width) = (WIDTH - MARGIN - 44.0, 110.0);
     let ink = |share: f64| -> Ink { colours.colour(share).map(|v| (255.0 * v).round() as u8) };
-    for i in 0..220 {
-        canvas.rectangle([right - width + i as f32 / 2.0, y - 5.0, 0.6, 10.0], ink(i as f64 / 219.0));
-    }
-    canvas.text(&format!("{from:.2}"), [right - width - 6.0, y], 11.0, GREY, Align::Right);
-    canvas.text(&format!("{to:.2}"), [right + 6.0, y], 11.0, GREY, Align::Left);
+    canvas.ramp([right - width, y - 5.0], width, 10.0, ink);
+    canvas.text(&signed(from), [right - width - 6.0, y], 11.0, GREY, Align::Right);
+    canvas.text(&signed(to), [right + 6.0, y], 11.0, GREY, Align::Left);
 }

@@ -10,3 +10,4 @@ mod printed;
 mod refused;
 mod resumed;
 mod runs;
+mod seen;
