@@ -49,7 +49,7 @@ enum Command {
     /// Lists the adapters, and which one is taken when none is named
     Devices(devices::Options),
     /// Trains a network and leaves a run folder
-    Train(train::Options),
+    Train(Box<train::Options>),
     /// Evaluates a run on the test set
     Evaluate(evaluate::Options),
     /// Names the likeliest classes of pictures

@@ -76,7 +76,7 @@ impl Canvas {
         use image::codecs::png::{CompressionType, FilterType, PngEncoder};
         let mut file = vec![];
         let [width, height] = self.size();
-        let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive);
+        let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::NoFilter);
         let encoded = image::ImageEncoder::write_image(
             encoder,
             self.pixels().as_flattened(),

@@ -43,8 +43,8 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
     };
     let cell = match classes {
         ..=10 => 54.0,
-        ..=16 => 46.0,
-        ..=32 => 29.0,
+        11..=16 => 46.0,
+        17..=32 => 29.0,
         _ => (800.0 / classes as f32).max(3.0),
     };
     // Widths are asked of a picture that nothing is drawn on.
@@ -130,7 +130,7 @@ impl Plan {
                         canvas.text(&text, [x, y - 7.0], size, on, Align::Middle);
                         canvas.text(&percent(count, whole), [x, y + 10.0], 10.5, on, Align::Middle);
                     }
-                    ..=32 => canvas.text(&text, [x, y], size.min(11.0), on, Align::Middle),
+                    17..=32 => canvas.text(&text, [x, y], size.min(11.0), on, Align::Middle),
                     _ => {}
                 }
             }

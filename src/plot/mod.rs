@@ -106,7 +106,7 @@ mod tests {
     fn a_matrix_of_any_size_is_drawn_and_cells_are_darker_the_larger_their_share() {
         for classes in [1, 2, 10, 16, 17, 32, 33, 256] {
             let row = |right: usize| (0..classes).map(|given| if right == given { 100 } else { given % 3 }).collect();
-            let matrix = (0..classes).map(row).collect();
+            let matrix: Vec<_> = (0..classes).map(row).collect();
             let names: Vec<String> = (0..classes).map(|i| format!("a class with a long name {i}")).collect();
             for names in [&[][..], &names] {
                 let drawn = confusion("x", &evaluation(matrix.clone()), names).unwrap();

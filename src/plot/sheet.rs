@@ -19,6 +19,8 @@ const MOST_HEIGHT: usize = 900;
 
 /// Most maps, filters or units of a layer that are shown.
 const MOST: usize = 1024;
+/// Most filters, and most maps that they read, of a table.
+const MOST_TABLE: usize = 128;
 
 /// What a layer gives for one picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,33 +42,40 @@ struct Section {
     key: Option<(ColourMap, [f32; 2])>,
 }
 
-/// The filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in colour where C is 3, else a row of C
-/// tiles for each filter, blue below zero and red above, as strong as they are.
+/// The filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in colour where C is 3, a tile each where
+/// it is 1, else a table of filters and the maps they read; blue below zero and red above, as strong as they are.
 ///
 /// Errors: no filters.
 pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>, shape: &Shape) -> Result<Canvas> {
     let &[k, c, r, s] = &shape[..] else {
         return Err(Error::option("shape of filters", "[K, C, R, S]", shape));
     };
-    let values =
-        parameters.get(range).ok_or_else(|| Error::option("range of filters", "within the parameters", shape))?;
-    let shown = k.min(MOST.div_ceil(if c == 3 { 1 } else { c }));
-    let values = &values[..shown * c * r * s];
-    let [least, largest] = least_and_largest(values);
+    let refuse = || Error::option("range of filters", format!("{} of the parameters", shape.elements()), shape);
+    let all = parameters.get(range).filter(|values| values.len() == shape.elements()).ok_or_else(refuse)?;
+    let [k_shown, c_shown] = if c == 1 || c == 3 { [k.min(MOST), c] } else { [k, c].map(|n| n.min(MOST_TABLE)) };
+    // The longer side of a table lies.
+    let is_turned = c_shown != 1 && c_shown != 3 && k_shown > c_shown;
+    let place = |i: usize| if is_turned { (i % k_shown, i / k_shown) } else { (i / c_shown, i % c_shown) };
+    let tile = |i: usize| &all[(place(i).0 * c + place(i).1) * r * s..][..r * s];
+    let values: Vec<f32> = (0..k_shown * c_shown).flat_map(tile).copied().collect();
+    let [least, largest] = least_and_largest(&values);
     let reach = largest.max(-least).max(f32::MIN_POSITIVE);
-    let write = TextureWrite::filters(0..values.len(), [shown, c, r, s]).range(ValueRange::Fixed(-reach, reach));
-    let write = if c == 1 || c == 3 { write } else { write.columns(c) };
-    let tiles = if c == 3 { shown } else { shown * c };
-    let columns = if c == 1 || c == 3 { near_row(tiles, s) } else { c };
-    let drawn = drawn(write.columns(columns), values, &[values.len()].into(), [tiles, columns], [r, s])?;
-    let left_out = if shown < k { format!(", the first {shown} of them") } else { String::new() };
+    let (tiles, planes, columns, of) = match c {
+        3 => (k_shown, 3, near_row(k_shown, s), "a tile for each filter"),
+        1 => (k_shown, 1, near_row(k_shown, s), "a tile for each filter"),
+        _ if is_turned => (k_shown * c_shown, 1, k_shown, "a column for each filter, a row for each map that it reads"),
+        _ => (k_shown * c_shown, 1, c_shown, "a row for each filter, a column for each map that it reads"),
+    };
+    let write = TextureWrite::filters(0..values.len(), [tiles, planes, r, s])
+        .range(ValueRange::Fixed(-reach, reach))
+        .columns(columns);
+    let drawn = drawn(write, &values, &[values.len()].into(), [tiles, columns], [r, s])?;
+    let left_out = match k_shown < k || c_shown < c {
+        true => format!(", the first {k_shown} of {c_shown}"),
+        false => String::new(),
+    };
     let text = format!("{layer}: {} of {c} x {r} x {s}{left_out}", counted(k as u64, "filter", "filters"));
     let key = (c != 3).then_some((ColourMap::Diverging, [-reach, reach]));
-    let of = if c == 1 || c == 3 {
-        "a tile for each filter"
-    } else {
-        "a row for each filter, a column for each map it reads"
-    };
     let numbers = format!("{of};  weights from {} to {}", signed(least), signed(largest));
     sheet(name, &numbers, vec![Section { text, key, ..drawn }])
 }
