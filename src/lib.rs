@@ -29,6 +29,8 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod plan;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod shape;
 pub mod tensor;
 pub mod train;

@@ -31,7 +31,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["train"]),
     // Faces.
     (6, &["check"]),
-    (6, &["bench"]),
+    (6, &["bench", "plot"]),
     (6, &["cli"]),
     (6, &["main"]),
 ];

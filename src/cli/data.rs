@@ -6,6 +6,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::data::folder::{self, Colour, Resize, Share};
 use lenslet::data::{Dataset, Mnist};
+use lenslet::train::Config;
 use lenslet::{Error, Result};
 
 #[derive(clap::Args)]
@@ -84,6 +85,11 @@ impl DataOptions {
 }
 
 impl DataConfig {
+    /// That of a run.
+    pub fn of(config: &Config) -> Self {
+        Self { data: config.data.clone(), pictures: config.pictures.clone().unwrap_or_default() }
+    }
+
     /// Loads the sets for a network that takes `shape`; notes go to standard error, and on a terminal how far it is.
     pub fn load(&self, shape: &[usize], seed: u64) -> Result<Sets> {
         if self.data == "mnist" || Mnist::is_in(&self.data) {

@@ -3,22 +3,25 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lenslet::nn::{Layout, Model};
-use lenslet::train::{Evaluation, Evaluator, RunFolder};
+use lenslet::train::{Evaluation, Evaluator};
 use serde_json::json;
 
-use super::data::{DataConfig, DataOptions};
-use super::{DeviceOption, JsonOption};
+use super::data::DataOptions;
+use super::{DeviceOption, JsonOption, Run};
 
 #[derive(clap::Args)]
 #[command(after_help = "What is not given of the data is the run's own.
 
 Examples:
   lenslet evaluate runs/lenet5-1
+  lenslet evaluate runs/lenet5-1 --best
   lenslet evaluate runs/lenet5-1 --data ~/fashion-mnist --device cpu")]
 pub struct Options {
     /// A run folder, as `train` leaves it
     run: PathBuf,
+    /// Takes the weights of the epoch with the best validation, not the last
+    #[arg(long)]
+    best: bool,
     #[command(flatten)]
     data: DataOptions,
     /// Pictures a step
@@ -31,14 +34,11 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let config = RunFolder::read_config(&options.run)?;
-    let model = RunFolder::read_model_of(&options.run)?;
-    let layout = Layout::of(&model)?;
-    let parameters = RunFolder::read_weights(&options.run, &layout)?;
-    let run = DataConfig { data: config.data, pictures: config.pictures.unwrap_or_default() };
-    let test = options.data.over(Some(run)).load(&model.input(), config.seed)?.test;
+    let run = Run::open(&options.run, options.best)?;
+    let test = run.sets(Some(&options.data))?.test;
+    let Run { model, layout, parameters, .. } = &run;
     let device = options.device.open()?;
-    let result = Evaluator::new(&device, &model, &layout, &test, options.batch_size as usize)?.run(&parameters)?;
+    let result = Evaluator::new(&device, model, layout, &test, options.batch_size as usize)?.run(parameters)?;
     let mut out = std::io::stdout().lock();
     if options.json.json {
         let line = json!({ "accuracy": result.accuracy, "loss": result.loss, "confusion": result.confusion });

@@ -10,18 +10,25 @@ mod diff;
 mod doctor;
 mod evaluate;
 mod plan;
+mod predict;
 mod shapes;
 mod summary;
+mod terminal;
 mod train;
 mod tune;
+mod view;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
-use lenslet::nn::Network;
+use lenslet::nn::{Layout, Model, Network};
+use lenslet::train::{Config, RunFolder};
 use lenslet::{Device, Error};
+
+use self::data::{DataConfig, DataOptions, Sets};
 
 /// Trains convolutional networks on the GPU, of any make.
 #[derive(Parser)]
@@ -35,6 +42,8 @@ const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
+  lenslet predict runs/lenet5-1 seven.png        the likeliest classes of pictures
+  lenslet view runs/lenet5-1 curves              how the training went
   lenslet devices                                which adapters there are and which one is taken
   lenslet shapes --input 7 --window 3            which stride and padding give which output";
 
@@ -46,6 +55,10 @@ enum Command {
     Train(Box<train::Options>),
     /// Evaluates a run on the test set
     Evaluate(evaluate::Options),
+    /// Names the likeliest classes of pictures
+    Predict(predict::Options),
+    /// Draws how a run went and what is inside of its network
+    View(view::Options),
     /// Shows a network layer by layer
     Summary(summary::Options),
     /// Checks every kernel on this device against the reference
@@ -94,6 +107,8 @@ pub fn run() -> ExitCode {
         Command::Devices(options) => devices::run(&options),
         Command::Train(options) => train::run(&options, start),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::Predict(options) => predict::run(&options),
+        Command::View(options) => view::run(&options),
         Command::Summary(options) => summary::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Diff(options) => diff::run(&options),
@@ -151,6 +166,44 @@ fn is_file(name: &str) -> bool {
 /// `mnist`, or the folder of the data.
 fn data(name: &str) -> lenslet::Result<Mnist> {
     if name == "mnist" { Mnist::bundled() } else { Mnist::from_dir(name) }
+}
+
+/// The network of a run folder, with its weights.
+struct Run {
+    config: Config,
+    model: Network,
+    layout: Layout,
+    parameters: Vec<f32>,
+}
+
+impl Run {
+    /// With the weights of the last epoch, or of the best.
+    fn open(folder: &Path, best: bool) -> lenslet::Result<Self> {
+        let config = RunFolder::read_config(folder)?;
+        let model = RunFolder::read_model_of(folder)?;
+        let layout = Layout::of(&model)?;
+        let parameters = match best {
+            true => RunFolder::read_best_weights(folder, &layout),
+            false => RunFolder::read_weights(folder, &layout),
+        }?;
+        Ok(Self { config, model, layout, parameters })
+    }
+
+    /// The data of the run, or what `options` name in its place.
+    fn sets(&self, options: Option<&DataOptions>) -> lenslet::Result<Sets> {
+        let run = DataConfig::of(&self.config);
+        let data = match options {
+            Some(options) => options.over(Some(run)),
+            None => run,
+        };
+        data.load(&self.model.input(), self.config.seed)
+    }
+}
+
+/// What a run is of, in a few words.
+fn title(config: &Config) -> String {
+    let last = |path: &str| Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
+    format!("{} on {}", last(&config.model), last(&config.data))
 }
 
 /// Digits in groups of three.

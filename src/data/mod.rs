@@ -7,6 +7,8 @@ mod augment;
 pub mod folder;
 pub mod idx;
 mod mnist;
+#[cfg(feature = "pictures")]
+pub mod picture;
 pub mod pixels;
 
 pub use mnist::Mnist;

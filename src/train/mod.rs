@@ -3,6 +3,7 @@
 mod augmented;
 pub mod callbacks;
 mod checkpoint;
+mod classifier;
 mod course;
 mod epoch;
 mod evaluator;
@@ -20,6 +21,7 @@ mod trainer;
 
 pub use augmented::{augment_of, augmented};
 pub use checkpoint::Checkpoint;
+pub use classifier::Classifier;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;

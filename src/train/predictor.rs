@@ -134,14 +134,15 @@ impl Predictor {
     }
 }
 
-struct Nodes {
-    pictures: NodeId,
-    parameters: NodeId,
-    probabilities: NodeId,
-    watched: Vec<(String, NodeId)>,
+/// The ends of a network's computation.
+pub(super) struct Nodes {
+    pub pictures: NodeId,
+    pub parameters: NodeId,
+    pub probabilities: NodeId,
+    pub watched: Vec<(String, NodeId)>,
 }
 
-fn build(model: &dyn Model, layout: &Layout, batch: usize, watched: &[&str]) -> Result<(Graph, Nodes)> {
+pub(super) fn build(model: &dyn Model, layout: &Layout, batch: usize, watched: &[&str]) -> Result<(Graph, Nodes)> {
     if batch == 0 {
         return Err(Error::option("batch", "at least 1", batch));
     }

@@ -85,6 +85,7 @@ fn two() -> usize {
 /// | `checkpoint-STEP.safetensors` | the last [checkpoints](Checkpoint), to go on from |
 /// | `model.safetensors` | the weights as of the last of them |
 /// | `best.safetensors` | the weights of the epoch with the best validation |
+/// | `curves.png`, `confusion.png` | how it went, and how it did on the test set; of `lenslet train` |
 ///
 /// Each file but the log is written under another name, flushed to the disk and renamed: whatever happens, it is whole.
 #[derive(Debug)]
@@ -251,6 +252,13 @@ impl RunFolder {
     /// Errors: no weights; weights of another model, with the tensor and both shapes.
     pub fn read_weights(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
         weights::load(path.as_ref().join("model.safetensors"), layout)
+    }
+
+    /// The weights of the epoch with the best validation of the run in `path`.
+    ///
+    /// Errors: as [`RunFolder::read_weights`]; no epoch has ended yet.
+    pub fn read_best_weights(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
+        weights::load(path.as_ref().join("best.safetensors"), layout)
     }
 
     /// The log of the run in `path`.

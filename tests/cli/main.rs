@@ -11,3 +11,4 @@ mod printed;
 mod refused;
 mod resumed;
 mod runs;
+mod seen;

@@ -141,7 +141,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Some((folder, _)) => folder.read_model()?,
         None => super::model(&config.model)?,
     };
-    let data = DataConfig { data: config.data.clone(), pictures: config.pictures.take().unwrap_or_default() };
+    let data = DataConfig::of(&config);
     let Sets { train, validation, test, held_out, pictures } = data.load(&model.input(), config.seed)?;
     (config.pictures, config.classes) = (pictures, train.names.clone());
     if begun.is_none() {
@@ -213,7 +213,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Ending::Asked => eprintln!("stopped; {}", way_on(&folder)),
         Ending::Late => eprintln!("stopped by the time limit; {}", way_on(&folder)),
     }
-    show.finish(&folder, &trainer, &test, &report)
+    show.finish(&folder, &config, &trainer, &test, &report)
 }
 
 /// Why a run ended.

@@ -4,28 +4,32 @@ use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::Device;
 use lenslet::data::Dataset;
+use lenslet::plot::{self, Curves};
 use lenslet::train::callbacks::{Callback, LogLine, Window};
-use lenslet::train::{Config, EpochReport, Event, Report, RunFolder, Trainer};
+use lenslet::train::{Config, EpochReport, Evaluation, Event, Report, RunFolder, Trainer};
 use serde_json::json;
 
-use crate::cli::thousands;
+use crate::cli::{terminal, thousands, title};
 
-/// Progress: a bar and a line an epoch on standard error, or with `--json` objects on standard output.
+/// Progress: a bar, curves and a line an epoch on standard error, or with `--json` objects on standard output.
 pub struct Show {
     json: bool,
     bar: ProgressBar,
     window: Window,
+    log: Vec<LogLine>,
     first_step: Option<f64>,
     start: Instant,
 }
 
 impl Callback for Show {
     fn tell(&mut self, event: &Event) -> lenslet::Result<ControlFlow<()>> {
-        if let Event::Ready { total_steps, done, .. } = event {
+        if let Event::Ready { total_steps, done, epochs, .. } = event {
             self.show_bar(*total_steps, *done);
+            self.log.extend(epochs.iter().map(LogLine::from));
         }
         if let Event::Step(_) = event {
             self.first_step.get_or_insert_with(|| self.start.elapsed().as_secs_f64());
@@ -34,6 +38,7 @@ impl Callback for Show {
             if self.json {
                 print(&line)?;
             }
+            self.log.push(line.clone());
             if let LogLine::Step { step, epoch, loss, accuracy, images_per_s, .. } = line {
                 self.bar.set_position(step);
                 let (percent, rate) = (100.0 * accuracy, thousands(images_per_s as u64));
@@ -50,11 +55,13 @@ impl Callback for Show {
 
 impl Show {
     pub fn new(json: bool, start: Instant) -> Self {
-        Self { json, bar: ProgressBar::hidden(), window: Window::default(), first_step: None, start }
+        Self { json, bar: ProgressBar::hidden(), window: Window::default(), log: vec![], first_step: None, start }
     }
 
+    /// Takes the bar away; the curves stay.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
+        eprint!("{}", self.bar.prefix());
     }
 
     pub fn announce(&self, config: &Config, trainer: &Trainer<'_>, device: &Device) -> anyhow::Result<()> {
@@ -73,9 +80,9 @@ impl Show {
 
     fn show_bar(&mut self, total_steps: u64, done: u64) {
         if std::io::stderr().is_terminal() {
-            let plain = "[{bar:30}] {pos}/{len} steps  {msg}  {eta} left";
-            let coloured = "[{bar:30.cyan/dim}] {pos}/{len} steps  {msg}  {eta} left";
-            let template = if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) { plain } else { coloured };
+            let plain = "{prefix}[{bar:30}] {pos}/{len} steps  {msg}  {eta} left";
+            let coloured = "{prefix}[{bar:30.cyan/dim}] {pos}/{len} steps  {msg}  {eta} left";
+            let template = if terminal::is_coloured() { coloured } else { plain };
             let style = ProgressStyle::with_template(template).expect("a template of the lines above");
             self.bar = ProgressBar::new(total_steps).with_position(done).with_style(style.progress_chars("=> "));
         }
@@ -95,11 +102,26 @@ impl Show {
             thousands(report.images_per_s as u64),
         );
         self.bar.suspend(|| eprintln!("{text}"));
+        if let (false, Some(width)) = (self.bar.is_hidden(), terminal::room(&Term::stderr())) {
+            self.bar.set_prefix(terminal::curves(&Curves::of(&self.log), width, terminal::is_coloured()));
+        }
+    }
+
+    /// How the run went and how it does, as pictures in its folder.
+    fn draw(&self, folder: &RunFolder, config: &Config, test: &Evaluation) -> anyhow::Result<()> {
+        let (path, title) = (folder.path(), title(config));
+        let log = RunFolder::read_log(path)?;
+        if !log.is_empty() {
+            plot::curves(&title, &log)?.save(path.join("curves.png"))?;
+        }
+        plot::confusion(&format!("{title}, test set"), test, &config.classes)?.save(path.join("confusion.png"))?;
+        Ok(())
     }
 
     pub fn finish(
         &self,
         folder: &RunFolder,
+        config: &Config,
         trainer: &Trainer<'_>,
         test: &Dataset,
         report: &Report,
@@ -108,18 +130,19 @@ impl Show {
         let sha256 = lenslet::weights::sha256(trainer.layout(), &trainer.parameters())?;
         let first_step = self.first_step.unwrap_or(0.0);
         if self.json {
-            return Ok(print(&json!({
+            print(&json!({
                 "event": "end", "test_loss": test.loss, "test_accuracy": test.accuracy, "seconds": report.seconds,
                 "images_per_s": report.images_per_s, "first_step_s": first_step, "weights_sha256": sha256,
                 "run": folder.path(),
-            }))?);
+            }))?;
+            return self.draw(folder, config, &test);
         }
         let mut out = std::io::stdout().lock();
         writeln!(out, "test accuracy {:.2} %, loss {:.4}", 100.0 * test.accuracy, test.loss)?;
         let rate = thousands(report.images_per_s as u64);
         writeln!(out, "{rate} images/s over {:.1} s of steps; first step after {first_step:.1} s", report.seconds)?;
         writeln!(out, "run {}", folder.path().display())?;
-        Ok(())
+        self.draw(folder, config, &test)
     }
 }
 

@@ -22,21 +22,39 @@ pub enum Failure {
     File(io::Error),
 }
 
-/// The bytes `[C, H, W]` of a picture file.
-pub fn decode(path: &Path, shape: [usize; 3], resize: Resize, background: Colour) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![];
-    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(Failure::File)?;
-    pixels(&bytes, shape, resize, background).map_err(Failure::Content)
+/// What is made of a picture's pixels.
+#[derive(Clone, Copy)]
+pub struct Taking {
+    /// How it gets its size.
+    pub resize: Resize,
+    /// What is behind it and beside it.
+    pub background: Colour,
+    /// Whether a coloured one may become grey.
+    pub grey: bool,
 }
 
-fn pixels(bytes: &[u8], shape: [usize; 3], resize: Resize, background: Colour) -> Result<Vec<u8>, String> {
-    let [channels, h, w] = shape;
+/// The bytes `[C, H, W]` of a picture file.
+pub fn decode(path: &Path, shape: [usize; 3], taking: Taking) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![];
+    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(Failure::File)?;
+    pixels(&bytes, shape, taking).map_err(Failure::Content)
+}
+
+/// The bytes `[C, H, W]` of what is in a picture file, for a C of 1 or 3.
+pub fn pixels(bytes: &[u8], shape: [usize; 3], taking: Taking) -> Result<Vec<u8>, String> {
+    let ([channels, h, w], Taking { resize, background, grey: may_be_grey }) = (shape, taking);
     let image = read(bytes)?;
     let size = [image.width(), image.height()];
     let mut from = over(&image, background);
     drop(image);
     let mut behind = background.0.to_vec();
     if channels == 1 {
+        let is_coloured = |pixel: &[u8]| pixel[0] != pixel[1] || pixel[1] != pixel[2];
+        if !may_be_grey && from.chunks_exact(3).any(is_coloured) {
+            return Err(
+                "a coloured picture, for a network of one channel: say --grey to mix its colours to grey".into()
+            );
+        }
         (from, behind) = (from.chunks_exact(3).map(grey).collect(), vec![grey(&behind)]);
     }
 

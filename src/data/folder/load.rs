@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::decode::{Failure, decode};
+use super::decode::{Failure, Taking, decode};
 use super::listing::{Listing, Picture};
 use super::options::Options;
 use super::split::split;
@@ -172,9 +172,10 @@ impl Work<'_> {
     fn decode(&self, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Vec<Bad>, bool)> {
         let (mut bad, mut is_lasting, done) = (vec![], true, AtomicUsize::new(0));
         let Options { resize, background, .. } = *self.options;
+        let taking = Taking { resize, background, grey: true };
         for some in self.chosen.chunks(DECODED_AT_ONCE) {
             let decode = |picture: &&Picture| {
-                let decoded = decode(&self.dir.join(&picture.path), self.shape, resize, background);
+                let decoded = decode(&self.dir.join(&picture.path), self.shape, taking);
                 (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, self.chosen.len());
                 decoded
             };

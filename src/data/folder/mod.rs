@@ -32,7 +32,7 @@
 #[cfg(feature = "pictures")]
 mod cache;
 #[cfg(feature = "pictures")]
-mod decode;
+pub(super) mod decode;
 #[cfg(feature = "pictures")]
 mod listing;
 #[cfg(feature = "pictures")]

@@ -1,0 +1,140 @@
+//! `lenslet predict`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use lenslet::data::folder::{Colour, Resize};
+use lenslet::data::picture::Preparation;
+use lenslet::nn::Model;
+use lenslet::train::{Classifier, Config};
+use lenslet::{Error, Result};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::{DeviceOption, JsonOption, Run};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lenslet predict runs/lenet5-1 seven.png
+  lenslet predict runs/lenet5-1 scans/*.jpg --invert --top 1     dark digits on white paper, for MNIST's bright on black
+  lenslet predict runs/lenet5-1 photo.jpg --grey --resize crop
+Pictures are taken as they are unless an option says otherwise: nothing is inverted without --invert, and a coloured one for
+a network of one channel is refused without --grey. A run that learnt from a folder of pictures takes them as it took those:
+grey, resized and with the background of its config.toml. Of several pictures in a file the first counts.")]
+pub struct Options {
+    /// A run folder, as `train` leaves it
+    run: PathBuf,
+    /// JPEG, PNG, BMP, GIF or WebP files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How many classes to name for each picture, the most likely first
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    top: u64,
+    /// Takes the weights of the epoch with the best validation, not the last
+    #[arg(long)]
+    best: bool,
+    #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What is made of a picture file before a network sees it.
+#[derive(clap::Args)]
+pub struct PictureOptions {
+    /// Takes each value from 1: dark ink on white paper becomes bright ink on black
+    #[arg(long)]
+    invert: bool,
+    /// Mixes coloured pictures to grey, for a network of one channel: 0.299 red, 0.587 green, 0.114 blue
+    #[arg(long)]
+    grey: bool,
+    /// How pictures get the network's size, with antialiasing: stretch, crop (the centre) or pad (with the background)
+    /// [default: the run's own, else stretch]
+    #[arg(long, value_name = "stretch|crop|pad")]
+    resize: Option<Resize>,
+    /// Behind transparent pictures and beside padded ones: black, white, grey or #rrggbb [default: the run's own, else
+    /// black]
+    #[arg(long, value_name = "COLOUR")]
+    background: Option<Colour>,
+}
+
+impl PictureOptions {
+    /// What is made of a picture file for a run's network.
+    pub fn of(&self, config: &Config) -> Preparation {
+        let run = config.pictures.clone().unwrap_or_default();
+        Preparation {
+            resize: self.resize.unwrap_or(run.resize),
+            background: self.background.unwrap_or(run.background),
+            grey: self.grey || config.pictures.is_some(),
+            invert: self.invert,
+        }
+    }
+}
+
+/// Pictures a batch, and those that are decoded at a time.
+const BATCH: usize = 64;
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let Run { config, model, layout, parameters } = Run::open(&options.run, options.best)?;
+    let shape = picture_shape(&model)?;
+    let preparation = options.picture.of(&config);
+    let device = options.device.open()?;
+    let batch = options.images.len().min(BATCH);
+    let mut classifier = Classifier::new(&device, &model, &layout, &parameters, batch, &[])?;
+    let widest = options.images.iter().map(|file| file.display().to_string().chars().count()).max().unwrap_or(0);
+    let mut out = std::io::stdout().lock();
+    let mut bad = 0;
+    for files in options.images.chunks(BATCH) {
+        let read: Vec<Result<Vec<f32>>> = files.par_iter().map(|file| preparation.read(file, shape)).collect();
+        let (mut names, mut pictures) = (vec![], vec![]);
+        for (file, values) in files.iter().zip(read) {
+            match values {
+                Ok(values) => {
+                    names.push(file);
+                    pictures.extend(values);
+                }
+                Err(error) => {
+                    bad += 1;
+                    eprintln!("{error}");
+                }
+            }
+        }
+        for (file, probabilities) in names.into_iter().zip(classifier.predict(&pictures)?) {
+            let best = best(&probabilities, options.top as usize, &config.classes);
+            if options.json.json {
+                let classes = best.iter().map(|(class, p)| json!({ "class": class, "probability": p }));
+                let line = json!({ "file": file.display().to_string(), "classes": classes.collect::<Vec<_>>() });
+                writeln!(out, "{line}")?;
+            } else {
+                let word = |(class, p): &(Value, f32)| {
+                    let class = class.as_str().map_or_else(|| class.to_string(), String::from);
+                    format!("  {class} {:6.2} %", 100.0 * p)
+                };
+                let words: String = best.iter().map(word).collect();
+                writeln!(out, "{:widest$}{words}", file.display().to_string())?;
+            }
+        }
+    }
+    if bad > 0 {
+        bail!("{bad} of {} pictures could not be predicted; they are named above", options.images.len());
+    }
+    Ok(())
+}
+
+/// The likeliest classes, by name where they have names.
+fn best(probabilities: &[f32], top: usize, names: &[String]) -> Vec<(Value, f32)> {
+    let mut classes: Vec<usize> = (0..probabilities.len()).collect();
+    classes.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let name = |class: usize| names.get(class).map_or_else(|| json!(class), |name| json!(name));
+    classes.into_iter().take(top).map(|class| (name(class), probabilities[class])).collect()
+}
+
+/// Channels, height and width of what a network takes.
+pub fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
+    let shape = model.input();
+    let refuse = |_| Error::option(format!("input of {}", model.name()), "pictures, [C, H, W]", &shape);
+    shape.to_vec().try_into().map_err(refuse)
+}

@@ -1,0 +1,157 @@
+//! A picture file as a network takes it.
+
+use std::path::Path;
+
+use super::folder::decode::{Failure, Taking, decode, pixels};
+use super::folder::{Colour, Resize};
+use crate::{Error, Result};
+
+/// What is made of a picture on its way to a network. Nothing is guessed: a dark digit on white paper stays one unless
+/// `invert` says otherwise.
+///
+/// In this order: turned upright as EXIF says; laid over the background where it is transparent; mixed to grey; resized,
+/// with a triangle filter as wide as what shrinks into a pixel; inverted; scaled to `[0, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preparation {
+    /// How it gets the network's size.
+    pub resize: Resize,
+    /// What is behind transparent pictures and beside padded ones.
+    pub background: Colour,
+    /// Whether coloured pictures may be mixed to grey, by Rec. 601's weights 0.299, 0.587 and 0.114.
+    pub grey: bool,
+    /// Whether each value is taken from 1.
+    pub invert: bool,
+}
+
+impl Default for Preparation {
+    /// Stretched, over black, coloured only where the network is.
+    fn default() -> Self {
+        Self { resize: Resize::Stretch, background: Colour([0; 3]), grey: false, invert: false }
+    }
+}
+
+impl Preparation {
+    /// The values `[C, H, W]` in `[0, 1]` of a JPEG, PNG, BMP, GIF or WebP file; of several pictures in it, the first. They
+    /// are those that [`folder`](super::folder) makes of the same file.
+    ///
+    /// Errors: a file that cannot be read or decoded; a coloured picture for a network of one channel, unless
+    /// [`grey`](Self::grey) says so; a network of neither one nor three channels.
+    pub fn read(&self, path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Vec<f32>> {
+        let path = path.as_ref();
+        check(shape).map_err(|reason| Error::data(path, reason))?;
+        match decode(path, shape, self.taking()) {
+            Ok(bytes) => Ok(self.values(&bytes)),
+            Err(Failure::Content(reason)) => Err(Error::data(path, reason)),
+            Err(Failure::File(reason)) => Err(Error::io(path, "read")(reason)),
+        }
+    }
+
+    /// As [`Preparation::read`], of what is in a file.
+    ///
+    /// Errors: as there, in words.
+    pub fn decode(&self, bytes: &[u8], shape: [usize; 3]) -> Result<Vec<f32>, String> {
+        check(shape)?;
+        Ok(self.values(&pixels(bytes, shape, self.taking())?))
+    }
+
+    fn taking(&self) -> Taking {
+        let Self { resize, background, grey, .. } = *self;
+        Taking { resize, background, grey }
+    }
+
+    fn values(&self, bytes: &[u8]) -> Vec<f32> {
+        let value = |&byte: &u8| f32::from(if self.invert { 255 - byte } else { byte }) / 255.0;
+        bytes.iter().map(value).collect()
+    }
+}
+
+fn check([channels, ..]: [usize; 3]) -> Result<(), String> {
+    match channels {
+        1 | 3 => Ok(()),
+        _ => Err(format!("expected a network of 1 or 3 channels for a picture file, found one of {channels}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ExtendedColorType, ImageEncoder};
+
+    use super::*;
+
+    /// A PNG file of pixels of so many bytes.
+    fn png(size: [u32; 2], pixels: &[u8], colour: ExtendedColorType) -> Vec<u8> {
+        let mut bytes = vec![];
+        let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        encoder.write_image(pixels, size[0], size[1], colour).unwrap();
+        bytes
+    }
+
+    fn bytes(values: Vec<f32>) -> Vec<u8> {
+        values.into_iter().map(|v| (v * 255.0).round() as u8).collect()
+    }
+
+    #[test]
+    fn values_are_those_of_the_file_unless_asked_otherwise() {
+        let grey = png([2, 1], &[0, 200], ExtendedColorType::L8);
+        let usual = Preparation::default();
+        assert_eq!(bytes(usual.decode(&grey, [1, 1, 2]).unwrap()), [0, 200]);
+        assert_eq!(bytes(usual.decode(&grey, [3, 1, 2]).unwrap()), [0, 200, 0, 200, 0, 200]);
+        assert_eq!(bytes(Preparation { invert: true, ..usual }.decode(&grey, [1, 1, 2]).unwrap()), [255, 55]);
+    }
+
+    #[test]
+    fn colours_become_grey_only_if_asked() {
+        let red = png([1, 1], &[255, 0, 0], ExtendedColorType::Rgb8);
+        let usual = Preparation::default();
+        let refused = usual.decode(&red, [1, 1, 1]).unwrap_err();
+        assert!(refused.contains("coloured") && refused.contains("--grey"), "{refused}");
+        assert_eq!(bytes(Preparation { grey: true, ..usual }.decode(&red, [1, 1, 1]).unwrap()), [76]);
+        assert_eq!(bytes(usual.decode(&red, [3, 1, 1]).unwrap()), [255, 0, 0]);
+        // Grey that is stored in colours is grey.
+        let stored = png([1, 1], &[9, 9, 9], ExtendedColorType::Rgb8);
+        assert_eq!(bytes(usual.decode(&stored, [1, 1, 1]).unwrap()), [9]);
+        assert!(usual.decode(&red, [2, 1, 1]).unwrap_err().contains("one of 2"));
+    }
+
+    #[test]
+    fn sizes_are_stretched_cropped_or_padded() {
+        // Four columns of one value each, two rows.
+        let wide = png([4, 2], &[10, 20, 30, 40, 10, 20, 30, 40], ExtendedColorType::L8);
+        let of = |resize| Preparation { resize, background: Colour([255; 3]), ..Preparation::default() };
+        assert_eq!(bytes(of(Resize::Crop).decode(&wide, [1, 2, 2]).unwrap()), [20, 30, 20, 30]);
+        let padded = bytes(of(Resize::Pad).decode(&wide, [1, 4, 4]).unwrap());
+        assert_eq!(padded, [[255; 4], [10, 20, 30, 40], [10, 20, 30, 40], [255; 4]].concat());
+        let stretched = bytes(of(Resize::Stretch).decode(&wide, [1, 2, 2]).unwrap());
+        assert!(stretched[0] < stretched[1] && stretched[..2] == stretched[2..], "{stretched:?}");
+        for resize in [Resize::Stretch, Resize::Crop, Resize::Pad] {
+            for size in [[1, 1], [1, 9], [9, 1]] {
+                let picture = png(size, &[7; 9][..(size[0] * size[1]) as usize], ExtendedColorType::L8);
+                assert_eq!(of(resize).decode(&picture, [1, 3, 5]).unwrap().len(), 15);
+            }
+            assert_eq!(resize.to_string().parse::<Resize>().unwrap(), resize);
+        }
+    }
+
+    #[test]
+    fn transparent_pictures_lie_over_the_background() {
+        let clear = png([2, 1], &[0, 0, 0, 0, 0, 0, 0, 255], ExtendedColorType::Rgba8);
+        let over = |background: &str| {
+            let preparation = Preparation { background: background.parse().unwrap(), ..Preparation::default() };
+            bytes(preparation.decode(&clear, [1, 1, 2]).unwrap())
+        };
+        assert_eq!((over("white"), over("#000000")), (vec![255, 0], vec![0, 0]));
+        assert!("#+12345".parse::<Colour>().is_err() && "red".parse::<Colour>().is_err());
+        assert_eq!(Colour([1, 2, 255]).to_string(), "#0102ff");
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let whole = png([9, 9], &[7; 81], ExtendedColorType::L8);
+        let refused = |bytes: &[u8]| Preparation::default().decode(bytes, [1, 1, 1]).unwrap_err();
+        assert!(refused(b"").contains("an empty file"));
+        assert!(refused(b"no picture").contains("JPEG, PNG, BMP, GIF or WebP"));
+        for length in 8..whole.len() - 12 {
+            assert!(!refused(&whole[..length]).is_empty());
+        }
+    }
+}
