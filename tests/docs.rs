@@ -61,6 +61,25 @@ fn run(place: &Place, page: &Path, command: &str) {
     succeeded(&format!("{}: {command}", page.display()), process.output().unwrap());
 }
 
+/// Class folders for ten classes.
+fn write_pictures(folder: &Path) {
+    let (pixels, labels) = pictures::pictures(300, [1, 28, 28], 10);
+    for (i, (pixels, label)) in pixels.chunks(28 * 28).zip(labels).enumerate() {
+        let class = folder.join(format!("class {label}"));
+        fs::create_dir_all(&class).unwrap();
+        image::save_buffer(class.join(format!("{i}.png")), pixels, 28, 28, image::ColorType::L8).unwrap();
+    }
+}
+
+/// What pages use of the files beside them.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
 #[test]
 fn every_command_of_the_guide_runs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
@@ -71,6 +90,8 @@ fn every_command_of_the_guide_runs() {
     for page in pages {
         let place = Place::new();
         write_data(&place.path("assets/mnist"));
+        write_pictures(&place.path("pictures"));
+        copy(page.parent().unwrap(), &place.path("docs"));
         let text = fs::read_to_string(&page).unwrap();
         let commands: usize = blocks(&text).iter().map(|block| follow(&place, &page, block)).sum();
         assert!(commands > 0, "{} has no command", page.display());
