@@ -42,7 +42,8 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
         names => names.to_vec(),
     };
     let cell = match classes {
-        ..=10 => 54.0,
+        ..=5 => 76.0,
+        6..=10 => 54.0,
         11..=16 => 46.0,
         17..=32 => 29.0,
         _ => (800.0 / classes as f32).max(3.0),

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Width of the picture, and what is left and right of the panels.
 const WIDTH: f32 = 880.0;
-const LEFT: f32 = 72.0;
+const LEFT: f32 = 84.0;
 const RIGHT: f32 = 130.0;
 
 /// What the vertical axis of a panel shows.
@@ -116,8 +116,10 @@ fn shares(both: &[Points]) -> Axis {
     values.sort_by(f64::total_cmp);
     let [_, largest] = least_and_largest(&values);
     let least = values.get(values.len() / 20).copied().unwrap_or(0.0);
-    let room = 0.06 * (largest - least).max(0.5);
-    Axis::Linear { from: (least - room).max(0.0), to: (largest + room).clamp(0.5, 100.0) }
+    // Less than two in a hundred would look like much.
+    let least = least.min(largest - 2.0);
+    let room = 0.06 * (largest - least);
+    Axis::Linear { from: (least - room).max(0.0), to: (largest + room).clamp(1.0, 100.0) }
 }
 
 fn from_zero(points: &Points) -> Axis {
@@ -217,7 +219,7 @@ impl Panel<'_> {
     fn labels(&self, canvas: &mut Canvas, mut labels: Vec<(f32, &str, String, Ink)>) {
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (room, most) = (36.0, self.top + self.height - 6.0);
-        let mut free = self.top - 20.0;
+        let mut free = self.top + 10.0;
         let count = labels.len();
         for (number, (y, name, value, ink)) in labels.into_iter().enumerate() {
             let below = room * (count - number - 1) as f32;

@@ -116,9 +116,9 @@ mod tests {
         // Rows 90 : 10 and 0 : 0.
         let drawn = confusion("x", &evaluation(vec![vec![90, 10], vec![0, 0]]), &[]).unwrap();
         let [width, pixels] = [drawn.size()[0] as usize, canvas::SCALE as usize];
-        // Numbers are 84 units left of the cells and 112 above; a cell is 54 wide.
+        // Numbers are 84 units left of the cells and 112 above; a cell is 76 wide.
         let corner = |row: usize, column: usize| {
-            drawn.pixels()[(112 + 54 * row + 4) * pixels * width + (84 + 54 * column + 4) * pixels]
+            drawn.pixels()[(112 + 76 * row + 4) * pixels * width + (84 + 76 * column + 4) * pixels]
         };
         let light = |[r, g, b]: Ink| u32::from(r) + u32::from(g) + u32::from(b);
         assert!(light(corner(0, 0)) < light(corner(0, 1)) && corner(0, 1) != WHITE);
