@@ -45,6 +45,7 @@ mod simd;
 mod slice;
 mod softmax;
 mod strided;
+pub mod tally;
 mod transpose;
 mod unary;
 mod view;

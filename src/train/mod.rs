@@ -2,6 +2,7 @@
 
 pub mod callbacks;
 mod checkpoint;
+mod class_weights;
 mod course;
 mod epoch;
 mod evaluator;
@@ -17,6 +18,7 @@ mod step;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
+pub use class_weights::ClassWeights;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]
 pub(crate) use epoch::Epoch;

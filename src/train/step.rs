@@ -21,7 +21,7 @@ pub const HISTORY_COLUMNS: usize = 3;
 const HALF_SCALE: usize = 256;
 
 /// How a training step is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StepOptions {
     /// Pictures a step.
     pub batch: usize,
@@ -31,12 +31,14 @@ pub struct StepOptions {
     pub seed: u64,
     /// How values between the operations are stored.
     pub precision: Precision,
+    /// What each class weighs in the mean of the losses, if not all the same.
+    pub class_weights: Option<Vec<f32>>,
 }
 
 impl StepOptions {
-    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32.
+    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32, all classes alike.
     pub fn new(batch: usize, steps: usize) -> Self {
-        Self { batch, steps, seed: 1, precision: Precision::F32 }
+        Self { batch, steps, seed: 1, precision: Precision::F32, class_weights: None }
     }
 
     /// What the loss is multiplied by, a power of two: the more pictures it is the mean of, the more, so that the
@@ -62,14 +64,14 @@ pub struct Batches {
     pub shown: Option<NodeId>,
     /// The number of the step, `u32[1]`; the step advances it.
     pub step: NodeId,
-    /// Loss, correct and counted of each step, `f32[steps,3]`.
+    /// Loss, correct and counted of each step, `f32[steps,3]`; the loss weighted as the classes are.
     pub history: NodeId,
 }
 
 /// The loss and what it is computed from.
 struct Forward {
-    batches: Batches,
     logits: NodeId,
+    labels: NodeId,
     loss: NodeId,
 }
 
@@ -78,12 +80,13 @@ struct Source {
     data: Spec,
     batch: usize,
     steps: usize,
+    class_weights: Option<Vec<f32>>,
 }
 
 impl Source {
     /// The leaves of the data set; with `shown`, rows that count for nothing show pictures.
     fn batches(&self, graph: &mut Graph, model: &dyn Model, shown: bool) -> Result<Batches> {
-        let Self { data, batch, steps } = *self;
+        let Self { data, batch, steps, .. } = *self;
         if *model.input() != data.shape {
             let expected = format!("pictures of {} for {}", model.input(), model.name());
             return Err(Error::option("data set", expected, format!("pictures of {:?}", data.shape)));
@@ -119,9 +122,14 @@ impl Source {
             return Err(Error::option(format!("output of {}", model.name()), expected, graph.shape(logits)));
         }
         graph.set_scope("loss");
-        let loss = graph.softmax_cross_entropy(logits, labels)?;
-        graph.record(batches.history, batches.step, logits, labels)?;
-        Ok(Forward { batches, logits, loss })
+        let weights =
+            self.class_weights.clone().map(|weights| graph.class_weights(data.classes, weights)).transpose()?;
+        let loss = match weights {
+            Some(weights) => graph.softmax_cross_entropy_weighted(logits, labels, weights)?,
+            None => graph.softmax_cross_entropy(logits, labels)?,
+        };
+        graph.record(batches.history, batches.step, logits, labels, weights)?;
+        Ok(Forward { logits, labels, loss })
     }
 }
 
@@ -185,10 +193,11 @@ impl TrainingStep {
                 format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
             return Err(Error::option("layout", expected, layout.groups().len()));
         }
-        let StepOptions { batch, steps, seed, precision } = options;
+        let scale = options.loss_scale();
+        let StepOptions { batch, steps, seed, precision, class_weights } = options;
         let mut graph = Graph::new();
         graph.set_precision(precision);
-        let source = Source { data, batch, steps };
+        let source = Source { data, batch, steps, class_weights };
         let batches = source.batches(&mut graph, model, layout.has_statistics())?;
         let begun = graph.input("begun", TensorType::u32([1]))?;
         graph.set_scope("batch");
@@ -204,7 +213,6 @@ impl TrainingStep {
         })?;
         let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
         graph.set_scope("loss");
-        let scale = options.loss_scale();
         let seeds = Tensor::from_fn(graph.shape(loss).clone(), |_| scale);
         let seeds = graph.constant("loss gradient", seeds)?;
         let parts = pull_back(&mut graph, loss, seeds, &views)?;
@@ -322,7 +330,7 @@ fn shares(optimizer: &dyn Optimizer, layout: &Layout) -> Vec<Share> {
     }
 }
 
-/// A step of evaluation: loss, accuracy and classes, no change.
+/// A step of evaluation: loss and counts, no change.
 #[derive(Clone, Debug)]
 pub struct EvaluationStep {
     /// The computation.
@@ -331,8 +339,8 @@ pub struct EvaluationStep {
     pub batches: Batches,
     /// All parameters, flat.
     pub parameters: NodeId,
-    /// The class of each picture in order, `f32[steps·batch]`.
-    pub classes: NodeId,
+    /// What the pictures so far were taken for, `u32[C,C+2]`. See [`crate::ops::tally`].
+    pub tally: NodeId,
 }
 
 impl EvaluationStep {
@@ -342,13 +350,13 @@ impl EvaluationStep {
     pub fn new(model: &dyn Model, layout: &Layout, data: Spec, batch: usize) -> Result<Self> {
         let mut graph = Graph::new();
         let steps = data.len.div_ceil(batch);
-        let classes = graph.variable("classes", TensorType::f32([steps * batch]))?;
-        let source = Source { data, batch, steps };
+        let source = Source { data, batch, steps, class_weights: None };
         let batches = source.batches(&mut graph, model, false)?;
         let parameters = graph.variable("parameters", layout.ty())?;
-        let forward =
+        let Forward { logits, labels, .. } =
             source.forward(&mut graph, model, batches, |graph, x| layout.forward(model, graph, parameters, x))?;
-        graph.classify(classes, forward.logits, forward.batches.step)?;
-        Ok(Self { graph, batches, parameters, classes })
+        let tally = graph.variable("tally", TensorType::u32([data.classes, data.classes + 2]))?;
+        graph.tally(tally, logits, labels)?;
+        Ok(Self { graph, batches, parameters, tally })
     }
 }

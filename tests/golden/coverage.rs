@@ -21,6 +21,7 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("gather_images", "takes a batch from a resident set: no arithmetic of PyTorch's"),
     ("gather_labels", "takes a batch from a resident set: no arithmetic of PyTorch's"),
     ("record", "keeps a run's history, of what softmax_cross_entropy and count_correct compute"),
+    ("tally", "counts what a classifier says: no arithmetic"),
     ("spatial_dropout", "the mask is of our own generator"),
     ("unary", "its rows have cases by their own names"),
     ("unary_with", "its rows have cases by their own names"),

@@ -11,7 +11,9 @@ mod halves;
 mod kept;
 mod layers;
 mod learning;
+mod metrics;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod refused;
 mod resumed;
+mod weights;

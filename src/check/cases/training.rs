@@ -120,14 +120,32 @@ fn updates() -> Vec<Case> {
             (3, 13_000, Fill::Below(13_000)),
             (5, 4, Fill::Only(4)),
         ] {
-            let labels = Input { ty: TensorType::u32([n]), fill };
-            let inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[n, c], Fill::Ties), labels];
-            let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3]);
-            cases.push(update(&format!("record step {number} of {n}x{c}"), inputs, Box::new(build)));
+            for (what, weights) in [("", None), (", weighted", Some(Fill::Positive))] {
+                let labels = Input { ty: TensorType::u32([n]), fill };
+                let mut inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[n, c], Fill::Ties), labels];
+                inputs.extend(weights.map(|fill| float(&[c], fill)));
+                let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3], i.get(4).copied());
+                cases.push(update(&format!("record step {number} of {n}x{c}{what}"), inputs, Box::new(build)));
+            }
         }
         let inputs = vec![float(&[14], Fill::Any), float(&[4, 10], Fill::Ties), step(number)];
         let build = |g: &mut Graph, i: &[NodeId]| g.classify(i[0], i[1], i[2]);
         cases.push(update(&format!("classify step {number}"), inputs, Box::new(build)));
+    }
+    // Few classes and many rows: many additions to one count.
+    for (n, c, labels, logits, counted) in [
+        (1, 1, Fill::Below(1), Fill::Any, Fill::Only(0)),
+        (64, 10, Fill::BelowOrIgnore(10), Fill::Ties, Fill::Below(1000)),
+        (70, 3, Fill::Only(IGNORE), Fill::Any, Fill::Only(7)),
+        (777, 7, Fill::BelowOrIgnore(7), Fill::Special, Fill::Below(1000)),
+        (3001, 2, Fill::Below(2), Fill::Any, Fill::Only((1 << 24) - 7)),
+        (65, 256, Fill::Below(256), Fill::Any, Fill::Only(u32::MAX)),
+        (5, 4, Fill::Only(4), Fill::Any, Fill::Only(1)),
+    ] {
+        let counts = |shape: &[usize], fill| Input { ty: TensorType::u32(shape), fill };
+        let inputs = vec![counts(&[c, c + 2], counted), float(&[n, c], logits), counts(&[n], labels)];
+        let build = |g: &mut Graph, i: &[NodeId]| g.tally(i[0], i[1], i[2]);
+        cases.push(update(&format!("tally {n}x{c}"), inputs, Box::new(build)));
     }
     cases
 }

@@ -52,7 +52,7 @@ impl Trainer<'_> {
             return Err(Error::option("checkpoint", expected, self.at.in_epoch));
         }
 
-        let mut epoch = Epoch::new(&self.device, self.step(data.train, steps_per_epoch)?).await?;
+        let mut epoch = Epoch::new(&self.device, self.step(data.train, &pictures)?).await?;
         epoch.prepare(data.train)?;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
         let held_out = data.train.subset(&held_out);

@@ -12,7 +12,7 @@ use super::frames::FrameTrainer;
 use super::plateau::Watch;
 use super::report::{Fit, Report, Sets};
 use super::step::{StepOptions, TrainingStep};
-use super::{Schedule, order};
+use super::{ClassWeights, Schedule, order};
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
@@ -50,6 +50,7 @@ pub struct Trainer<'m> {
     batch_size: usize,
     seed: u64,
     precision: Precision,
+    class_weights: Option<ClassWeights>,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     at: Position,
@@ -80,6 +81,7 @@ impl<'m> Trainer<'m> {
             batch_size: 64,
             seed: 1,
             precision: Precision::F32,
+            class_weights: None,
             parameters: None,
             states,
             at: Position::default(),
@@ -110,6 +112,13 @@ impl<'m> Trainer<'m> {
     /// unless set. Parameters and evaluation are f32.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// Sets what each class weighs in the loss that is trained on and reported of its steps: a `Vec` of weights, or
+    /// [`ClassWeights::Balanced`] by the labels of the training pictures. Evaluation counts every picture alike.
+    pub fn class_weights(mut self, weights: impl Into<ClassWeights>) -> Self {
+        self.class_weights = Some(weights.into());
         self
     }
 
@@ -196,6 +205,7 @@ impl<'m> Trainer<'m> {
         }
         let (_, pictures) = self.split(data.into(), fit)?;
         let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
+        let step = self.step(data, &pictures)?;
         let course = Course {
             pictures,
             batch: self.batch_size,
@@ -206,15 +216,14 @@ impl<'m> Trainer<'m> {
             total_steps: fit.total_steps(steps_per_epoch),
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
-        Ok((gpu.clone(), self.step(data, steps_per_epoch)?, course, from))
+        Ok((gpu.clone(), step, course, from))
     }
 
     /// Refuses sets and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
     pub fn check<'d>(&self, data: impl Into<Sets<'d>>, fit: impl Into<Fit>) -> Result<()> {
         let data = data.into();
         let (_, pictures) = self.split(data, fit.into())?;
-        let steps = pictures.len().div_ceil(self.batch_size);
-        self.device.check(&self.step(data.train, steps)?.graph)
+        self.device.check(&self.step(data.train, &pictures)?.graph)
     }
 
     /// Trains for so many epochs.
@@ -263,9 +272,12 @@ impl<'m> Trainer<'m> {
         Evaluator::new_async(&self.device, self.model, &self.layout, data, self.batch_size).await
     }
 
-    fn step(&self, data: &Dataset, steps: usize) -> Result<TrainingStep> {
+    /// The step over these pictures of a set.
+    fn step(&self, data: &Dataset, pictures: &[u32]) -> Result<TrainingStep> {
         let Self { batch_size: batch, seed, precision, .. } = *self;
-        let options = StepOptions { batch, steps, seed, precision };
+        let labels = pictures.iter().map(|&picture| data.labels[picture as usize]);
+        let class_weights = self.class_weights.as_ref().map(|weights| weights.of(labels, data.classes)).transpose()?;
+        let options = StepOptions { batch, steps: pictures.len().div_ceil(batch), seed, precision, class_weights };
         TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
     }
 

@@ -19,6 +19,7 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "clock", draw: clocks, build: clock },
         Operation { name: "record", draw: records, build: record },
         Operation { name: "classify", draw: classifications, build: classify },
+        Operation { name: "tally", draw: tallies, build: tally },
         Operation { name: "update", draw: updates, build: update },
     ]
 }
@@ -100,16 +101,21 @@ fn updating(line: &Line, mut case: Case) -> Case {
 }
 
 fn records() -> BoxedStrategy<Fields> {
-    let fields = |(steps, [n, c], values, at): (usize, [usize; 2], &'static str, Value)| {
+    let fields = |(steps, [n, c], values, at, weighted): (usize, [usize; 2], &'static str, Value, bool)| {
         let (history, logits, labels) = (tensor([steps, 3]), tensor([n, c]), integers(DType::U32, [n]));
         let operands = vec![("history", history), ("step", counter()), ("logits", logits), ("labels", labels)];
-        operands.into_iter().chain([("values", word(values)), ("at", at)]).collect()
+        let weights = weighted.then(|| ("weights", tensor([c])));
+        operands.into_iter().chain(weights).chain([("values", word(values)), ("at", at)]).collect()
     };
-    (1usize..8, rows(), one_of(LABELS), step()).prop_map(fields).boxed()
+    (1usize..8, rows(), one_of(LABELS), step(), any::<bool>()).prop_map(fields).boxed()
 }
 
 fn record(line: &Line) -> Case {
-    let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3])));
+    let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3], i.get(4).copied())));
+    // Weights of both signs cancel.
+    if let Some(weights) = case.inputs.get_mut(4) {
+        weights.fill = Fill::Positive;
+    }
     if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(3), line.shape("logits").get(1)) {
         labels.fill = line.integer_fill(classes);
     }
@@ -125,6 +131,23 @@ fn classifications() -> BoxedStrategy<Fields> {
 
 fn classify(line: &Line) -> Case {
     updating(line, line.case(|g, i| g.classify(i[0], i[1], i[2])))
+}
+
+fn tallies() -> BoxedStrategy<Fields> {
+    let fields = |([n, c], values): ([usize; 2], &'static str)| {
+        let (tally, labels) = (integers(DType::U32, [c, c + 2]), integers(DType::U32, [n]));
+        let at = ("at", number(0));
+        vec![("tally", tally), ("logits", tensor([n, c])), ("labels", labels), ("values", word(values)), at]
+    };
+    filled((rows(), one_of(LABELS)).prop_map(fields), &["any", "ties", "special"])
+}
+
+fn tally(line: &Line) -> Case {
+    let mut case = updating(line, line.case(|g, i| g.tally(i[0], i[1], i[2])));
+    if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(2), line.shape("logits").get(1)) {
+        labels.fill = line.integer_fill(classes);
+    }
+    case
 }
 
 /// Two shares, a decay and two choices, which each rule uses as it can.
