@@ -1,5 +1,6 @@
 //! The operations: one file per family, with everything that operation means.
 
+pub mod accumulate;
 mod adaptive_pool2d;
 mod avg_pool2d;
 mod binary;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
-use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::step::{EpochInputs, HISTORY_COLUMNS, TrainingStep};
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
@@ -45,21 +45,18 @@ impl Epoch {
         step.write(layout, flat, states, |node, values| session.write(node, values))
     }
 
-    /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its
-    /// history row and the images a second, and may stop the epoch: then what is submitted still finishes. Returns how
-    /// many ran, and whether it was stopped.
+    /// Runs a range of the epoch's steps; `report` hears of each, with its history row and the images a second, and may
+    /// stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
     pub async fn run(
         &mut self,
-        order: &[u32],
-        rates: &[f32],
-        begun: u64,
+        inputs: EpochInputs<'_>,
         steps: Range<usize>,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
         let Self { session, step, .. } = &mut *self;
-        step.write_epoch(order, rates, begun, steps.start, |node, values| session.write(node, values))?;
+        step.write_epoch(inputs, steps.start, |node, values| session.write(node, values))?;
         let history_node = step.batches.history;
-        let batch = order.len() / rates.len();
+        let batch = inputs.order.len() / inputs.rates.len();
         let (mut submitted, mut reported, mut stopped) = (steps.start, steps.start, false);
         let mut in_flight = VecDeque::new();
         let mut last = Instant::now();

@@ -29,5 +29,5 @@ pub use predictor::Predictor;
 pub use report::{EpochReport, Event, Fit, Report, Sets, StepReport};
 pub use run::{Config, Recorder, RunFolder};
 pub use schedule::Schedule;
-pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
+pub use step::{Accumulation, EpochInputs, EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
 pub use trainer::Trainer;

@@ -1,6 +1,7 @@
 //! Training: the CPU and the GPU learn alike, the same seed gives the same bytes, every picture counts once, and a run
 //! that fails or is stopped keeps what was finished.
 
+mod accumulated;
 #[path = "../common/mod.rs"]
 mod common;
 mod counting;

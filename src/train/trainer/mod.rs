@@ -51,6 +51,8 @@ pub struct Trainer<'m> {
     seed: u64,
     precision: Precision,
     class_weights: Option<ClassWeights>,
+    /// Steps that share an update.
+    accumulate: usize,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     at: Position,
@@ -82,6 +84,7 @@ impl<'m> Trainer<'m> {
             seed: 1,
             precision: Precision::F32,
             class_weights: None,
+            accumulate: 1,
             parameters: None,
             states,
             at: Position::default(),
@@ -119,6 +122,18 @@ impl<'m> Trainer<'m> {
     /// [`ClassWeights::Balanced`] by the labels of the training pictures. Evaluation counts every picture alike.
     pub fn class_weights(mut self, weights: impl Into<ClassWeights>) -> Self {
         self.class_weights = Some(weights.into());
+        self
+    }
+
+    /// Lets so many steps share an update of the weights, by the mean of their gradients over all their pictures: but for
+    /// rounding that of one step with a batch so many times as large, where nothing is averaged over a batch, in the memory
+    /// of a small one. An epoch's last update takes what is left.
+    ///
+    /// A step is still one batch, in reports, [`Fit`], schedules and checkpoints; the rate of an update is that of the first
+    /// of its steps. A run that ends or is stopped between updates keeps the gradients so far in its [`Checkpoint`].
+    pub fn accumulate(mut self, steps: usize) -> Self {
+        self.accumulate = steps;
+        self.states.resize(self.state_names().len(), vec![0.0; self.layout.trained()]);
         self
     }
 
@@ -178,7 +193,13 @@ impl<'m> Trainer<'m> {
     ///
     /// Errors: it cannot be read, is damaged or of another network or optimizer, with the tensor and both shapes.
     pub fn read_checkpoint(&self, path: impl AsRef<Path>) -> Result<Checkpoint> {
-        Checkpoint::load(path.as_ref(), &self.layout, self.optimizer.states())
+        Checkpoint::load(path.as_ref(), &self.layout, &self.state_names())
+    }
+
+    /// Names of what is kept for each trained parameter from step to step.
+    fn state_names(&self) -> Vec<&'static str> {
+        let accumulated = (self.accumulate > 1).then_some("accumulated");
+        self.optimizer.states().iter().copied().chain(accumulated).collect()
     }
 
     /// A training of this network, from where it is, in slices between the frames of an app. It owns what it needs: this
@@ -206,6 +227,7 @@ impl<'m> Trainer<'m> {
         let (_, pictures) = self.split(data.into(), fit)?;
         let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
         let step = self.step(data, &pictures)?;
+        let weights = self.picture_weights(data, &pictures)?;
         let course = Course {
             pictures,
             batch: self.batch_size,
@@ -214,6 +236,8 @@ impl<'m> Trainer<'m> {
             learning_rate: self.watch.rate(self.optimizer.learning_rate()),
             first_step: self.resumed.as_ref().map_or(self.at.steps, |checkpoint| checkpoint.course.first.steps),
             total_steps: fit.total_steps(steps_per_epoch),
+            every: self.accumulate,
+            weights,
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
         Ok((gpu.clone(), step, course, from))
@@ -275,10 +299,22 @@ impl<'m> Trainer<'m> {
     /// The step over these pictures of a set.
     fn step(&self, data: &Dataset, pictures: &[u32]) -> Result<TrainingStep> {
         let Self { batch_size: batch, seed, precision, .. } = *self;
-        let labels = pictures.iter().map(|&picture| data.labels[picture as usize]);
-        let class_weights = self.class_weights.as_ref().map(|weights| weights.of(labels, data.classes)).transpose()?;
-        let options = StepOptions { batch, steps: pictures.len().div_ceil(batch), seed, precision, class_weights };
+        let (steps, class_weights) = (pictures.len().div_ceil(batch), self.weights_of(data, pictures)?);
+        let options = StepOptions { batch, steps, seed, precision, class_weights, accumulate: self.accumulate };
         TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data.spec(), options)
+    }
+
+    /// What each class of a set weighs when these of its pictures are trained on, if not all the same.
+    fn weights_of(&self, data: &Dataset, pictures: &[u32]) -> Result<Option<Vec<f32>>> {
+        let labels = pictures.iter().map(|&picture| data.labels[picture as usize]);
+        self.class_weights.as_ref().map(|weights| weights.of(labels, data.classes)).transpose()
+    }
+
+    /// What each picture of a set weighs when these of them are trained on; none: all the same.
+    fn picture_weights(&self, data: &Dataset, pictures: &[u32]) -> Result<Vec<f32>> {
+        let weights = self.weights_of(data, pictures)?;
+        let of_pictures = |weights: Vec<f32>| data.labels.iter().map(|&label| weights[usize::from(label)]).collect();
+        Ok(weights.map_or(vec![], of_pictures))
     }
 
     /// Where the next run begins: inside an epoch only if it is one that is taken up.
@@ -312,6 +348,9 @@ impl<'m> Trainer<'m> {
         }
         if fit.checkpoint_steps == Some(0) {
             return Err(Error::option("checkpoint steps", "at least 1", 0));
+        }
+        if self.accumulate == 0 || u32::try_from(self.accumulate).is_err() {
+            return Err(Error::option("accumulate", format!("1 to {} steps an update", u32::MAX), self.accumulate));
         }
         let training = data.len() - fit.validation;
         if self.batch_size == 0 || self.batch_size > training {

@@ -20,6 +20,8 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "record", draw: records, build: record },
         Operation { name: "classify", draw: classifications, build: classify },
         Operation { name: "tally", draw: tallies, build: tally },
+        Operation { name: "accumulate", draw: accumulations, build: accumulate },
+        Operation { name: "store", draw: stores, build: |line| updating(line, line.case(|g, i| g.store(i[0], i[1]))) },
         Operation { name: "update", draw: updates, build: update },
     ]
 }
@@ -85,11 +87,13 @@ fn dropout(line: &Line, spatial: bool) -> Case {
 }
 
 fn clocks() -> BoxedStrategy<Fields> {
-    step().prop_map(|at| vec![("begun", counter()), ("step", counter()), ("at", at)]).boxed()
+    let fields = |(at, every)| vec![("begun", counter()), ("step", counter()), ("at", at), ("every", number(every))];
+    (step(), 1usize..5).prop_map(fields).boxed()
 }
 
 fn clock(line: &Line) -> Case {
-    let mut case = at(line, line.case(|g, i| g.clock(i[0], i[1])));
+    let every = line.number("every");
+    let mut case = at(line, line.case(move |g, i| g.update_clock(i[0], i[1], every)));
     (case.backward, case.differentiable) = (false, false);
     case
 }
@@ -148,6 +152,26 @@ fn tally(line: &Line) -> Case {
         labels.fill = line.integer_fill(classes);
     }
     case
+}
+
+fn accumulations() -> BoxedStrategy<Fields> {
+    let fields = |(x, steps, every, at): (Vec<usize>, usize, usize, Value)| {
+        let operands = vec![("sum", tensor(x.clone())), ("x", tensor(x)), ("shares", tensor([steps]))];
+        operands.into_iter().chain([("step", counter()), ("every", number(every)), ("at", at)]).collect()
+    };
+    filled((shape(0..4), 1usize..6, 1usize..5, step()).prop_map(fields), &["any", "special"])
+}
+
+fn accumulate(line: &Line) -> Case {
+    let every = line.number("every");
+    let mut case = at(line, line.case(move |g, i| g.accumulate(i[0], i[1], i[2], i[3], every)));
+    (case.backward, case.differentiable) = (false, false);
+    case
+}
+
+fn stores() -> BoxedStrategy<Fields> {
+    let fields = |x: Vec<usize>| vec![("variable", tensor(x.clone())), ("value", tensor(x)), ("at", number(0))];
+    filled(shape(0..4).prop_map(fields), &["any", "special"])
 }
 
 /// Two shares, a decay and two choices, which each rule uses as it can.
