@@ -33,7 +33,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
-  lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
+  lenslet evaluate runs/lenet5-1                 accuracy, top-5, per-class table, confusion matrix
   lenslet devices                                which adapters there are and which one is taken
   lenslet shapes --input 7 --window 3            which stride and padding give which output";
 
@@ -42,7 +42,7 @@ enum Command {
     /// Lists the adapters, and which one is taken when none is named
     Devices(devices::Options),
     /// Trains a network and leaves a run folder
-    Train(train::Options),
+    Train(Box<train::Options>),
     /// Evaluates a run on the test set
     Evaluate(evaluate::Options),
     /// Shows a network layer by layer
