@@ -1,5 +1,5 @@
 // What: d = g + WEIGHT_DECAY*p; s += d*d; p -= rate / (1 + clock*RATE_DECAY) * d / (sqrt(INITIAL + s) + EPSILON)
-// Shapes: p, g, s of one length; rates [any], the last goes on; step, clock [1]
+// Shapes: p, g, s of one length; rates [any], the last goes on, one below 0 changes nothing; step, clock [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -30,7 +30,12 @@ fn adagrad(
         return;
     }
     let i = FIRST + number;
-    let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)] / (1.0 + f32(clock[0]) * RATE_DECAY);
+    let given = rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if given < 0.0 {
+        return;
+    }
+    let rate = RATE_FACTOR * given / (1.0 + f32(clock[0]) * RATE_DECAY);
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_sum = s[i] + d * d;
     s[i] = square_sum;

@@ -1,7 +1,7 @@
 // What: t = clock + 1; d = g + WEIGHT_DECAY*p (DECOUPLED: d = g, p -= rate*WEIGHT_DECAY*p);
 //       m = BETA1*m + REST1*d; v = BETA2*v + REST2*d*d;
 //       p -= rate / (1 - BETA1^t) * m / (sqrt(v) / sqrt(1 - BETA2^t) + EPSILON)
-// Shapes: p, g, m, v of one length; rates [any], the last goes on; step, clock [1]. REST = 1 - BETA.
+// Shapes: p, g, m, v of one length; rates [any], the last goes on, one below 0 changes nothing; step, clock [1]. REST = 1 - BETA.
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -51,6 +51,10 @@ fn adam(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if rate < 0.0 {
+        return;
+    }
     let t = f32(clock[0]) + 1.0;
     let share1 = one_minus_exp(t * LN_BETA1);
     let share2 = one_minus_exp(t * LN_BETA2);

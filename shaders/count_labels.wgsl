@@ -1,12 +1,16 @@
-// What: counts[part] = number of labels[part + k * PARTS] that are not IGNORE, over k
-// Shapes: labels [N], counts [PARTS], PARTS <= N
+// What: counts[part] = sum over k of the weights of labels[part + k * PARTS], each 1 if there are none, 0 where it is IGNORE
+// Shapes: labels [N], counts [PARTS], weights [any], PARTS <= N
 
 @group(0) @binding(0) var<storage, read> labels: array<u32>;
 @group(0) @binding(1) var<storage, read_write> counts: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const PARTS: u32 = 1u;
 const IGNORE: u32 = 4294967295u;
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, arrayLength(&weights) - 1u)]; }
 
 @compute @workgroup_size(64)
 fn count_labels(
@@ -20,7 +24,7 @@ fn count_labels(
     }
     var count = 0.0;
     for (var n = part; n < N; n += PARTS) { // rounds: (N + PARTS - 1u) / PARTS
-        count += select(1.0, 0.0, labels[n] == IGNORE);
+        count += select(weight_of(labels[n]), 0.0, labels[n] == IGNORE);
     }
     counts[part] = count;
 }

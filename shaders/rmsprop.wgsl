@@ -1,5 +1,5 @@
 // What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; v = MOMENTUM*v + d / denominator(s); p -= rate * v
-// Shapes: p, g, s, v of one length; rates [any], the last goes on; step [1]
+// Shapes: p, g, s, v of one length; rates [any], the last goes on, one below 0 changes nothing; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -33,6 +33,10 @@ fn rmsprop(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if rate < 0.0 {
+        return;
+    }
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_mean = ALPHA * s[i] + (1.0 - ALPHA) * d * d;
     let velocity = MOMENTUM * v[i] + d / denominator(square_mean);

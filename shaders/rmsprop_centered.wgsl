@@ -1,6 +1,6 @@
 // What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; m = ALPHA*m + (1-ALPHA)*d;
 //       v = MOMENTUM*v + d / denominator(max(s - m*m, 0)); p -= rate * v
-// Shapes: p, g, s, v, m of one length; rates [any], the last goes on; step [1]
+// Shapes: p, g, s, v, m of one length; rates [any], the last goes on, one below 0 changes nothing; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<f32>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
@@ -32,6 +32,10 @@ fn rmsprop_centered(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if rate < 0.0 {
+        return;
+    }
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_mean = ALPHA * s[i] + (1.0 - ALPHA) * d * d;
     let mean = ALPHA * m[i] + (1.0 - ALPHA) * d;

@@ -1,15 +1,21 @@
-// What: scores[n] = (-log softmax(logits[n])[labels[n]], 1 if the first maximum of logits[n] is at labels[n] else 0, 1), or
-// zeros where the label is IGNORE
-// Shapes: logits [N,C], labels [N], scores [N,3]; one invocation a row
+// What: scores[n] = (-weight * log softmax(logits[n])[labels[n]], 1 if the first maximum of logits[n] is at labels[n] else 0, 1,
+//       weight), or zeros where the label is IGNORE; without weights, all 1, the last two are one
+// Shapes: logits [N,C], labels [N], scores [N,COLUMNS], weights [C]; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 10u;
+// 4 with weights, else 3.
+const COLUMNS: u32 = 3u;
 const IGNORE: u32 = 4294967295u;
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
 fn score(
@@ -41,7 +47,10 @@ fn score(
         loss = log(sum) + (largest - logits[n * C + label]);
     }
     let counts = label != IGNORE;
-    scores[3u * n] = select(0.0, loss, counts);
-    scores[3u * n + 1u] = select(0.0, 1.0, best == label);
-    scores[3u * n + 2u] = select(0.0, 1.0, counts);
+    scores[COLUMNS * n] = select(0.0, weight_of(label) * loss, counts);
+    scores[COLUMNS * n + 1u] = select(0.0, 1.0, best == label);
+    scores[COLUMNS * n + 2u] = select(0.0, 1.0, counts);
+    if COLUMNS > 3u {
+        scores[COLUMNS * n + 3u] = select(0.0, weight_of(label), counts);
+    }
 }

@@ -1,6 +1,7 @@
-// What: scores[n] = (log(sum[n]) + largest[n] - logits[n][labels[n]], 1 if the first maximum of logits[n] is at labels[n]
-// else 0, 1), or zeros where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made before
-// Shapes: logits [N,C], labels, largest, sum [N], scores [N,3]; one invocation a row
+// What: scores[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), 1 if the first maximum of logits[n] is at
+//       labels[n] else 0, 1, weight), or zeros where the label is IGNORE; without weights, all 1, the last two are one;
+//       largest is that of the row, sum that of exp(logits - largest), made before
+// Shapes: logits [N,C], labels, largest, sum [N], scores [N,COLUMNS], weights [C]; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -8,15 +9,21 @@
 @group(0) @binding(2) var<storage, read> largest: array<f32>;
 @group(0) @binding(3) var<storage, read> sum: array<f32>;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;
-@group(0) @binding(5) var<storage, read> candidates: array<u32>;
+@group(0) @binding(5) var<storage, read> weights: array<f32>;
+@group(0) @binding(6) var<storage, read> candidates: array<u32>;
 
 const N: u32 = 64u;
 const C: u32 = 1000u;
 // Classes to look at: all, or the candidates that largest_class found.
 const COUNT: u32 = 1000u;
+// 4 with weights, else 3.
+const COLUMNS: u32 = 3u;
 const IGNORE: u32 = 4294967295u;
 
 fn class_of(row: u32, k: u32) -> u32 { return candidates[row * COUNT + k]; }
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
 fn score_staged(
@@ -45,7 +52,10 @@ fn score_staged(
         loss = log(sum[n]) + (largest[n] - logits[n * C + label]);
     }
     let counts = label != IGNORE;
-    scores[3u * n] = select(0.0, loss, counts);
-    scores[3u * n + 1u] = select(0.0, 1.0, best == label);
-    scores[3u * n + 2u] = select(0.0, 1.0, counts);
+    scores[COLUMNS * n] = select(0.0, weight_of(label) * loss, counts);
+    scores[COLUMNS * n + 1u] = select(0.0, 1.0, best == label);
+    scores[COLUMNS * n + 2u] = select(0.0, 1.0, counts);
+    if COLUMNS > 3u {
+        scores[COLUMNS * n + 3u] = select(0.0, weight_of(label), counts);
+    }
 }

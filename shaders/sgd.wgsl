@@ -1,5 +1,5 @@
 // What: d = g + WEIGHT_DECAY*p; v = MOMENTUM*v + d; p -= rate * (NESTEROV ? d + MOMENTUM*v : v)
-// Shapes: p, g, v of one length; rates [any], the last goes on; step [1]
+// Shapes: p, g, v of one length; rates [any], the last goes on, one below 0 changes nothing; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -29,6 +29,10 @@ fn sgd(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if rate < 0.0 {
+        return;
+    }
     let parameter = p[i];
     let d = g[i] + WEIGHT_DECAY * parameter;
     let velocity = MOMENTUM * v[i] + d;

@@ -1,5 +1,5 @@
 // What: d = g + WEIGHT_DECAY*p; v = clock == 0 ? d : MOMENTUM*v + REST*d; p -= rate * v
-// Shapes: p, g, v of one length; rates [any], the last goes on; step, clock [1]. REST = 1 - dampening.
+// Shapes: p, g, v of one length; rates [any], the last goes on, one below 0 changes nothing; step, clock [1]. REST = 1 - dampening.
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -30,6 +30,10 @@ fn sgd_dampening(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
+    // A step that updates nothing.
+    if rate < 0.0 {
+        return;
+    }
     let d = g[i] + WEIGHT_DECAY * p[i];
     let velocity = select(MOMENTUM * v[i] + REST * d, d, clock[0] == 0u);
     v[i] = velocity;

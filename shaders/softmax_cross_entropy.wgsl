@@ -1,14 +1,19 @@
-// What: each[n] = (-log softmax(logits[n])[labels[n]], 1), or (0, 0) where the label is IGNORE
-// Shapes: logits [N,C], labels [N], each [N,2]; one invocation a row
+// What: each[n] = (-weight * log softmax(logits[n])[labels[n]], weight), the weight that of the label, 1 if there are none, or
+//       (0, 0) where the label is IGNORE
+// Shapes: logits [N,C], labels [N], each [N,2], weights [C]; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> each: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 10u;
 const IGNORE: u32 = 4294967295u;
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
 fn softmax_cross_entropy(
@@ -40,6 +45,6 @@ fn softmax_cross_entropy(
     if label < C {
         loss = log(sum) + (largest - logits[n * C + label]);
     }
-    each[2u * n] = loss;
-    each[2u * n + 1u] = 1.0;
+    each[2u * n] = weight_of(label) * loss;
+    each[2u * n + 1u] = weight_of(label);
 }

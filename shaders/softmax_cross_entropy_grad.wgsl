@@ -1,5 +1,6 @@
-// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy / max(count, 1), 0 where the label is IGNORE
-// Shapes: logits, dlogits [N,C], labels [N], dy [], count []; one invocation a row
+// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy * weight / count, the weight that of the label, 1 if there are
+//       none; 0 where the label is IGNORE, or if the count is 0
+// Shapes: logits, dlogits [N,C], labels [N], dy [], count [], weights [C]; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -7,15 +8,19 @@
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> count: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
+@group(0) @binding(5) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 10u;
 const IGNORE: u32 = 4294967295u;
 
-// What each row that counts weighs.
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
+
+// Its share of the mean's gradient.
 fn share(label: u32) -> f32 {
     // WGSL has no literal for NaN; these bits are one whatever the label.
-    return select(dy[0] / max(count[0], 1.0), bitcast<f32>(label | 0x7fc00000u), label >= C);
+    return select(dy[0] / select(count[0], 1.0, count[0] == 0.0) * weight_of(label), bitcast<f32>(label | 0x7fc00000u), label >= C);
 }
 
 fn largest_of(n: u32) -> f32 {

@@ -1,6 +1,6 @@
-// What: dlogits[n,c] = (exp(logits[n,c] - largest[n]) / sum[n] - (c == labels[n])) * dy / max(count, 1),
-//       0 where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made before
-// Shapes: logits, dlogits [N,C], labels, largest, sum [N], dy [], count []; one invocation an element
+// What: dlogits[n,c] = (exp(logits[n,c] - largest[n]) / sum[n] - (c == labels[n])) * dy * weight / count, the weight that of the
+//       label, 1 if there are none; 0 where the label is IGNORE, or if the count is 0; largest is that of the row, sum that of exp(logits - largest), made before
+// Shapes: logits, dlogits [N,C], labels, largest, sum [N], dy [], count [], weights [C]; one invocation an element
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -10,10 +10,14 @@
 @group(0) @binding(4) var<storage, read> largest: array<f32>;
 @group(0) @binding(5) var<storage, read> sum: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dlogits: array<f32>;
+@group(0) @binding(7) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 1000u;
 const IGNORE: u32 = 4294967295u;
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
 fn softmax_cross_entropy_grad_staged(
@@ -27,7 +31,7 @@ fn softmax_cross_entropy_grad_staged(
     }
     let n = i / C;
     let label = labels[n];
-    var share = dy[0] / max(count[0], 1.0);
+    var share = dy[0] / select(count[0], 1.0, count[0] == 0.0) * weight_of(label);
     if label >= C {
         // WGSL has no literal for NaN; these bits are one whatever the label.
         share = bitcast<f32>(label | 0x7fc00000u);

@@ -1,6 +1,7 @@
-// What: each[n] = (log(sum[n]) + largest[n] - logits[n][labels[n]], 1), or (0, 0) where the label is IGNORE;
-//       largest is that of the row, sum that of exp(logits - largest), made before
-// Shapes: logits [N,C], labels, largest, sum [N], each [N,2]; one invocation a row
+// What: each[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), weight), the weight that of the label, 1 if there
+//       are none, or (0, 0) where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made
+//       before
+// Shapes: logits [N,C], labels, largest, sum [N], each [N,2], weights [C]; one invocation a row
 // Units: logits of any size; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -8,10 +9,14 @@
 @group(0) @binding(2) var<storage, read> largest: array<f32>;
 @group(0) @binding(3) var<storage, read> sum: array<f32>;
 @group(0) @binding(4) var<storage, read_write> each: array<f32>;
+@group(0) @binding(5) var<storage, read> weights: array<f32>;
 
 const N: u32 = 64u;
 const C: u32 = 1000u;
 const IGNORE: u32 = 4294967295u;
+
+// What a row of this label weighs.
+fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
 fn softmax_cross_entropy_staged(
@@ -29,6 +34,6 @@ fn softmax_cross_entropy_staged(
     if label < C {
         loss = log(sum[n]) + (largest[n] - logits[n * C + label]);
     }
-    each[2u * n] = select(loss, 0.0, label == IGNORE);
-    each[2u * n + 1u] = select(1.0, 0.0, label == IGNORE);
+    each[2u * n] = select(weight_of(label) * loss, 0.0, label == IGNORE);
+    each[2u * n + 1u] = select(weight_of(label), 0.0, label == IGNORE);
 }

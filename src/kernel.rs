@@ -159,6 +159,16 @@ impl Dispatch {
         self
     }
 
+    /// Binds an operand that the shader reads to its variable of that name, which comes after all that are bound.
+    pub fn reads_as(mut self, name: &str, operand: Operand) -> Self {
+        let number =
+            |line: &str| line.contains(&format!("> {name}: ")).then(|| line.split(['(', ')']).nth(3)?.parse().ok());
+        let number = self.shader.source.lines().find_map(number).flatten();
+        let number = number.expect("tests/shaders.rs holds shaders and their kernels together");
+        self.bindings.push(Binding { number, operand, writes: false });
+        self
+    }
+
     /// Binds the inputs `0..n`, which the shader reads.
     pub fn reads_inputs(self, n: usize) -> Self {
         self.reads((0..n).map(Operand::Input))

@@ -13,7 +13,7 @@ use crate::nn::{Layout, Model, Summary};
 use crate::optim::Optimizer;
 use crate::plan::{Launch, Step};
 use crate::shape::Shape;
-use crate::train::{Epoch, StepOptions, TrainingStep};
+use crate::train::{Epoch, EpochInputs, StepOptions, TrainingStep};
 use crate::{Device, Error, Precision, Result};
 
 /// Steps whose losses are compared with the CPU interpreter's.
@@ -132,7 +132,9 @@ impl Training {
                 losses.push(row[0]);
                 Ok(ControlFlow::Continue(()))
             };
-            let run = self.epoch.run(&self.order, &self.rates, (self.begun - at) as u64, at..at + count, hear);
+            let begun = (self.begun - at) as u64;
+            let inputs = EpochInputs { order: &self.order, rates: &self.rates, weights: &[], begun, updates: begun };
+            let run = self.epoch.run(inputs, at..at + count, hear);
             block_on(run)?;
             self.begun += count;
             left -= count;

@@ -90,6 +90,7 @@ impl Random {
                 v.signum() * (0.5 + 1.5 * v.abs())
             }
             Fill::Positive => 0.5 + 1.5 * self.unit().abs(),
+            Fill::Negative => -0.5 - 1.5 * self.unit().abs(),
             Fill::Ties => (self.bits() % 4) as f64 - 1.0,
             Fill::Special => match self.bits() % 12 {
                 0 => f64::NAN,

@@ -41,7 +41,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let result = Evaluator::new(&device, model, layout, &test, options.batch_size as usize)?.run(parameters)?;
     let mut out = std::io::stdout().lock();
     if options.json.json {
-        let line = json!({ "accuracy": result.accuracy, "loss": result.loss, "confusion": result.confusion });
+        let of_classes = |of: fn(&Evaluation, usize) -> Option<f64>| -> Vec<Option<f64>> {
+            (0..result.confusion.len()).map(|class| of(&result, class)).collect()
+        };
+        let line = json!({
+            "accuracy": result.accuracy,
+            "top5": result.top5,
+            "loss": result.loss,
+            "precision": of_classes(Evaluation::precision),
+            "recall": of_classes(Evaluation::recall),
+            "f1": of_classes(Evaluation::f1),
+            "confusion": result.confusion,
+        });
         writeln!(out, "{line}")?;
     } else {
         write!(out, "{}", table(&result))?;
@@ -49,21 +60,22 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Accuracy, loss, precision and recall of each class, and the confusion matrix.
+/// Accuracy, loss, precision, recall and F1 of each class, and the confusion matrix.
 fn table(result: &Evaluation) -> String {
     let confusion = &result.confusion;
     let classes = confusion.len();
-    let mut text = format!("accuracy {:.2} %, loss {:.4}\n\n", 100.0 * result.accuracy, result.loss);
-    text += "class  pictures  precision   recall\n";
-    let share = |part: usize, whole: usize| match whole {
-        0 => "-".to_string(),
-        _ => format!("{:.2} %", 100.0 * part as f64 / whole as f64),
-    };
+    let Evaluation { accuracy, top5, loss, .. } = result;
+    let mut text = format!("accuracy {:.2} %, top-5 {:.2} %, loss {loss:.4}\n\n", 100.0 * accuracy, 100.0 * top5);
+    text += "class  pictures  precision   recall       F1\n";
+    let percent = |share: Option<f64>| share.map_or("-".to_string(), |share| format!("{:.2} %", 100.0 * share));
     for class in 0..classes {
-        let right = confusion[class][class];
-        let pictures: usize = confusion[class].iter().sum();
-        let given: usize = confusion.iter().map(|row| row[class]).sum();
-        text += &format!("{class:>5}  {pictures:>8}  {:>9}  {:>7}\n", share(right, given), share(right, pictures));
+        let shares = [result.precision(class), result.recall(class), result.f1(class)].map(percent);
+        let [precision, recall, f1] = &shares;
+        text += &format!("{class:>5}  {:>8}  {precision:>9}  {recall:>7}  {f1:>7}\n", result.pictures(class));
+    }
+    let undecided: usize = result.undecided.iter().sum();
+    if undecided > 0 {
+        text += &format!("{undecided} pictures were given no class: their logits hold NaN\n");
     }
     let width = confusion.iter().flatten().max().map_or(1, |m| m.to_string().len()).max(2) + 1;
     text += "\nconfusion: a row for each right class, a column for each class given\n     ";

@@ -41,7 +41,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
-  lenslet evaluate runs/lenet5-1                 accuracy, per-class table, confusion matrix
+  lenslet evaluate runs/lenet5-1                 accuracy, top-5, per-class table, confusion matrix
   lenslet predict runs/lenet5-1 seven.png        the likeliest classes of pictures
   lenslet view runs/lenet5-1 curves              how the training went
   lenslet devices                                which adapters there are and which one is taken

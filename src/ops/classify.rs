@@ -35,7 +35,7 @@ pub(super) fn over_classes([n, c]: [usize; 2], logits: Operand, dispatch: Dispat
     let candidates = Operand::Scratch(kernel.scratch.len());
     kernel.scratch.push(TensorType::u32([n, parts]));
     let find = Dispatch::new(LARGEST_CLASS).constants([("C", c), ("PARTS", parts)]).reads([logits]).writes(candidates);
-    let among = dispatch.constant("COUNT", parts).reads([candidates]);
+    let among = dispatch.constant("COUNT", parts).reads_as("candidates", candidates);
     kernel.dispatches.extend([find.invocations(n * parts, 64), among]);
 }
 

@@ -1,8 +1,10 @@
-//! The number of a step over the whole run.
+//! The number of a step, or of an update that several steps share, over the whole run.
 //!
-//! **What**: `y = begun + step`: the steps before this epoch, which the host writes, and those of it, which the step
+//! **What**: `y = begun + step / every`, rounded down: the steps before this epoch, which the host writes, and those of it, which the step
 //! counts · **Shapes**: all `u32[1]` · **Gradient**: none · **For**: what must not begin anew with each epoch, such as
 //! bias correction and dropout masks.
+
+use std::fmt;
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op};
@@ -18,12 +20,29 @@ impl Graph {
     ///
     /// Errors: operands other than `u32[1]`.
     pub fn clock(&mut self, begun: NodeId, step: NodeId) -> Result<NodeId> {
-        self.append(Clock, &[begun, step])
+        self.append(Clock { every: 1 }, &[begun, step])
+    }
+
+    /// The number of the update that this step and others, `every` in all, share: `begun + step / every`.
+    ///
+    /// Errors: operands other than `u32[1]`; an `every` of 0 or over 32 bits.
+    pub fn update_clock(&mut self, begun: NodeId, step: NodeId, every: usize) -> Result<NodeId> {
+        self.append(Clock { every }, &[begun, step])
     }
 }
 
-#[derive(Debug)]
-struct Clock;
+struct Clock {
+    every: usize,
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.every {
+            1 => f.write_str("Clock"),
+            every => f.debug_struct("Clock").field("every", &every).finish(),
+        }
+    }
+}
 
 impl Op for Clock {
     fn name(&self) -> &'static str {
@@ -33,16 +52,19 @@ impl Op for Clock {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let counter = TensorType::u32([1]);
         match inputs {
+            _ if self.every == 0 || u32::try_from(self.every).is_err() => {
+                Err(format!("every must be 1 to {} steps, is {}", u32::MAX, self.every))
+            }
             [begun, step] if **begun == counter && **step == counter => Ok(counter),
             _ => Err(format!("takes the counters begun and step, both u32[1], found {inputs:?}")),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        out[0] = (inputs[0].f64()[0] + inputs[1].f64()[0]) % 2f64.powi(32);
+        out[0] = (inputs[0].f64()[0] + (inputs[1].f64()[0] / self.every as f64).floor()) % 2f64.powi(32);
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        vec![Kernel::single(Dispatch::new(CLOCK).reads_inputs(2).writes(Operand::Output))]
+        vec![Kernel::single(Dispatch::new(CLOCK).constant("EVERY", self.every).reads_inputs(2).writes(Operand::Output))]
     }
 }

@@ -1,9 +1,11 @@
 //! The loss of a classifier, from its logits, and the number of rows it gets right.
 //!
-//! **What**: `loss = mean of −log softmax(logits[n])[labels[n]]` over the rows whose label is not [`IGNORE`]; 0 if there
-//! are none · **Shapes**: logits `[N,C]`, labels u32 `[N]`, loss `[]` · **Units and ranges**: logits of any size, ±1e4
+//! **What**: `loss = mean of −log softmax(logits[n])[labels[n]]` over the rows whose label is not [`IGNORE`], weighted by
+//! `weights[labels[n]]` if there are weights; 0 if there are none · **Shapes**: logits `[N,C]`, labels u32 `[N]`, weights
+//! `[C]`, from 0, loss `[]` · **Units and ranges**: logits of any size, ±1e4
 //! included; a label that is neither a class nor [`IGNORE`] makes the loss NaN, so that it is seen · **Gradient**:
-//! `(softmax(logits) − onehot(labels)) · dloss / rows that count`, 0 in ignored rows; none to the labels · **Cost**:
+//! `(softmax(logits) − onehot(labels)) · dloss / rows that count`, both weighted, 0 in ignored rows; none to labels and
+//! weights · **Cost**:
 //! as a softmax, then sums over the rows in fixed order.
 
 use rayon::prelude::*;
@@ -38,6 +40,18 @@ impl Graph {
         self.append(SoftmaxCrossEntropy, &[logits, labels])
     }
 
+    /// As [`Graph::softmax_cross_entropy`], the mean weighted by those of the labels' classes: `Σ w·l / Σ w`.
+    ///
+    /// Errors: weights that are not f32 `[C]`.
+    pub(crate) fn softmax_cross_entropy_weighted(
+        &mut self,
+        logits: NodeId,
+        labels: NodeId,
+        weights: NodeId,
+    ) -> Result<NodeId> {
+        self.append(SoftmaxCrossEntropy, &[logits, labels, weights])
+    }
+
     /// `[right, all]`: the rows whose largest logit, the first if several are equal, is at the label; and the rows
     /// whose label is not [`IGNORE`]. Has no gradient.
     ///
@@ -59,8 +73,45 @@ pub(super) fn rows(logits: &TensorType, labels: &TensorType) -> Result<[usize; 2
     Ok([n, c])
 }
 
+/// As [`rows`], of weights for the classes too, if there are any.
+pub(super) fn weighted_rows(inputs: &[&TensorType]) -> Result<[usize; 2], String> {
+    let (logits, labels, weights) = match inputs {
+        [logits, labels] => (logits, labels, None),
+        [logits, labels, weights] => (logits, labels, Some(weights)),
+        _ => return Err(format!("takes logits, labels and perhaps weights, found {inputs:?}")),
+    };
+    let [n, c] = rows(logits, labels)?;
+    match weights.filter(|weights| ***weights != TensorType::f32([c])) {
+        Some(weights) => Err(format!("weights must be f32[{c}], one for each class of logits, are {weights}")),
+        None => Ok([n, c]),
+    }
+}
+
 fn extents(io: &Io<'_>) -> [usize; 2] {
     rows(io.inputs[0], io.inputs[1]).expect("inferred when built")
+}
+
+/// `dispatch` over rows that weigh what the operand says, of all 1 if there is none.
+pub(super) fn weighted(dispatch: Dispatch, weights: Option<Operand>) -> Dispatch {
+    match weights {
+        Some(weights) => dispatch.reads([weights]),
+        None => dispatch.function("weight_of", "1.0"),
+    }
+}
+
+/// The input of that number, if there are so many.
+fn input(io: &Io<'_>, number: usize) -> Option<Operand> {
+    (number < io.inputs.len()).then_some(Operand::Input(number))
+}
+
+/// What a row of this label weighs.
+fn weight_of(label: f64, weights: Option<&View<'_>>) -> f64 {
+    weights.map_or(1.0, |weights| weights.f64()[(label as usize).min(weights.shape[0] - 1)])
+}
+
+/// What a sum over so much is divided by for its mean.
+fn divisor(weight: f64) -> f64 {
+    if weight == 0.0 { 1.0 } else { weight }
 }
 
 /// A dispatch over rows, of any number of classes.
@@ -78,7 +129,7 @@ fn is_ignored(label: f64) -> bool {
 }
 
 /// Position and value of the first maximum.
-fn largest(x: &[f64]) -> (usize, f64) {
+pub(super) fn largest(x: &[f64]) -> (usize, f64) {
     x.iter().copied().enumerate().fold((0, x[0]), |best, (j, v)| if v > best.1 { (j, v) } else { best })
 }
 
@@ -94,8 +145,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [logits, labels] = inputs else { return Err(format!("takes logits and labels, found {inputs:?}")) };
-        rows(logits, labels).map(|_| TensorType::f32([]))
+        weighted_rows(inputs).map(|_| TensorType::f32([]))
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
@@ -104,17 +154,21 @@ impl Op for SoftmaxCrossEntropy {
         let loss = |(x, &label): (&[f64], &f64)| {
             let m = largest(x).1;
             let sum: f64 = x.iter().map(|v| (v - m).exp()).sum();
-            (!is_ignored(label)).then(|| x.get(label as usize).map_or(f64::NAN, |v| sum.ln() + m - v))
+            let weight = if is_ignored(label) { None } else { Some(weight_of(label, inputs.get(2))) };
+            weight.map(|weight| (weight * x.get(label as usize).map_or(f64::NAN, |v| sum.ln() + m - v), weight))
         };
-        let losses: Vec<Option<f64>> = logits.par_chunks(c).zip(labels).with_min_len(ROWS_A_TASK).map(loss).collect();
-        let count = losses.iter().flatten().count().max(1);
-        out[0] = losses.iter().flatten().sum::<f64>() / count as f64;
+        let losses = logits.par_chunks(c).zip(labels).with_min_len(ROWS_A_TASK).map(loss);
+        let losses: Vec<(f64, f64)> = losses.collect::<Vec<_>>().into_iter().flatten().collect();
+        let weight = losses.iter().map(|(_, weight)| weight).sum();
+        out[0] = losses.iter().map(|(loss, _)| loss).sum::<f64>() / divisor(weight);
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
-        let (logits, labels) = (graph.node(node).inputs()[0], graph.node(node).inputs()[1]);
-        let count = graph.append(CountLabels, &[labels])?;
-        Ok(vec![Some(graph.append(SoftmaxCrossEntropyGrad, &[logits, labels, dy, count])?), None])
+        let inputs = graph.node(node).inputs().to_vec();
+        let (labels, weights) = (inputs[1], &inputs[2..]);
+        let count = graph.append(CountLabels, &[&[labels], weights].concat())?;
+        let grad = graph.append(SoftmaxCrossEntropyGrad, &[&[inputs[0], labels, dy, count], weights].concat())?;
+        Ok([Some(grad), None, None].into_iter().take(inputs.len()).collect())
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
@@ -129,7 +183,7 @@ impl Op for SoftmaxCrossEntropy {
                     dispatch(LOSS_STAGED, [n, c]).reads(line_stages([n, c, 1], Operand::Input(0), &mut kernel))
                 }
             };
-            kernel.dispatches.push(losses.writes(each));
+            kernel.dispatches.push(weighted(losses.writes(each), input(io, 2)));
             let (few, left) = sum_to_few([1, n, 2], each, &mut kernel);
             kernel.dispatches.push(Dispatch::new(MEAN).constant("N", left).reads([few]).writes(Operand::Output));
             kernel
@@ -147,7 +201,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// How many labels are not [`IGNORE`], as a float.
+/// How many labels are not [`IGNORE`], as a float; what they weigh, if there are weights.
 #[derive(Debug)]
 struct CountLabels;
 
@@ -158,13 +212,16 @@ impl Op for CountLabels {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match inputs {
-            [labels] if labels.dtype == DType::U32 && labels.shape.len() == 1 => Ok(TensorType::f32([])),
+            [labels, weights @ ..] if labels.dtype == DType::U32 && labels.shape.len() == 1 && weights.len() < 2 => {
+                Ok(TensorType::f32([]))
+            }
             _ => Err(format!("takes labels, found {inputs:?}")),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        out[0] = inputs[0].f64().iter().filter(|label| !is_ignored(**label)).count() as f64;
+        let labels = inputs[0].f64().iter().filter(|label| !is_ignored(**label));
+        out[0] = labels.map(|&label| weight_of(label, inputs.get(1))).sum();
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
@@ -177,7 +234,7 @@ impl Op for CountLabels {
             .reads_inputs(1)
             .writes(few)
             .invocations(parts, 64);
-        let mut kernel = Kernel::single(count);
+        let mut kernel = Kernel::single(weighted(count, input(io, 1)));
         if parts > 1 {
             kernel.scratch.push(TensorType::f32([parts]));
             let sums = sum_stages([1, parts, 1], few, Operand::Output, &mut kernel.scratch);
@@ -192,7 +249,7 @@ impl Op for CountLabels {
 }
 
 /// `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / rows that count`. Inputs logits, labels, dy,
-/// and the number of rows that count.
+/// the number of rows that count, or what they weigh, and then the weights.
 #[derive(Debug)]
 struct SoftmaxCrossEntropyGrad;
 
@@ -202,10 +259,10 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [logits, labels, dy, count] = inputs else {
+        let [logits, labels, dy, count, weights @ ..] = inputs else {
             return Err(format!("takes logits, labels, dy and a count, found {inputs:?}"));
         };
-        rows(logits, labels)?;
+        weighted_rows(&[&[*logits, *labels], weights].concat())?;
         if [dy, count].iter().any(|scalar| ***scalar != TensorType::f32([])) {
             return Err(format!("dy and count must be f32[], are {dy} and {count}"));
         }
@@ -215,11 +272,12 @@ impl Op for SoftmaxCrossEntropyGrad {
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let (logits, labels, dy) = (inputs[0].f64(), inputs[1].f64(), inputs[2].f64()[0]);
         let c = inputs[0].shape[1];
-        let share = dy / inputs[3].f64()[0].max(1.0);
+        let mean = dy / divisor(inputs[3].f64()[0]);
         let rows = out.par_chunks_mut(c).zip(logits.par_chunks(c)).zip(labels).with_min_len(ROWS_A_TASK);
         rows.filter(|(_, label)| !is_ignored(**label)).for_each(|((dx, x), &label)| {
             let m = largest(x).1;
             dx.iter_mut().zip(x).for_each(|(d, v)| *d = (v - m).exp());
+            let share = mean * weight_of(label, inputs.get(4));
             let scale = share / dx.iter().sum::<f64>();
             dx.iter_mut().for_each(|d| *d *= scale);
             match dx.get_mut(label as usize) {
@@ -232,13 +290,14 @@ impl Op for SoftmaxCrossEntropyGrad {
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let [n, c] = extents(io);
         let reads = [Operand::Input(2), Operand::Input(3)];
+        let whole = |dispatch: Dispatch| weighted(dispatch.writes(Operand::Output), input(io, 4));
         let kernel = |way: &Way| match way {
-            Way::Line => Kernel::single(dispatch(GRAD, [n, c]).reads(reads).writes(Operand::Output)),
+            Way::Line => Kernel::single(whole(dispatch(GRAD, [n, c]).reads(reads))),
             Way::Staged => {
                 let mut kernel = Kernel::of(GRAD_STAGED, vec![]);
                 let of_rows = line_stages([n, c, 1], Operand::Input(0), &mut kernel);
                 let grad = dispatch(GRAD_STAGED, [n, c]).reads(reads).reads(of_rows).invocations(n * c, 64);
-                kernel.dispatches.push(grad.writes(Operand::Output));
+                kernel.dispatches.push(whole(grad));
                 kernel
             }
         };
@@ -246,7 +305,8 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        inputs[2].magnitude() / inputs[3].f64()[0].max(1.0)
+        let weight = inputs.get(4).map_or(1.0, View::magnitude);
+        weight * inputs[2].magnitude() / divisor(inputs[3].f64()[0])
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -314,20 +374,20 @@ mod tests {
     fn ignored_rows_count_for_nothing() {
         let (shape, rows, scalar) = ([3, 2].into(), [3].into(), [].into());
         let logits = [1e4, -1e4, 0.5, 0.5, 7.0, 9.0];
-        let eval = |op: &dyn Op, labels: [f64; 3], length| {
+        let eval = |op: &dyn Op, operands: usize, labels: [f64; 3], length| {
             let count = [labels.iter().filter(|label| !is_ignored(**label)).count() as f64];
             let [logits, labels] = [View::new(&shape, &logits), View::new(&rows, &labels)];
             let inputs = [logits, labels, View::new(&scalar, &[1.0]), View::new(&scalar, &count)];
             let mut out = vec![0.0; length];
-            op.eval(&inputs, &mut out);
+            op.eval(&inputs[..operands], &mut out);
             out
         };
         let ignore = f64::from(IGNORE);
-        assert_eq!(eval(&SoftmaxCrossEntropy, [1.0, 0.0, ignore], 1), [(2e4 + 2f64.ln()) / 2.0]);
-        assert_eq!(eval(&SoftmaxCrossEntropy, [ignore; 3], 1), [0.0]);
-        assert!(eval(&SoftmaxCrossEntropy, [2.0, 0.0, ignore], 1)[0].is_nan());
-        let grad = eval(&SoftmaxCrossEntropyGrad, [1.0, 0.0, ignore], 6);
+        assert_eq!(eval(&SoftmaxCrossEntropy, 2, [1.0, 0.0, ignore], 1), [(2e4 + 2f64.ln()) / 2.0]);
+        assert_eq!(eval(&SoftmaxCrossEntropy, 2, [ignore; 3], 1), [0.0]);
+        assert!(eval(&SoftmaxCrossEntropy, 2, [2.0, 0.0, ignore], 1)[0].is_nan());
+        let grad = eval(&SoftmaxCrossEntropyGrad, 4, [1.0, 0.0, ignore], 6);
         assert_eq!(grad, [0.5, -0.5, -0.25, 0.25, 0.0, 0.0]);
-        assert_eq!(eval(&CountCorrect, [1.0, 0.0, ignore], 2), [1.0, 2.0]);
+        assert_eq!(eval(&CountCorrect, 2, [1.0, 0.0, ignore], 2), [1.0, 2.0]);
     }
 }

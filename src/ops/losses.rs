@@ -112,7 +112,10 @@ impl Graph {
         if *options == CrossEntropy::default() {
             return Ok(plain);
         }
-        let weights = self.class_weights(logits, options)?;
+        let weights = self.weights_of(logits, options)?;
+        if options.label_smoothing == 0.0 {
+            return self.softmax_cross_entropy_weighted(logits, labels, weights);
+        }
         let targets = self.class_targets(labels, weights, options.label_smoothing)?;
         let of_labels = self.class_targets(labels, weights, 0.0)?;
         let count = self.sum(of_labels, &[], false)?;
@@ -132,7 +135,7 @@ impl Graph {
         options: &CrossEntropy,
     ) -> Result<NodeId> {
         self.same_type("softmax cross-entropy", logits, targets)?;
-        let weights = self.class_weights(logits, options)?;
+        let weights = self.weights_of(logits, options)?;
         let [rows, classes] = [self.shape(logits)[0], self.shape(logits)[1]];
         let smoothing = options.label_smoothing;
         let mut targets = targets;
@@ -155,7 +158,7 @@ impl Graph {
     }
 
     /// The weights of the classes as a constant, after a look at the options.
-    fn class_weights(&mut self, logits: NodeId, options: &CrossEntropy) -> Result<NodeId> {
+    fn weights_of(&mut self, logits: NodeId, options: &CrossEntropy) -> Result<NodeId> {
         let [_, classes] = self.shape(logits).matrix("logits [N, C]").map_err(|reason| Error::Shape {
             op: "softmax_cross_entropy",
             node: String::new(),
@@ -164,7 +167,13 @@ impl Graph {
         if !(0.0..=1.0).contains(&options.label_smoothing) {
             return Err(Error::option("label smoothing", "0 to 1", options.label_smoothing));
         }
-        let weights = options.class_weights.clone().unwrap_or_else(|| vec![1.0; classes]);
+        self.class_weights(classes, options.class_weights.clone().unwrap_or_else(|| vec![1.0; classes]))
+    }
+
+    /// Weights for so many classes, as a constant.
+    ///
+    /// Errors: weights that are not one for each class, negative or not finite.
+    pub(crate) fn class_weights(&mut self, classes: usize, weights: Vec<f32>) -> Result<NodeId> {
         if weights.len() != classes {
             return Err(Error::option("class weights", format!("one for each of {classes} classes"), weights.len()));
         }

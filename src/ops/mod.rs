@@ -1,5 +1,6 @@
 //! The operations: one file per family, with everything that operation means.
 
+pub mod accumulate;
 mod adaptive_pool2d;
 pub mod augment;
 mod avg_pool2d;
@@ -47,6 +48,7 @@ mod simd;
 mod slice;
 mod softmax;
 mod strided;
+pub mod tally;
 mod transpose;
 mod unary;
 mod view;

@@ -94,7 +94,8 @@ impl AdagradUpdate {
         for ruled in &self.0 {
             let Adagrad { rate_decay, initial, epsilon, weight_decay, .. } = ruled.rule;
             let [rate_decay, initial, epsilon, decay] = [rate_decay, initial, epsilon, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step) / (1.0 + clock * rate_decay);
+            let Some(rate) = ruled.rate(rates, step) else { continue };
+            let rate = rate / (1.0 + clock * rate_decay);
             ruled.each([p, g, s], out, |[p, g, s]| {
                 let d = g + decay * p;
                 let new_s = s + d * d;

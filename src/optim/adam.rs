@@ -96,7 +96,7 @@ impl<const DECOUPLED: bool> AdamUpdate<DECOUPLED> {
         for ruled in &self.0 {
             let AdamRule { beta1, beta2, epsilon, weight_decay, .. } = ruled.rule;
             let [beta1, beta2, epsilon, decay] = [beta1, beta2, epsilon, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step);
+            let Some(rate) = ruled.rate(rates, step) else { continue };
             let [share1, share2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(clock + 1.0));
             let (in_gradient, shrink) = if DECOUPLED { (0.0, rate * decay) } else { (decay, 0.0) };
             ruled.each([p, g, m, v], out, |[p, g, m, v]| {

@@ -1,5 +1,8 @@
 //! Groups of parameters, by patterns of their names, with settings of their own.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Flat, Optimizer, in_range};
@@ -9,8 +12,9 @@ use crate::{Error, Result};
 /// The parameters whose names match a pattern, and what is different for them.
 ///
 /// Names are those in weight files, `conv1.weight`. In a pattern `*` stands for any text and `?` for any one character:
-/// `*.bias`, `conv?.*`.
+/// `*.bias`, `conv?.*`. As text a group is `*.bias:lr=2,decay=0` or `conv1.*:freeze`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Group {
     pattern: String,
     rate_factor: f32,
@@ -88,6 +92,58 @@ impl Group {
             true => Err(Error::option(of("settings"), "none, as it is frozen", "a rate factor or a weight decay")),
             false => Ok(()),
         }
+    }
+}
+
+impl FromStr for Group {
+    type Err = Error;
+
+    /// `PATTERN:SETTINGS`, the settings `lr=FACTOR`, `decay=DECAY` and `freeze` with commas between them.
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || {
+            let form = "PATTERN:SETTINGS, of lr=FACTOR, decay=DECAY or freeze with commas between them, as in \
+                        *.bias:lr=2,decay=0";
+            Error::option("group", form, text)
+        };
+        let number = |text: &str| text.parse::<f32>().map_err(|_| refuse());
+        let (pattern, settings) = text.rsplit_once(':').ok_or_else(refuse)?;
+        let mut group = Self::new(pattern);
+        for setting in settings.split(',') {
+            group = match setting.trim().split_once('=') {
+                Some(("lr", factor)) => group.rate_factor(number(factor)?),
+                Some(("decay", decay)) => group.weight_decay(number(decay)?),
+                None if setting.trim() == "freeze" => group.frozen(),
+                _ => return Err(refuse()),
+            };
+        }
+        group.check().map(|()| group)
+    }
+}
+
+impl fmt::Display for Group {
+    /// As [`FromStr`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.pattern)?;
+        match (self.frozen, self.weight_decay) {
+            (true, _) => f.write_str("freeze"),
+            (false, None) => write!(f, "lr={}", self.rate_factor),
+            (false, Some(decay)) if self.rate_factor == 1.0 => write!(f, "decay={decay}"),
+            (false, Some(decay)) => write!(f, "lr={},decay={decay}", self.rate_factor),
+        }
+    }
+}
+
+impl TryFrom<String> for Group {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Group> for String {
+    fn from(group: Group) -> Self {
+        group.to_string()
     }
 }
 
@@ -172,6 +228,19 @@ mod tests {
             ("?", "", false),
         ] {
             assert_eq!(Group::new(pattern).matches(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn groups_are_read_from_text_and_written_as_such() {
+        for text in ["*.bias:lr=2,decay=0", "conv1.*:freeze", "fc?.*:lr=0.1", "*:decay=0.05"] {
+            assert_eq!(text.parse::<Group>().unwrap().to_string(), text);
+        }
+        let expected = Group::new("*.bias").rate_factor(2.0).weight_decay(0.0);
+        assert_eq!("*.bias:lr=2, decay=0".parse::<Group>().unwrap(), expected);
+        assert_eq!(Group::new("fc1.*").to_string().parse::<Group>().unwrap(), Group::new("fc1.*"));
+        for text in ["*.bias", "*.bias:", "*:lr", "*:lr=x", "*:rate=2", "*:lr=0", "*:decay=-1", "*:freeze,lr=2"] {
+            assert!(text.parse::<Group>().is_err(), "{text}");
         }
     }
 

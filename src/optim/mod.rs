@@ -93,11 +93,11 @@ pub struct Flat<'a> {
     pub shares: &'a [Share],
     /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
     pub states: &'a [NodeId],
-    /// The learning rate of each step, `f32[L]`.
+    /// The learning rate of each step, `f32[L]`; in a step whose rate is below 0 nothing changes.
     pub rates: NodeId,
     /// The number of this step among those that `rates` has, `u32[1]`.
     pub step: NodeId,
-    /// The number of this step over the whole run, from 0, `u32[1]`.
+    /// The number of this update over the whole run, from 0, `u32[1]`.
     pub clock: NodeId,
 }
 
@@ -121,9 +121,11 @@ struct Ruled<R> {
 }
 
 impl<R> Ruled<R> {
-    /// The rate of a step.
-    fn rate<T: Number>(&self, rates: &[T], step: f64) -> f64 {
-        f64::from(self.rate_factor) * rate(rates, step)
+    /// The rate of a step, if it updates anything.
+    fn rate<T: Number>(&self, rates: &[T], step: f64) -> Option<f64> {
+        let rate = rate(rates, step);
+        // NaN is a mistake to be seen.
+        if rate < 0.0 { None } else { Some(f64::from(self.rate_factor) * rate) }
     }
 
     /// Sets the elements of this range in each part of `out` to what `rule` makes of the same elements of the inputs.

@@ -124,7 +124,7 @@ impl RmsPropUpdate {
         for ruled in &self.0 {
             let RmsProp { alpha, epsilon, momentum, weight_decay, epsilon_inside, .. } = ruled.rule;
             let [alpha, epsilon, momentum, decay] = [alpha, epsilon, momentum, weight_decay].map(f64::from);
-            let rate = ruled.rate(rates, step);
+            let Some(rate) = ruled.rate(rates, step) else { continue };
             let (inside, outside) = if epsilon_inside { (epsilon, 0.0) } else { (0.0, epsilon) };
             let root = |square: f64| (square + inside).sqrt() + outside;
             match mean {

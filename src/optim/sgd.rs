@@ -109,7 +109,7 @@ impl SgdUpdate {
             let Sgd { momentum, dampening, weight_decay, nesterov, .. } = ruled.rule;
             let [momentum, dampening, decay] = [momentum, dampening, weight_decay].map(f64::from);
             let (kept, entering) = if first { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
-            let rate = ruled.rate(rates, inputs[3].f64()[0]);
+            let Some(rate) = ruled.rate(rates, inputs[3].f64()[0]) else { continue };
             ruled.each([p, g, v], out, |[p, g, v]| {
                 let d = g + decay * p;
                 let new_v = kept * v + entering * d;

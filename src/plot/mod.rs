@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn evaluation(confusion: Vec<Vec<usize>>) -> Evaluation {
-        Evaluation { loss: 0.1, accuracy: 0.9, confusion }
+        Evaluation { loss: 0.1, accuracy: 0.9, confusion, ..Evaluation::default() }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct Checkpoint {
     /// Parameters and what the optimizer keeps.
     pub snapshot: Snapshot,
-    /// Names of what the optimizer keeps.
+    /// Names of what the optimizer keeps, and of the gradients of an update under way.
     pub(super) states: Vec<String>,
     pub(super) course: Past,
 }

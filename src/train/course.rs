@@ -16,6 +16,10 @@ pub(super) struct Course {
     pub learning_rate: f32,
     pub first_step: u64,
     pub total_steps: u64,
+    /// Steps that share an update.
+    pub every: usize,
+    /// What each picture of the set weighs in the loss; none: all the same.
+    pub weights: Vec<f32>,
 }
 
 impl Course {
@@ -23,9 +27,11 @@ impl Course {
         self.pictures.len().div_ceil(self.batch)
     }
 
-    /// The learning rate of a step, counted from 0 over the whole run.
-    pub fn rate(&self, step: u64) -> f32 {
-        self.schedule.rate(self.learning_rate, step - self.first_step, self.total_steps)
+    /// The learning rate of a step of the epoch that `begun` steps of the whole run went before: that of the first of those
+    /// it shares an update with.
+    pub fn rate(&self, begun: u64, step: usize) -> f32 {
+        let first = begun + (step - step % self.every) as u64;
+        self.schedule.rate(self.learning_rate, first - self.first_step, self.total_steps)
     }
 }
 
@@ -38,9 +44,28 @@ pub(super) struct Position {
     pub in_epoch: usize,
     /// Whole steps of all.
     pub steps: u64,
+    /// Updates of the weights, of all.
+    pub updates: u64,
 }
 
 impl Position {
+    /// So many steps later in an epoch of `steps_per_epoch`, of which every so many, and the last ones, share an update.
+    pub fn after(self, steps: usize, steps_per_epoch: usize, every: usize) -> Self {
+        let in_epoch = self.in_epoch + steps;
+        let updates = if in_epoch == steps_per_epoch { in_epoch.div_ceil(every) } else { in_epoch / every };
+        Self { in_epoch, steps: self.steps + steps as u64, updates: self.begun_updates(every) + updates as u64, ..self }
+    }
+
+    /// Steps before this epoch.
+    pub fn begun(self) -> u64 {
+        self.steps - self.in_epoch as u64
+    }
+
+    /// Updates before this epoch.
+    pub fn begun_updates(self, every: usize) -> u64 {
+        self.updates - (self.in_epoch / every) as u64
+    }
+
     /// At the end of an epoch, the beginning of the next.
     pub fn in_whole_epochs(self, steps_per_epoch: usize) -> Self {
         match self.in_epoch == steps_per_epoch {

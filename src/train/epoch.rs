@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use super::order;
-use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::step::{EpochInputs, HISTORY_COLUMNS, TrainingStep};
 use super::stream::Stream;
 use crate::Result;
 use crate::data::Dataset;
@@ -63,24 +63,21 @@ impl Epoch {
         Ok((parameters, states))
     }
 
-    /// Runs a range of the epoch's steps, in an epoch that `begun` steps went before; `report` hears of each, with its
-    /// history row and the images a second, and may stop the epoch: then what is submitted still finishes. Returns how
-    /// many ran, and whether it was stopped.
+    /// Runs a range of the epoch's steps; `report` hears of each, with its history row and the images a second, and may
+    /// stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
     pub async fn run(
         &mut self,
-        order: &[u32],
-        rates: &[f32],
-        begun: u64,
+        inputs: EpochInputs<'_>,
         steps: Range<usize>,
         mut report: impl FnMut(usize, &[f32], f64) -> Result<ControlFlow<()>>,
     ) -> Result<(usize, bool)> {
         let Self { session, step, stream, .. } = &mut *self;
+        let EpochInputs { order, rates, .. } = inputs;
         let batch = order.len() / rates.len();
-        let places = stream.as_ref().map(|stream| stream.places(order));
-        let rows = places.as_deref().unwrap_or(order);
-        step.write_epoch(rows, rates, begun, steps.start, |node, values| session.write(node, values))?;
+        step.write_epoch(inputs, steps.start, |node, values| session.write(node, values))?;
         let mut windows = None;
         if let Some(stream) = stream {
+            session.write(step.batches.order, stream.places(order).as_slice())?;
             let mut shown = order.to_vec();
             if let Some(node) = step.batches.shown {
                 shown = order::shown(order);

@@ -8,7 +8,7 @@ use super::order;
 use super::pace::{Pace, Place, Portion};
 use super::predictor::Predictor;
 use super::report::StepReport;
-use super::step::{HISTORY_COLUMNS, TrainingStep};
+use super::step::{EpochInputs, HISTORY_COLUMNS, TrainingStep};
 use crate::data::Dataset;
 use crate::gpu::{CommandEncoder, Copies, Gpu, GpuSession, Instant, Submission, block_on};
 use crate::nn::Layout;
@@ -206,10 +206,10 @@ impl FrameTrainer {
         let rows = || history.chunks(HISTORY_COLUMNS).enumerate().take(self.at.in_epoch).skip(self.told);
         let pictures: f64 = rows().map(|(_, row)| f64::from(row[2])).sum();
         let images_per_s = pictures / self.told_at.elapsed().as_secs_f64().max(1e-9);
-        let (epoch, begun) = (self.at.epochs + 1, self.at.steps - self.at.in_epoch as u64);
+        let (epoch, begun) = (self.at.epochs + 1, self.at.begun());
         let report = |(index, row): (usize, &[f32])| {
             let step = begun + index as u64;
-            let learning_rate = self.course.rate(step);
+            let learning_rate = self.course.rate(begun, index);
             let [loss, correct, counted] = [row[0], row[1], row[2]];
             StepReport { step: step + 1, epoch, loss, correct, counted, learning_rate, images_per_s }
         };
@@ -332,20 +332,20 @@ impl FrameTrainer {
             }
         }
         self.place = portion.end;
-        self.at.steps += portion.finished as u64;
-        self.at.in_epoch += portion.finished;
+        self.at = self.at.after(portion.finished, self.course.steps_per_epoch(), self.course.every);
         Ok(())
     }
 
     /// Puts what the epoch's steps read on the device.
     fn begin_epoch(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
         let course = &self.course;
-        let begun = self.at.steps - self.at.in_epoch as u64;
+        let (begun, updates) = (self.at.begun(), self.at.begun_updates(course.every));
         let order = order::epoch(&course.pictures, course.batch, course.seed, self.at.epochs);
-        let rates: Vec<f32> = (begun..).take(course.steps_per_epoch()).map(|step| course.rate(step)).collect();
+        let rates: Vec<f32> = (0..course.steps_per_epoch()).map(|step| course.rate(begun, step)).collect();
+        let inputs = EpochInputs { order: &order, rates: &rates, weights: &course.weights, begun, updates };
         let session = &self.session;
         let write = |node, values: crate::tensor::HostData<'_>| session.encode_write(encoder, node, values);
-        self.step.write_epoch(&order, &rates, begun, self.at.in_epoch, write)?;
+        self.step.write_epoch(inputs, self.at.in_epoch, write)?;
         self.is_begun = true;
         Ok(())
     }

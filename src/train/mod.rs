@@ -3,6 +3,7 @@
 mod augmented;
 pub mod callbacks;
 mod checkpoint;
+mod class_weights;
 mod classifier;
 mod course;
 mod epoch;
@@ -21,6 +22,7 @@ mod trainer;
 
 pub use augmented::{augment_of, augmented};
 pub use checkpoint::Checkpoint;
+pub use class_weights::ClassWeights;
 pub use classifier::Classifier;
 pub use course::Snapshot;
 #[cfg(feature = "bench")]
@@ -32,5 +34,5 @@ pub use predictor::Predictor;
 pub use report::{EpochReport, Event, Fit, Report, Sets, StepReport};
 pub use run::{Config, Recorder, RunFolder};
 pub use schedule::Schedule;
-pub use step::{EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
+pub use step::{Accumulation, EpochInputs, EvaluationStep, HISTORY_COLUMNS, StepOptions, TrainingStep};
 pub use trainer::Trainer;

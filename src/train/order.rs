@@ -43,6 +43,27 @@ pub(super) fn shown(order: &[u32]) -> Vec<u32> {
     pictures.clone().chain(pictures.cycle()).take(order.len()).collect()
 }
 
+/// The rate of each step, below 0 in those that are not the last of every so many, or of the epoch: they update nothing.
+pub(super) fn rates_of_updates(rates: &[f32], every: usize) -> Vec<f32> {
+    let updates = |step: usize| (step + 1).is_multiple_of(every) || step + 1 == rates.len();
+    rates.iter().enumerate().map(|(step, &rate)| if updates(step) { rate } else { -1.0 }).collect()
+}
+
+/// What each step counts for among those that it shares an update with: what its pictures weigh, of what all of theirs do.
+/// `weights` has each picture of the set; none: all weigh the same.
+pub(super) fn shares(order: &[u32], steps: usize, every: usize, weights: &[f32]) -> Vec<f32> {
+    let weigh = |batch: &[u32]| -> f64 {
+        let pictures = batch.iter().filter(|&&picture| picture != IGNORE);
+        pictures.map(|&picture| weights.get(picture as usize).map_or(1.0, |&weight| f64::from(weight))).sum()
+    };
+    let of_steps: Vec<f64> = order.chunks(order.len() / steps).map(weigh).collect();
+    let share = |group: &[f64]| {
+        let all: f64 = group.iter().sum();
+        group.iter().map(|weight| if all > 0.0 { (weight / all) as f32 } else { 0.0 }).collect::<Vec<_>>()
+    };
+    of_steps.chunks(every).flat_map(share).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +79,16 @@ mod tests {
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert_ne!(order, epoch(&pictures, 32, 7, 1));
         assert_eq!(order, epoch(&pictures, 32, 7, 0));
+    }
+
+    #[test]
+    fn steps_that_share_an_update_count_for_what_they_hold() {
+        assert_eq!(rates_of_updates(&[0.1, 0.1, 0.3, 0.3, 0.5], 2), [-1.0, 0.1, -1.0, 0.3, 0.5]);
+        let order = [3, 1, 0, 2, 5, 4, 6, IGNORE];
+        assert_eq!(shares(&order, 4, 3, &[]), [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 1.0]);
+        assert_eq!(shares(&order, 4, 2, &[]), [0.5, 0.5, 2.0 / 3.0, 1.0 / 3.0]);
+        let weights = [0.0, 3.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(shares(&order, 4, 2, &weights), [0.75, 0.25, 0.0, 0.0]);
     }
 
     #[test]

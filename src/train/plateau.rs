@@ -117,7 +117,7 @@ mod tests {
         let mut watch = Watch::default();
         let mut rates = vec![watch.rate(1.0)];
         for &value in values {
-            watch.see(plateau, &Evaluation { loss: value, accuracy: value, confusion: vec![] }, 1.0);
+            watch.see(plateau, &Evaluation { loss: value, accuracy: value, ..Evaluation::default() }, 1.0);
             rates.push(watch.rate(1.0));
         }
         rates

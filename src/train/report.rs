@@ -93,7 +93,7 @@ pub struct StepReport {
     pub step: u64,
     /// Counted from 1.
     pub epoch: u32,
-    /// Mean cross-entropy of the batch, before the update.
+    /// Mean cross-entropy of the batch, before the update; weighted as the classes are.
     pub loss: f32,
     /// Pictures of the batch classified right, before the update.
     pub correct: f32,
@@ -133,7 +133,8 @@ pub struct EpochReport {
 impl EpochReport {
     /// As checkpoints have it.
     pub(super) fn without_confusion(self) -> Self {
-        let validation = self.validation.map(|validation| Evaluation { confusion: vec![], ..validation });
+        let validation =
+            self.validation.map(|validation| Evaluation { confusion: vec![], undecided: vec![], ..validation });
         Self { validation, ..self }
     }
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::callbacks::{Best, Callback, EarlyStopping, JsonLog, LogLine};
-use super::{Checkpoint, Event, Monitor, Schedule, Trainer};
+use super::{Checkpoint, ClassWeights, Event, Monitor, Schedule, Trainer};
 use crate::data::{Augment, folder};
 use crate::graph::Precision;
 use crate::models;
 use crate::nn::{Layout, Network};
-use crate::optim::{AnyOptimizer, Clip};
+use crate::optim::{AnyOptimizer, Clip, Group};
 use crate::weights;
 use crate::{Error, Result};
 
@@ -50,6 +50,15 @@ pub struct Config {
     /// How gradients are clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
+    /// What the classes weigh in the loss that is trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// Steps that share an update.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Groups of parameters with settings of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// When it ends before all epochs are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -69,6 +78,14 @@ pub struct Config {
     pub optimizer: AnyOptimizer,
     /// Where it ran: the same weights come from the same device only.
     pub device: String,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn two() -> usize {

@@ -21,7 +21,7 @@ pub const HISTORY_COLUMNS: usize = 3;
 const HALF_SCALE: usize = 256;
 
 /// How a training step is made.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StepOptions {
     /// Pictures a step.
     pub batch: usize,
@@ -33,12 +33,25 @@ pub struct StepOptions {
     pub precision: Precision,
     /// How pictures are varied.
     pub augment: Augment,
+    /// What each class weighs in the mean of the losses, if not all the same.
+    pub class_weights: Option<Vec<f32>>,
+    /// Steps that share an update of the parameters, from an epoch's first on; the last of an epoch may be fewer.
+    pub accumulate: usize,
 }
 
 impl StepOptions {
-    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32, of the pictures as they are.
+    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32, of the pictures as they are, all classes alike;
+    /// each step an update.
     pub fn new(batch: usize, steps: usize) -> Self {
-        Self { batch, steps, seed: 1, precision: Precision::F32, augment: Augment::default() }
+        Self {
+            batch,
+            steps,
+            seed: 1,
+            precision: Precision::F32,
+            augment: Augment::default(),
+            class_weights: None,
+            accumulate: 1,
+        }
     }
 
     /// What the loss is multiplied by, a power of two: the more pictures it is the mean of, the more, so that the
@@ -64,14 +77,14 @@ pub struct Batches {
     pub shown: Option<NodeId>,
     /// The number of the step, `u32[1]`; the step advances it.
     pub step: NodeId,
-    /// Loss, correct and counted of each step, `f32[steps,3]`.
+    /// Loss, correct and counted of each step, `f32[steps,3]`; the loss weighted as the classes are.
     pub history: NodeId,
 }
 
 /// The loss and what it is computed from.
 struct Forward {
-    batches: Batches,
     logits: NodeId,
+    labels: NodeId,
     loss: NodeId,
 }
 
@@ -80,12 +93,13 @@ struct Source {
     data: Spec,
     batch: usize,
     steps: usize,
+    class_weights: Option<Vec<f32>>,
 }
 
 impl Source {
     /// The leaves of the data set; with `shown`, rows that count for nothing show pictures.
     fn batches(&self, graph: &mut Graph, model: &dyn Model, shown: bool) -> Result<Batches> {
-        let Self { data, batch, steps } = *self;
+        let Self { data, batch, steps, .. } = *self;
         if *model.input() != data.shape {
             let expected = format!("pictures of {} for {}", model.input(), model.name());
             return Err(Error::option("data set", expected, format!("pictures of {:?}", data.shape)));
@@ -121,9 +135,14 @@ impl Source {
             return Err(Error::option(format!("output of {}", model.name()), expected, graph.shape(logits)));
         }
         graph.set_scope("loss");
-        let loss = graph.softmax_cross_entropy(logits, labels)?;
-        graph.record(batches.history, batches.step, logits, labels)?;
-        Ok(Forward { batches, logits, loss })
+        let weights =
+            self.class_weights.clone().map(|weights| graph.class_weights(data.classes, weights)).transpose()?;
+        let loss = match weights {
+            Some(weights) => graph.softmax_cross_entropy_weighted(logits, labels, weights)?,
+            None => graph.softmax_cross_entropy(logits, labels)?,
+        };
+        graph.record(batches.history, batches.step, logits, labels, weights)?;
+        Ok(Forward { logits, labels, loss })
     }
 }
 
@@ -140,12 +159,40 @@ pub struct TrainingStep {
     pub frozen: Option<NodeId>,
     /// Running averages, with their ranges of the layout.
     pub statistics: Vec<Part>,
-    /// What the optimizer keeps, each flat.
+    /// What the optimizer keeps, each flat; then the gradients so far, if several steps share an update.
     pub states: Vec<NodeId>,
-    /// The learning rate of each step of the epoch.
+    /// The learning rate of each step of the epoch, below 0 in those that update nothing.
     pub rates: NodeId,
     /// Steps of the run before this epoch, `u32[1]`, if anything in the step asks.
     pub begun: Option<NodeId>,
+    /// How steps share updates, if they do.
+    pub accumulation: Option<Accumulation>,
+}
+
+/// Several steps that share an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Accumulation {
+    /// So many, from an epoch's first on.
+    pub every: usize,
+    /// What the gradients of each step of the epoch count for in the mean, `f32[steps]`.
+    pub shares: NodeId,
+    /// Updates of the run before this epoch, `u32[1]`, if the optimizer asks.
+    pub begun: Option<NodeId>,
+}
+
+/// What the steps of an epoch are to read.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochInputs<'a> {
+    /// The picture of each row of each step, [`IGNORE`](crate::ops::IGNORE) for none.
+    pub order: &'a [u32],
+    /// The learning rate of each step.
+    pub rates: &'a [f32],
+    /// What each picture of the set weighs in the loss; none: all the same.
+    pub weights: &'a [f32],
+    /// Steps of the run before the epoch.
+    pub begun: u64,
+    /// Updates of the run before the epoch.
+    pub updates: u64,
 }
 
 impl TrainingStep {
@@ -187,10 +234,11 @@ impl TrainingStep {
                 format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
             return Err(Error::option("layout", expected, layout.groups().len()));
         }
-        let StepOptions { batch, steps, seed, precision, augment } = options;
+        let scale = options.loss_scale();
+        let StepOptions { batch, steps, seed, precision, augment, class_weights, accumulate: every } = options;
         let mut graph = Graph::new();
         graph.set_precision(precision);
-        let source = Source { data, batch, steps };
+        let source = Source { data, batch, steps, class_weights };
         let batches = source.batches(&mut graph, model, layout.has_statistics())?;
         let begun = graph.input("begun", TensorType::u32([1]))?;
         graph.set_scope("batch");
@@ -207,7 +255,6 @@ impl TrainingStep {
         })?;
         let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
         graph.set_scope("loss");
-        let scale = options.loss_scale();
         let seeds = Tensor::from_fn(graph.shape(loss).clone(), |_| scale);
         let seeds = graph.constant("loss gradient", seeds)?;
         let parts = pull_back(&mut graph, loss, seeds, &views)?;
@@ -217,15 +264,33 @@ impl TrainingStep {
         let gradients = if scale == 1.0 { packed } else { graph.scale(packed, scale.recip())? };
         let rates = graph.input("rates", TensorType::f32([steps]))?;
         let state = |name: &&str| graph.variable(name, TensorType::f32([layout.trained()]));
-        let states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
-        graph.set_scope("optimizer");
+        let mut states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
+        let (mut gradients, mut updates, mut accumulation) = (gradients, clock, None);
+        if every != 1 {
+            let shares = graph.input("shares", TensorType::f32([steps]))?;
+            let sum = graph.variable("accumulated", TensorType::f32([layout.trained()]))?;
+            gradients = graph.accumulate(sum, gradients, shares, number, every)?;
+            graph.store(sum, gradients)?;
+            let begun = graph.input("begun updates", TensorType::u32([1]))?;
+            updates = graph.update_clock(begun, number, every)?;
+            accumulation = Some(Accumulation { every, shares, begun: Some(begun) });
+            states.push(sum);
+        }
         let parameters = leaves.parameters;
         let (shares, step) = (shares(optimizer, layout), number);
-        let (ranges, shares, kept) = (ranges.as_slice(), shares.as_slice(), states.as_slice());
-        optimizer
-            .update(&mut graph, Flat { parameters, gradients, ranges, shares, states: kept, rates, step, clock })?;
-        let begun = (!graph.readers()[clock.index()].is_empty()).then_some(begun);
-        Ok(Self { graph, batches, parameters, frozen: leaves.frozen, statistics, states, rates, begun })
+        let (ranges, shares) = (ranges.as_slice(), shares.as_slice());
+        let kept = &states[..optimizer.states().len()];
+        optimizer.update(
+            &mut graph,
+            Flat { parameters, gradients, ranges, shares, states: kept, rates, step, clock: updates },
+        )?;
+        let is_read = |clock: NodeId| !graph.readers()[clock.index()].is_empty();
+        let begun = is_read(clock).then_some(begun);
+        for accumulation in accumulation.iter_mut().filter(|_| !is_read(updates)) {
+            accumulation.begun = None;
+        }
+        let frozen = leaves.frozen;
+        Ok(Self { graph, batches, parameters, frozen, statistics, states, rates, begun, accumulation })
     }
 
     /// The layout in which the optimizer's groups have their parameters side by side.
@@ -274,24 +339,29 @@ impl TrainingStep {
         self.states.iter().zip(states).try_for_each(|(node, values)| write(*node, values.as_slice().into()))
     }
 
-    /// What the steps of an epoch read, leaf by leaf: the order of its pictures, the rate of each of its steps, how many
-    /// steps of the run went before it, and which of its own comes next.
+    /// What the steps of an epoch read, leaf by leaf, and which of them comes next.
     pub fn write_epoch(
         &self,
-        order: &[u32],
-        rates: &[f32],
-        begun: u64,
+        epoch: EpochInputs<'_>,
         next: usize,
         mut write: impl FnMut(NodeId, HostData<'_>) -> Result<()>,
     ) -> Result<()> {
+        let EpochInputs { order, rates, weights, begun, updates } = epoch;
         let batches = &self.batches;
         write(batches.order, order.into())?;
         if let Some(node) = batches.shown {
             write(node, order::shown(order).as_slice().into())?;
         }
-        write(self.rates, rates.into())?;
         write(batches.step, [next as u32].as_slice().into())?;
-        self.begun.map_or(Ok(()), |node| write(node, [begun as u32].as_slice().into()))
+        if let Some(node) = self.begun {
+            write(node, [begun as u32].as_slice().into())?;
+        }
+        let Some(Accumulation { every, shares, begun }) = self.accumulation else {
+            return write(self.rates, rates.into());
+        };
+        write(self.rates, order::rates_of_updates(rates, every).as_slice().into())?;
+        write(shares, order::shares(order, rates.len(), every, weights).as_slice().into())?;
+        begun.map_or(Ok(()), |node| write(node, [updates as u32].as_slice().into()))
     }
 
     /// All parameters as they are on the device, flat; `flat` is what was written.
@@ -325,7 +395,7 @@ fn shares(optimizer: &dyn Optimizer, layout: &Layout) -> Vec<Share> {
     }
 }
 
-/// A step of evaluation: loss, accuracy and classes, no change.
+/// A step of evaluation: loss and counts, no change.
 #[derive(Clone, Debug)]
 pub struct EvaluationStep {
     /// The computation.
@@ -334,8 +404,8 @@ pub struct EvaluationStep {
     pub batches: Batches,
     /// All parameters, flat.
     pub parameters: NodeId,
-    /// The class of each picture in order, `f32[steps·batch]`.
-    pub classes: NodeId,
+    /// What the pictures so far were taken for, `u32[C,C+2]`. See [`crate::ops::tally`].
+    pub tally: NodeId,
 }
 
 impl EvaluationStep {
@@ -349,13 +419,13 @@ impl EvaluationStep {
     /// As [`EvaluationStep::new`], for so many steps over a set of which `data` is what lies on the device at once.
     pub(super) fn within(model: &dyn Model, layout: &Layout, data: Spec, steps: usize, batch: usize) -> Result<Self> {
         let mut graph = Graph::new();
-        let classes = graph.variable("classes", TensorType::f32([steps * batch]))?;
-        let source = Source { data, batch, steps };
+        let source = Source { data, batch, steps, class_weights: None };
         let batches = source.batches(&mut graph, model, false)?;
         let parameters = graph.variable("parameters", layout.ty())?;
-        let forward =
+        let Forward { logits, labels, .. } =
             source.forward(&mut graph, model, batches, |graph, x| layout.forward(model, graph, parameters, x))?;
-        graph.classify(classes, forward.logits, forward.batches.step)?;
-        Ok(Self { graph, batches, parameters, classes })
+        let tally = graph.variable("tally", TensorType::u32([data.classes, data.classes + 2]))?;
+        graph.tally(tally, logits, labels)?;
+        Ok(Self { graph, batches, parameters, tally })
     }
 }

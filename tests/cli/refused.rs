@@ -66,6 +66,12 @@ fn options_out_of_range_are_refused() {
     train("--weight-decay NaN", &["weight decay", "found NaN"]);
     train("--nesterov --momentum 0", &["momentum", "Nesterov"]);
     train("--nesterov --optimizer rmsprop", &["--nesterov", "--optimizer sgd", "rmsprop"]);
+    train("--class-weights 1,2,3", &["class weights", "10 finite numbers from 0", "found 3 numbers"]);
+    train("--class-weights even", &["--class-weights", "balanced, or a number from 0", "found even"]);
+    train("--accumulate 0", &["--accumulate", "0"]);
+    train("--group *.bias", &["--group", "PATTERN:SETTINGS", "lr=FACTOR"]);
+    train("--group *.bias:lr=0", &["--group", "rate factor of group", "found 0"]);
+    train("--group dense*:freeze", &["group", "conv1.weight", "found \"dense*\""]);
     train("--optimizer lion", &["--optimizer", "lion", "sgd, rmsprop"]);
     train("--epochs 0", &["--epochs", "0"]);
     train("--steps 0", &["--steps", "0"]);

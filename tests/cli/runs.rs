@@ -79,7 +79,30 @@ fn json_holds_the_promised_fields_and_nothing_else_is_on_standard_output() {
     assert_eq!(evaluated[0]["accuracy"], end["test_accuracy"]);
     let counts = evaluated[0]["confusion"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
     assert_eq!(counts.map(|count| count.as_u64().unwrap()).sum::<u64>(), 90);
-    has(&evaluated[0], &["loss"]);
+    has(&evaluated[0], &["loss", "top5"]);
+    for of_classes in ["precision", "recall", "f1"] {
+        assert_eq!(evaluated[0][of_classes].as_array().unwrap().len(), 10);
+    }
+}
+
+#[test]
+fn classes_groups_and_shared_updates_are_kept_with_the_run() {
+    let place = Place::new();
+    let options = "--class-weights balanced --accumulate 4 --group *.bias:lr=2,decay=0 --group conv1.*:freeze";
+    let train = |end: &str| {
+        place.succeeds(&format!("train --data data --device cpu --epochs 2 --batch-size 32 {options} {end}"));
+    };
+    train("--out whole");
+    let config = fs::read_to_string(place.path("whole/config.toml")).unwrap();
+    let lines = ["class_weights = \"balanced\"", "accumulate = 4", "\"*.bias:lr=2,decay=0\"", "\"conv1.*:freeze\""];
+    assert!(lines.iter().all(|line| config.contains(line)), "{config}");
+    // Nine steps an epoch, in updates of 4, 4 and 1: the run is left inside one.
+    train("--steps 15 --schedule constant --out part");
+    train("--steps 18 --schedule constant --out same");
+    place.succeeds("train --resume part --device cpu --steps 18");
+    let weights = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert!(weights("part") == weights("same") && weights("same") != weights("whole"));
+    place.refuses("train --resume part --accumulate 2", 2, &["cannot be used with", "--accumulate"]);
 }
 
 #[test]

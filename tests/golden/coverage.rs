@@ -14,6 +14,7 @@ use crate::trajectory::{Update, optimizer};
 
 /// Builders and operations without a golden case, and the reason.
 const OURS_ALONE: &[(&str, &str)] = &[
+    ("accumulate", "adds up over steps: tests/train compares with one large batch"),
     ("augment", "what it does is drawn by our own generator; tests/train/augmented.rs looks at its pictures"),
     ("binary", "its rows have cases by their own names"),
     ("classify", "keeps a run's answers: no arithmetic"),
@@ -22,7 +23,10 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("gather_images", "takes a batch from a resident set: no arithmetic of PyTorch's"),
     ("gather_labels", "takes a batch from a resident set: no arithmetic of PyTorch's"),
     ("record", "keeps a run's history, of what softmax_cross_entropy and count_correct compute"),
+    ("tally", "counts what a classifier says: no arithmetic"),
+    ("store", "keeps a value: no arithmetic"),
     ("spatial_dropout", "the mask is of our own generator"),
+    ("update_clock", "counts updates: no arithmetic of PyTorch's"),
     ("unary", "its rows have cases by their own names"),
     ("unary_with", "its rows have cases by their own names"),
 ];

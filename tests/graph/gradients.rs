@@ -157,18 +157,18 @@ fn verify_reports_what_a_graph_must_not_be() -> Result<()> {
     };
     let mut graph = Graph::new();
     let [history, step, logits, labels] = start(&mut graph)?;
-    let update = graph.record(history, step, logits, labels)?;
+    let update = graph.record(history, step, logits, labels, None)?;
     graph.verify().expect("a good graph");
     let mut read = graph.clone();
     read.relu(update)?;
     assert!(refused(&read).contains("(record \"\") is an update and is read"));
-    graph.record(history, step, logits, labels)?;
+    graph.record(history, step, logits, labels, None)?;
     assert!(refused(&graph).contains("updates node 0, which another node updates"));
 
     let mut graph = Graph::new();
     let [_, step, logits, labels] = start(&mut graph)?;
     let fixed = graph.input("fixed", TensorType::f32([5, 3]))?;
-    graph.record(fixed, step, logits, labels)?;
+    graph.record(fixed, step, logits, labels, None)?;
     assert!(refused(&graph).contains("updates node 4, which is no variable"));
     Ok(())
 }

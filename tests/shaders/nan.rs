@@ -11,14 +11,10 @@ use naga::{BinaryOperator, Expression, Function, Handle, MathFunction, Module, S
 const ALLOWED: &[(&str, &str)] = &[
     ("at_least", "the select around it looks at the bits"),
     ("at_most", "the select around it looks at the bits"),
-    ("record", "a count of rows is never NaN"),
     ("softmax", "NaN that the maximum misses is in the sum that each share is divided by"),
     ("log_softmax", "NaN that the maximum misses is in the sum whose logarithm is taken off each"),
     ("softmax_cross_entropy", "NaN that the maximum misses is in the sum"),
     ("largest_of", "NaN that the maximum misses is in the sum, or in the logits read again"),
-    ("share", "a count of rows is never NaN"),
-    ("softmax_cross_entropy_grad_staged", "a count of rows is never NaN"),
-    ("softmax_cross_entropy_mean", "a count of rows is never NaN"),
 ];
 
 /// The functions of a module that could lose NaN.

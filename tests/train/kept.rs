@@ -3,6 +3,7 @@
 use lenslet::Precision;
 use lenslet::data::folder;
 use lenslet::nn::Layout;
+use lenslet::optim::Group;
 use lenslet::train::callbacks::EarlyStopping;
 use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
 
@@ -29,6 +30,9 @@ fn a_run_that_was_saved_evaluates_as_before() {
             schedule: Schedule::Constant,
             optimizer: sgd(),
             clip: None,
+            class_weights: Some(vec![1.0, 0.5, 0.0, 2.0, 0.1].into()),
+            accumulate: 4,
+            groups: vec![Group::new("*.bias").weight_decay(0.0), Group::new("conv1.*").frozen()],
             early_stopping: Some(EarlyStopping::after(3)),
             checkpoint_steps: Some(7),
             keep: 3,

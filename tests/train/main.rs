@@ -1,6 +1,7 @@
 //! Training: the CPU and the GPU learn alike, the same seed gives the same bytes, every picture counts once, and a run
 //! that fails or is stopped keeps what was finished.
 
+mod accumulated;
 mod augmented;
 #[path = "../common/mod.rs"]
 mod common;
@@ -12,7 +13,9 @@ mod halves;
 mod kept;
 mod layers;
 mod learning;
+mod metrics;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod refused;
 mod resumed;
+mod weights;

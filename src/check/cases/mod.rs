@@ -21,6 +21,8 @@ pub enum Fill {
     AwayFromZero,
     /// Floats of 0.5 to 2.
     Positive,
+    /// Floats of −2 to −0.5.
+    Negative,
     /// Few distinct values, so that maxima tie.
     Ties,
     /// As `Ties`, with NaN and infinities among them.

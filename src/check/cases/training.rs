@@ -130,15 +130,26 @@ fn updates() -> Vec<Case> {
             let share = |range, rate_factor, weight_decay| Share { range, rate_factor, weight_decay };
             vec![share(0..length / 3, 0.25, Some(0.3)), share(length / 2..length, 3.0, None)]
         };
-        for (length, number, shares) in
-            [(64, 0, vec![]), (1000, 1, vec![]), (63 * 5, 77, vec![]), (901, 3, halves(901)), (960, 3, halves(960))]
-        {
-            let what = if shares.is_empty() { "" } else { ", two groups and a gap" };
+        for (length, number, shares, rates) in [
+            (64, 0, vec![], Fill::Positive),
+            (1000, 1, vec![], Fill::Positive),
+            (63 * 5, 77, vec![], Fill::Positive),
+            (901, 3, halves(901), Fill::Positive),
+            (960, 3, halves(960), Fill::Positive),
+            (64, 0, vec![], Fill::Negative),
+            (901, 3, halves(901), Fill::Negative),
+        ] {
+            let what = match (rates, shares.is_empty()) {
+                (Fill::Negative, true) => ", no update",
+                (Fill::Negative, false) => ", no update of two groups",
+                (_, true) => "",
+                (_, false) => ", two groups and a gap",
+            };
             // Squares' means and velocities are positive here: a mean of squares never is otherwise. A centre is 0, so
             // that no variance nearly cancels.
             let states = make().states();
             let mut inputs =
-                vec![float(&[length], Fill::Any), float(&[length], Fill::Any), float(&[3], Fill::Any), step(number)];
+                vec![float(&[length], Fill::Any), float(&[length], Fill::Any), float(&[3], rates), step(number)];
             inputs.extend(states.iter().map(|&s| float(&[length], Fill::Only((s != "mean") as u32))));
             inputs.push(step(10 * number));
             let build = move |g: &mut Graph, i: &[NodeId]| {
@@ -170,14 +181,43 @@ fn updates() -> Vec<Case> {
             (3, 13_000, Fill::Below(13_000)),
             (5, 4, Fill::Only(4)),
         ] {
-            let labels = Input { ty: TensorType::u32([n]), fill };
-            let inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[n, c], Fill::Ties), labels];
-            let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3]);
-            cases.push(update(&format!("record step {number} of {n}x{c}"), inputs, Box::new(build)));
+            for (what, weights) in [("", None), (", weighted", Some(Fill::Positive))] {
+                let labels = Input { ty: TensorType::u32([n]), fill };
+                let mut inputs = vec![float(&[5, 3], Fill::Any), step(number), float(&[n, c], Fill::Ties), labels];
+                inputs.extend(weights.map(|fill| float(&[c], fill)));
+                let build = |g: &mut Graph, i: &[NodeId]| g.record(i[0], i[1], i[2], i[3], i.get(4).copied());
+                cases.push(update(&format!("record step {number} of {n}x{c}{what}"), inputs, Box::new(build)));
+            }
         }
         let inputs = vec![float(&[14], Fill::Any), float(&[4, 10], Fill::Ties), step(number)];
         let build = |g: &mut Graph, i: &[NodeId]| g.classify(i[0], i[1], i[2]);
         cases.push(update(&format!("classify step {number}"), inputs, Box::new(build)));
+    }
+    for (length, fill) in [(1, Fill::Any), (1000, Fill::Any), (65, Fill::Special)] {
+        for (number, every) in [(0, 3), (1, 3), (3, 3), (77, 4), (u32::MAX, 2)] {
+            let inputs = vec![float(&[length], fill), float(&[length], fill), float(&[5], Fill::Any), step(number)];
+            let name = format!("accumulate {length} step {number} of {every}");
+            let build = move |g: &mut Graph, i: &[NodeId]| g.accumulate(i[0], i[1], i[2], i[3], every);
+            cases.push(Case { updates: false, ..update(&name, inputs, Box::new(build)) });
+        }
+        let inputs = vec![float(&[length], Fill::Any), float(&[length], fill)];
+        let build = |g: &mut Graph, i: &[NodeId]| g.store(i[0], i[1]);
+        cases.push(update(&format!("store {length}"), inputs, Box::new(build)));
+    }
+    // Few classes and many rows: many additions to one count.
+    for (n, c, labels, logits, counted) in [
+        (1, 1, Fill::Below(1), Fill::Any, Fill::Only(0)),
+        (64, 10, Fill::BelowOrIgnore(10), Fill::Ties, Fill::Below(1000)),
+        (70, 3, Fill::Only(IGNORE), Fill::Any, Fill::Only(7)),
+        (777, 7, Fill::BelowOrIgnore(7), Fill::Special, Fill::Below(1000)),
+        (3001, 2, Fill::Below(2), Fill::Any, Fill::Only((1 << 24) - 7)),
+        (65, 256, Fill::Below(256), Fill::Any, Fill::Only(u32::MAX)),
+        (5, 4, Fill::Only(4), Fill::Any, Fill::Only(1)),
+    ] {
+        let counts = |shape: &[usize], fill| Input { ty: TensorType::u32(shape), fill };
+        let inputs = vec![counts(&[c, c + 2], counted), float(&[n, c], logits), counts(&[n], labels)];
+        let build = |g: &mut Graph, i: &[NodeId]| g.tally(i[0], i[1], i[2]);
+        cases.push(update(&format!("tally {n}x{c}"), inputs, Box::new(build)));
     }
     cases
 }
@@ -200,8 +240,9 @@ fn dropouts() -> Vec<Case> {
             }
         }
     }
-    for (begun, number) in [(0, 0), (700, 31)] {
-        let mut clock = case(format!("clock {begun} + {number}"), &[], |g, i| g.clock(i[0], i[1])).forward_only();
+    for (begun, number, every) in [(0, 0, 1), (700, 31, 1), (700, 31, 8), (1, u32::MAX, 2)] {
+        let name = format!("clock {begun} + {number} / {every}");
+        let mut clock = case(name, &[], move |g, i| g.update_clock(i[0], i[1], every)).forward_only();
         clock.inputs = [begun, number].map(|n| Input { ty: TensorType::u32([1]), fill: Fill::Only(n) }).into();
         cases.push(clock);
     }

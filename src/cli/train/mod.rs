@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lenslet::data::Augment;
 use lenslet::nn::Model;
-use lenslet::optim::{Clip, Clipped};
+use lenslet::optim::{Clip, Clipped, Group, Grouped};
 use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
-use lenslet::train::{self, Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
+use lenslet::train::{self, ClassWeights, Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
 use lenslet::{Device, Precision};
 
 use self::optimizer::OptimizerOptions;
@@ -32,6 +32,7 @@ use super::{DeviceOption, JsonOption};
   lenslet train --data ~/pets --model pets.toml --resize crop
   lenslet train --model net.toml               a network of your own; docs/your-network.md says how to write one
   lenslet train --epochs 100 --early-stop 5 --time-limit 30m
+  lenslet train --batch-size 32 --accumulate 8 --class-weights balanced --group '*.bias:lr=2,decay=0'
   lenslet train --resume runs/lenet5-1         after Ctrl-C, a crash or a full disk
   lenslet train --steps 200 --json")]
 pub struct Options {
@@ -63,6 +64,18 @@ pub struct Options {
     /// fill:nearest|reflect|VALUE, with commas between [default: what the network's file says, else nothing]
     #[arg(long, value_name = "OPTION:VALUE,..")]
     augment: Option<Augment>,
+    /// What each class weighs in the loss that is trained on: balanced, for all classes as much by their pictures, or a
+    /// number for each class
+    #[arg(long, value_name = "balanced|W,W,...")]
+    class_weights: Option<ClassWeights>,
+    /// Batches that share an update of the weights, as one large batch would; --steps, --schedule and --checkpoint-steps
+    /// count batches
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    accumulate: u32,
+    /// Other settings for parameters whose names match a pattern, lr=FACTOR, decay=DECAY or freeze, as in
+    /// '*.bias:lr=2,decay=0'; may be given several times, the first that matches counts
+    #[arg(long = "group", value_name = "PATTERN:SETTINGS")]
+    groups: Vec<Group>,
     /// How values are stored between the operations: f32, or f16 for half the memory, on GPUs with shader-f16
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
@@ -105,7 +118,7 @@ pub struct Options {
 }
 
 /// What a run is begun with and keeps.
-const FIXED: [&str; 22] = [
+const FIXED: [&str; 25] = [
     "augment",
     "model",
     "data",
@@ -122,6 +135,9 @@ const FIXED: [&str; 22] = [
     "weight_decay",
     "schedule",
     "clip",
+    "class_weights",
+    "accumulate",
+    "groups",
     "precision",
     "seed",
     "early_stop",
@@ -267,16 +283,24 @@ fn listen() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn trainer<'m>(config: &Config, device: &Device, model: &'m dyn Model) -> lenslet::Result<Trainer<'m>> {
-    let rule = match config.clip {
-        Some(clip) => Box::new(Clipped::boxed(config.optimizer.boxed(), clip)),
-        None => config.optimizer.boxed(),
-    };
-    Ok(Trainer::boxed(device, model, rule)?
+    let mut rule = config.optimizer.boxed();
+    if let Some(clip) = config.clip {
+        rule = Box::new(Clipped::boxed(rule, clip));
+    }
+    if !config.groups.is_empty() {
+        rule = Box::new(Grouped::boxed(rule, config.groups.clone()));
+    }
+    let trainer = Trainer::boxed(device, model, rule)?
         .batch_size(config.batch_size)
         .schedule(config.schedule.clone())
         .seed(config.seed)
+        .accumulate(config.accumulate)
         .precision(config.precision)
-        .augment(config.augment))
+        .augment(config.augment);
+    Ok(match config.class_weights.clone() {
+        Some(weights) => trainer.class_weights(weights),
+        None => trainer,
+    })
 }
 
 impl Options {
@@ -301,6 +325,9 @@ impl Options {
             precision: self.precision,
             clip: self.clip,
             augment: Augment::default(),
+            class_weights: self.class_weights.clone(),
+            accumulate: self.accumulate as usize,
+            groups: self.groups.clone(),
             early_stopping: self.early_stop,
             checkpoint_steps: self.checkpoint_steps,
             keep: self.keep.unwrap_or(2) as usize,

@@ -6,15 +6,13 @@ use super::Trainer;
 use crate::cpu::CpuSession;
 use crate::data::Dataset;
 use crate::train::epoch::Epoch;
+use crate::train::step::EpochInputs;
 use crate::{Error, Result};
 
 /// An epoch that met a number which is not finite.
 pub(super) struct Failed<'e> {
     pub data: &'e Dataset,
-    pub order: &'e [u32],
-    pub rates: &'e [f32],
-    /// Steps of the run before it.
-    pub begun: u64,
+    pub inputs: EpochInputs<'e>,
 }
 
 impl Trainer<'_> {
@@ -33,12 +31,12 @@ impl Trainer<'_> {
     }
 
     async fn first_not_finite(&self, epoch: &mut Epoch, failed: Failed<'_>, told: u64) -> Result<Option<String>> {
-        let Failed { data, order, rates, begun } = failed;
-        let last = (told - begun) as usize;
+        let Failed { data, inputs } = failed;
+        let last = (told - inputs.begun) as usize;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
         let (mut parameters, mut states) = (self.parameters(), self.states.clone());
         for step in self.at.in_epoch..last {
-            epoch.run(order, rates, begun, step..step + 1, |_, _, _| Ok(ControlFlow::Continue(()))).await?;
+            epoch.run(inputs, step..step + 1, |_, _, _| Ok(ControlFlow::Continue(()))).await?;
             let (after, kept) = epoch.read(&self.layout, self.parameters()).await?;
             if step + 1 == last || !after.iter().all(|value| value.is_finite()) {
                 let graph = &epoch.step.graph;
@@ -46,10 +44,10 @@ impl Trainer<'_> {
                 session.write(epoch.step.batches.pictures, (&*data.bytes()?).into())?;
                 session.write(epoch.step.batches.labels, data.labels.as_slice().into())?;
                 epoch.step.write(&self.layout, &parameters, &states, |node, values| session.write(node, values))?;
-                epoch.step.write_epoch(order, rates, begun, step, |node, values| session.write(node, values))?;
+                epoch.step.write_epoch(inputs, step, |node, values| session.write(node, values))?;
                 let place = session.run_to_not_finite().map(|node| graph.node(node));
                 let place = place.and_then(|node| Some(format!("{} of {}", node.op()?.name(), node.name)));
-                return Ok(place.map(|place| format!("{place} at step {}", begun + step as u64 + 1)));
+                return Ok(place.map(|place| format!("{place} at step {}", inputs.begun + step as u64 + 1)));
             }
             (parameters, states) = (after, kept);
         }

@@ -10,6 +10,7 @@ use crate::train::checkpoint::{Checkpoint, Past};
 use crate::train::course::{Position, Snapshot};
 use crate::train::epoch::Epoch;
 use crate::train::report::{EpochReport, Event, Fit, Report, Sets, StepReport};
+use crate::train::step::EpochInputs;
 use crate::train::{Schedule, order};
 use crate::{Error, Result};
 
@@ -53,7 +54,8 @@ impl Trainer<'_> {
             return Err(Error::option("checkpoint", expected, self.at.in_epoch));
         }
 
-        let mut epoch = Epoch::new(&self.device, self.step(self.spec(data.train), steps_per_epoch)?).await?;
+        let mut epoch = Epoch::new(&self.device, self.step(self.spec(data.train), data.train, &pictures)?).await?;
+        let weights = self.picture_weights(data.train, &pictures)?;
         epoch.prepare(data.train)?;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
         let held_out = data.train.subset(&held_out);
@@ -69,15 +71,16 @@ impl Trainer<'_> {
         report.stopped = callback.tell(&ready)?.is_break();
         let mut images = 0.0;
         while self.at.steps < length.end && !report.stopped {
-            let begun = self.at.steps - self.at.in_epoch as u64;
+            let (begun, updates) = (self.at.begun(), self.at.begun_updates(self.accumulate));
             let rates = self.rates(begun, &past, steps_per_epoch, total_steps);
             let order = order::epoch(&pictures, self.batch_size, self.seed, self.at.epochs);
+            let inputs = EpochInputs { order: &order, rates: &rates, weights: &weights, begun, updates };
             let steps = length.of_epoch(self.at);
             while self.at.in_epoch < steps && !report.stopped {
                 let (number, sums) = (self.at.epochs + 1, &mut past.sums);
                 let stretch = self.at.in_epoch..length.stretch(self.at, past.first);
                 let (start, counted) = (Instant::now(), sums.counted);
-                let ran = epoch.run(&order, &rates, begun, stretch, |index, row, images_per_s| {
+                let ran = epoch.run(inputs, stretch, |index, row, images_per_s| {
                     let report = StepReport {
                         step: begun + index as u64 + 1,
                         epoch: number,
@@ -104,13 +107,13 @@ impl Trainer<'_> {
                 report.seconds += seconds;
                 images += past.sums.counted - counted;
                 let kept = match ran {
-                    Ok((ran, stopped)) => self.keep(&epoch, ran, fit).await.map(|()| stopped),
+                    Ok((ran, stopped)) => self.keep(&epoch, ran, steps_per_epoch, fit).await.map(|()| stopped),
                     Err(error) => Err(error),
                 };
                 match kept {
                     Ok(stopped) => report.stopped |= stopped,
                     Err(error) => {
-                        let failed = Failed { data: data.train, order: &order, rates: &rates, begun };
+                        let failed = Failed { data: data.train, inputs };
                         return Err(self.explain(error, &mut epoch, failed).await);
                     }
                 }
@@ -151,18 +154,20 @@ impl Trainer<'_> {
         Ok(report)
     }
 
-    /// The learning rate of each step of the epoch that `begun` steps of the trainer's life went before.
+    /// The learning rate of each step of the epoch that `begun` steps of the trainer's life went before: that of the first
+    /// of those it shares an update with.
     fn rates(&self, begun: u64, past: &Past, steps: usize, total_steps: u64) -> Vec<f32> {
         let initial = self.watch.rate(self.optimizer.learning_rate());
-        let rate = |step: usize| self.schedule.rate(initial, begun - past.first.steps + step as u64, total_steps);
+        let first = |step: usize| (step - step % self.accumulate) as u64;
+        let rate = |step| self.schedule.rate(initial, begun - past.first.steps + first(step), total_steps);
         (0..steps).map(rate).collect()
     }
 
     /// Reads the network back after so many more steps.
     ///
     /// Errors: a weight that is not finite, unless that is allowed; then nothing is kept.
-    async fn keep(&mut self, epoch: &Epoch, ran: usize, fit: Fit) -> Result<()> {
-        let at = Position { in_epoch: self.at.in_epoch + ran, steps: self.at.steps + ran as u64, ..self.at };
+    async fn keep(&mut self, epoch: &Epoch, ran: usize, steps_per_epoch: usize, fit: Fit) -> Result<()> {
+        let at = self.at.after(ran, steps_per_epoch, self.accumulate);
         let (parameters, states) = epoch.read(&self.layout, self.parameters()).await?;
         if let (Some(&value), false) = (parameters.iter().find(|value| !value.is_finite()), fit.allow_nan) {
             return Err(Error::NotFinite { value, step: at.steps, epoch: at.epochs + 1, first: String::new() });
@@ -179,7 +184,7 @@ impl Trainer<'_> {
             return Ok(false);
         }
         let snapshot = Snapshot::new(parameters, self.states.clone(), self.at);
-        let states = self.optimizer.states().iter().map(|name| name.to_string()).collect();
+        let states = self.state_names().into_iter().map(str::to_string).collect();
         let checkpoint = Checkpoint { snapshot, states, course: past.clone() };
         Ok(callback.tell(&Event::Checkpoint(Arc::new(checkpoint)))?.is_break())
     }

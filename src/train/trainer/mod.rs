@@ -13,7 +13,7 @@ use super::frames::FrameTrainer;
 use super::plateau::Watch;
 use super::report::{Fit, Report, Sets};
 use super::step::{StepOptions, TrainingStep};
-use super::{Schedule, order, stream};
+use super::{ClassWeights, Schedule, order, stream};
 use crate::data::{Augment, Dataset, Spec};
 use crate::device::Device;
 use crate::gpu::{Gpu, block_on};
@@ -54,6 +54,9 @@ pub struct Trainer<'m> {
     augment: Augment,
     /// Bytes of pictures on the device at once.
     resident: Option<u64>,
+    class_weights: Option<ClassWeights>,
+    /// Steps that share an update.
+    accumulate: usize,
     parameters: Option<Vec<f32>>,
     states: Vec<Vec<f32>>,
     at: Position,
@@ -86,6 +89,8 @@ impl<'m> Trainer<'m> {
             precision: Precision::F32,
             augment: Augment::default(),
             resident: None,
+            class_weights: None,
+            accumulate: 1,
             parameters: None,
             states,
             at: Position::default(),
@@ -130,6 +135,25 @@ impl<'m> Trainer<'m> {
     /// computes, to the same results. 1 GiB unless set, or less where one binding must be smaller.
     pub fn resident(mut self, bytes: u64) -> Self {
         self.resident = Some(bytes);
+        self
+    }
+
+    /// Sets what each class weighs in the loss that is trained on and reported of its steps: a `Vec` of weights, or
+    /// [`ClassWeights::Balanced`] by the labels of the training pictures. Evaluation counts every picture alike.
+    pub fn class_weights(mut self, weights: impl Into<ClassWeights>) -> Self {
+        self.class_weights = Some(weights.into());
+        self
+    }
+
+    /// Lets so many steps share an update of the weights, by the mean of their gradients over all their pictures: but for
+    /// rounding that of one step with a batch so many times as large, where nothing is averaged over a batch, in the memory
+    /// of a small one. An epoch's last update takes what is left.
+    ///
+    /// A step is still one batch, in reports, [`Fit`], schedules and checkpoints; the rate of an update is that of the first
+    /// of its steps. A run that ends or is stopped between updates keeps the gradients so far in its [`Checkpoint`].
+    pub fn accumulate(mut self, steps: usize) -> Self {
+        self.accumulate = steps;
+        self.states.resize(self.state_names().len(), vec![0.0; self.layout.trained()]);
         self
     }
 
@@ -189,7 +213,13 @@ impl<'m> Trainer<'m> {
     ///
     /// Errors: it cannot be read, is damaged or of another network or optimizer, with the tensor and both shapes.
     pub fn read_checkpoint(&self, path: impl AsRef<Path>) -> Result<Checkpoint> {
-        Checkpoint::load(path.as_ref(), &self.layout, self.optimizer.states())
+        Checkpoint::load(path.as_ref(), &self.layout, &self.state_names())
+    }
+
+    /// Names of what is kept for each trained parameter from step to step.
+    fn state_names(&self) -> Vec<&'static str> {
+        let accumulated = (self.accumulate > 1).then_some("accumulated");
+        self.optimizer.states().iter().copied().chain(accumulated).collect()
     }
 
     /// A training of this network, from where it is, in slices between the frames of an app. It owns what it needs: this
@@ -216,6 +246,8 @@ impl<'m> Trainer<'m> {
         }
         let (_, pictures) = self.split(data.into(), fit)?;
         let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
+        let step = self.step(data.spec(), data, &pictures)?;
+        let weights = self.picture_weights(data, &pictures)?;
         let course = Course {
             pictures,
             batch: self.batch_size,
@@ -224,17 +256,18 @@ impl<'m> Trainer<'m> {
             learning_rate: self.watch.rate(self.optimizer.learning_rate()),
             first_step: self.resumed.as_ref().map_or(self.at.steps, |checkpoint| checkpoint.course.first.steps),
             total_steps: fit.total_steps(steps_per_epoch),
+            every: self.accumulate,
+            weights,
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
-        Ok((gpu.clone(), self.step(data.spec(), steps_per_epoch)?, course, from))
+        Ok((gpu.clone(), step, course, from))
     }
 
     /// Refuses sets and a length of training that [`Trainer::fit_with`] would refuse, before anything is made.
     pub fn check<'d>(&self, data: impl Into<Sets<'d>>, fit: impl Into<Fit>) -> Result<()> {
         let data = data.into();
         let (_, pictures) = self.split(data, fit.into())?;
-        let steps = pictures.len().div_ceil(self.batch_size);
-        self.device.check(&self.step(self.spec(data.train), steps)?.graph)
+        self.device.check(&self.step(self.spec(data.train), data.train, &pictures)?.graph)
     }
 
     /// Trains for so many epochs.
@@ -288,10 +321,25 @@ impl<'m> Trainer<'m> {
         stream::spec(&self.device, data, self.batch_size, self.resident)
     }
 
-    fn step(&self, data: Spec, steps: usize) -> Result<TrainingStep> {
-        let Self { batch_size: batch, seed, precision, augment, .. } = *self;
-        let options = StepOptions { batch, steps, seed, precision, augment };
-        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), data, options)
+    /// The step over these pictures of a set, of which `spec` lies on the device at once.
+    fn step(&self, spec: Spec, data: &Dataset, pictures: &[u32]) -> Result<TrainingStep> {
+        let Self { batch_size: batch, seed, precision, augment, accumulate, .. } = *self;
+        let (steps, class_weights) = (pictures.len().div_ceil(batch), self.weights_of(data, pictures)?);
+        let options = StepOptions { batch, steps, seed, precision, augment, class_weights, accumulate };
+        TrainingStep::with(self.model, &self.layout, self.optimizer.as_ref(), spec, options)
+    }
+
+    /// What each class of a set weighs when these of its pictures are trained on, if not all the same.
+    fn weights_of(&self, data: &Dataset, pictures: &[u32]) -> Result<Option<Vec<f32>>> {
+        let labels = pictures.iter().map(|&picture| data.labels[picture as usize]);
+        self.class_weights.as_ref().map(|weights| weights.of(labels, data.classes)).transpose()
+    }
+
+    /// What each picture of a set weighs when these of them are trained on; none: all the same.
+    fn picture_weights(&self, data: &Dataset, pictures: &[u32]) -> Result<Vec<f32>> {
+        let weights = self.weights_of(data, pictures)?;
+        let of_pictures = |weights: Vec<f32>| data.labels.iter().map(|&label| weights[usize::from(label)]).collect();
+        Ok(weights.map_or(vec![], of_pictures))
     }
 
     /// Where the next run begins: inside an epoch only if it is one that is taken up.
@@ -325,6 +373,9 @@ impl<'m> Trainer<'m> {
         }
         if fit.checkpoint_steps == Some(0) {
             return Err(Error::option("checkpoint steps", "at least 1", 0));
+        }
+        if self.accumulate == 0 || u32::try_from(self.accumulate).is_err() {
+            return Err(Error::option("accumulate", format!("1 to {} steps an update", u32::MAX), self.accumulate));
         }
         let training = data.len() - fit.validation;
         if self.batch_size == 0 || self.batch_size > training {

@@ -20,6 +20,9 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "clock", draw: clocks, build: clock },
         Operation { name: "record", draw: records, build: record },
         Operation { name: "classify", draw: classifications, build: classify },
+        Operation { name: "tally", draw: tallies, build: tally },
+        Operation { name: "accumulate", draw: accumulations, build: accumulate },
+        Operation { name: "store", draw: stores, build: |line| updating(line, line.case(|g, i| g.store(i[0], i[1]))) },
         Operation { name: "update", draw: updates, build: update },
     ]
 }
@@ -110,11 +113,13 @@ fn dropout(line: &Line, spatial: bool) -> Case {
 }
 
 fn clocks() -> BoxedStrategy<Fields> {
-    step().prop_map(|at| vec![("begun", counter()), ("step", counter()), ("at", at)]).boxed()
+    let fields = |(at, every)| vec![("begun", counter()), ("step", counter()), ("at", at), ("every", number(every))];
+    (step(), 1usize..5).prop_map(fields).boxed()
 }
 
 fn clock(line: &Line) -> Case {
-    let mut case = at(line, line.case(|g, i| g.clock(i[0], i[1])));
+    let every = line.number("every");
+    let mut case = at(line, line.case(move |g, i| g.update_clock(i[0], i[1], every)));
     (case.backward, case.differentiable) = (false, false);
     case
 }
@@ -126,16 +131,21 @@ fn updating(line: &Line, mut case: Case) -> Case {
 }
 
 fn records() -> BoxedStrategy<Fields> {
-    let fields = |(steps, [n, c], values, at): (usize, [usize; 2], &'static str, Value)| {
+    let fields = |(steps, [n, c], values, at, weighted): (usize, [usize; 2], &'static str, Value, bool)| {
         let (history, logits, labels) = (tensor([steps, 3]), tensor([n, c]), integers(DType::U32, [n]));
         let operands = vec![("history", history), ("step", counter()), ("logits", logits), ("labels", labels)];
-        operands.into_iter().chain([("values", word(values)), ("at", at)]).collect()
+        let weights = weighted.then(|| ("weights", tensor([c])));
+        operands.into_iter().chain(weights).chain([("values", word(values)), ("at", at)]).collect()
     };
-    (1usize..8, rows(), one_of(LABELS), step()).prop_map(fields).boxed()
+    (1usize..8, rows(), one_of(LABELS), step(), any::<bool>()).prop_map(fields).boxed()
 }
 
 fn record(line: &Line) -> Case {
-    let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3])));
+    let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3], i.get(4).copied())));
+    // Weights of both signs cancel.
+    if let Some(weights) = case.inputs.get_mut(4) {
+        weights.fill = Fill::Positive;
+    }
     if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(3), line.shape("logits").get(1)) {
         labels.fill = line.integer_fill(classes);
     }
@@ -151,6 +161,43 @@ fn classifications() -> BoxedStrategy<Fields> {
 
 fn classify(line: &Line) -> Case {
     updating(line, line.case(|g, i| g.classify(i[0], i[1], i[2])))
+}
+
+fn tallies() -> BoxedStrategy<Fields> {
+    let fields = |([n, c], values): ([usize; 2], &'static str)| {
+        let (tally, labels) = (integers(DType::U32, [c, c + 2]), integers(DType::U32, [n]));
+        let at = ("at", number(0));
+        vec![("tally", tally), ("logits", tensor([n, c])), ("labels", labels), ("values", word(values)), at]
+    };
+    filled((rows(), one_of(LABELS)).prop_map(fields), &["any", "ties", "special"])
+}
+
+fn tally(line: &Line) -> Case {
+    let mut case = updating(line, line.case(|g, i| g.tally(i[0], i[1], i[2])));
+    if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(2), line.shape("logits").get(1)) {
+        labels.fill = line.integer_fill(classes);
+    }
+    case
+}
+
+fn accumulations() -> BoxedStrategy<Fields> {
+    let fields = |(x, steps, every, at): (Vec<usize>, usize, usize, Value)| {
+        let operands = vec![("sum", tensor(x.clone())), ("x", tensor(x)), ("shares", tensor([steps]))];
+        operands.into_iter().chain([("step", counter()), ("every", number(every)), ("at", at)]).collect()
+    };
+    filled((shape(0..4), 1usize..6, 1usize..5, step()).prop_map(fields), &["any", "special"])
+}
+
+fn accumulate(line: &Line) -> Case {
+    let every = line.number("every");
+    let mut case = at(line, line.case(move |g, i| g.accumulate(i[0], i[1], i[2], i[3], every)));
+    (case.backward, case.differentiable) = (false, false);
+    case
+}
+
+fn stores() -> BoxedStrategy<Fields> {
+    let fields = |x: Vec<usize>| vec![("variable", tensor(x.clone())), ("value", tensor(x)), ("at", number(0))];
+    filled(shape(0..4).prop_map(fields), &["any", "special"])
 }
 
 /// Two shares, a decay and two choices, which each rule uses as it can.
