@@ -38,7 +38,7 @@ pub enum Align {
 
 /// A finished picture, or one in the making.
 ///
-/// Units: whoever draws counts in units of [`SCALE`] pixels, x to the right and y down.
+/// Units: whoever draws counts in units of two pixels, x to the right and y down.
 pub struct Canvas {
     pixels: Pixmap,
     font: FontRef<'static>,

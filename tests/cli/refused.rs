@@ -166,12 +166,16 @@ fn damaged_runs_are_refused() {
     for (bad, parts) in [
         (good.replace("seed = 1", "seed = one"), ["line ", "seed = one"]),
         (good.replace("batch_size", "batchsize"), ["batchsize", "unknown field"]),
-        (good.replace("lenet5", "lenet6"), ["lenet5, convnet", "found lenet6"]),
         (String::new(), ["missing field", "model"]),
     ] {
         fs::write(&config, bad).unwrap();
         place.refuses(evaluate, 1, &["config.toml", parts[0], parts[1]]);
     }
+    fs::write(&config, good.replace("lenet5", "lenet6")).unwrap();
+    fs::write(place.path("run/model.toml"), "name = \"lenet6\"").unwrap();
+    place.refuses(evaluate, 1, &["model.toml:1: ", "input"]);
+    fs::remove_file(place.path("run/model.toml")).unwrap();
+    place.refuses(evaluate, 1, &["config.toml", "lenet5, convnet", "found lenet6"]);
     fs::remove_file(&config).unwrap();
     place.refuses(evaluate, 1, &["config.toml: cannot read"]);
     place.refuses("evaluate nowhere", 1, &["nowhere", "cannot read"]);

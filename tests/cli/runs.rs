@@ -166,7 +166,7 @@ fn ctrl_c_finishes_the_step_and_saves_the_weights() {
     watchdog.join().unwrap();
 
     let [_, err] = succeeded(arguments, output);
-    assert!(err.contains("stopped; the finished steps are saved in run"), "{err}");
+    assert!(err.contains("stopped; every checkpoint is kept in run; go on with: lenslet train --resume run"), "{err}");
     let told = objects(&told.join("\n"));
     let [.., epoch, end] = &told[..] else { panic!("{told:?}") };
     assert_eq!((&epoch["event"], &end["event"]), (&"epoch".into(), &"end".into()));

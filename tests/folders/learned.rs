@@ -12,7 +12,7 @@ use crate::place::{FORMATS, Place, encoded};
 /// A disc, a square or a bar, somewhere, in some colour, on some background.
 fn shape(class: usize, i: u32) -> RgbImage {
     let random =
-        |salt: u32, most: u32| (i * 7919 + salt * 104_729 + 13).wrapping_mul(2_654_435_761) >> 8 & 0xffff % most;
+        |salt: u32, most: u32| ((i * 7919 + salt * 104_729 + 13).wrapping_mul(2_654_435_761) >> 8) & (0xffff % most);
     let random = |salt, most: u32| random(salt, 0x1_0000) % most;
     let (x0, y0, radius) = (14 + random(1, 12) as i32, 14 + random(2, 12) as i32, 6 + random(3, 4) as i32);
     let colour = Rgb([4, 5, 6].map(|salt| 150 + random(salt, 100) as u8));
