@@ -8,17 +8,15 @@
 //! same one, so what a launch reads and what it writes go to different slots. An operation whose
 //! output may overwrite an input that dies with it shares that input's memory.
 
-use std::cmp::Reverse;
+mod slots;
+
 use std::collections::HashSet;
 
 use super::Launches;
 use crate::graph::{Graph, NodeId, Placement, Source};
-use crate::kernel::{ALIGNMENT, Dispatch, Kernel, Operand};
+use crate::kernel::{Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
-
-/// How many values are tried at the front of the order.
-const MOST_PROMOTED: usize = 32;
 
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels, which run in these launches, and take these
 /// nodes as [halves](super::halves).
@@ -51,19 +49,6 @@ struct Life {
     last: usize,
     bytes: u64,
     place: Option<Place>,
-}
-
-/// Slots with what lives in them; the buffer of a place is the slot's number.
-#[derive(Default)]
-struct Slots {
-    sizes: Vec<u64>,
-    places: Vec<(usize, Place)>,
-}
-
-impl Slots {
-    fn bytes(&self) -> u64 {
-        self.sizes.iter().sum()
-    }
 }
 
 /// A life in a launch.
@@ -275,95 +260,6 @@ impl<'a> Planner<'a> {
                 self.homes.iter_mut().flatten().filter(|(home, _)| *home == from).for_each(|(home, _)| *home = to);
             }
         }
-    }
-
-    fn assign_slots(&mut self, kernels: &[Option<Kernel>]) {
-        let rivals = self.rivals(kernels);
-        let lives: Vec<usize> = (0..self.lives.len()).filter(|&l| self.lives[l].bytes > 0).collect();
-        let orders: [fn(&Life) -> u64; 4] = [
-            |life| life.bytes,
-            |life| life.bytes * life.length(),
-            |life| life.length(),
-            |life| u64::MAX - life.first as u64,
-        ];
-        let tried = orders.map(|largest_first| {
-            let mut order = lives.clone();
-            order.sort_by_key(|&l| (Reverse(largest_first(&self.lives[l])), Reverse(self.lives[l].bytes)));
-            (self.fill_slots(&order, &rivals), order)
-        });
-        let (mut least, mut order) = tried.into_iter().min_by_key(|(slots, _)| slots.bytes()).expect("orders");
-        // What is placed late has to take what is left: each of the first ones in turn may go before all others.
-        for at in 1..order.len().min(MOST_PROMOTED) {
-            order[..=at].rotate_right(1);
-            let slots = self.fill_slots(&order, &rivals);
-            match slots.bytes() < least.bytes() {
-                true => least = slots,
-                false => order[..=at].rotate_left(1),
-            }
-        }
-        for (life, place) in least.places {
-            self.lives[life].place = Some(Place { buffer: self.buffers.len() + place.buffer, ..place });
-        }
-        for (number, bytes) in least.sizes.into_iter().enumerate() {
-            self.buffers.push(BufferSpec { label: format!("slot {number}"), bytes, role: BufferRole::Slot });
-        }
-    }
-
-    /// Places lives in this order.
-    fn fill_slots(&self, order: &[usize], rivals: &[HashSet<usize>]) -> Slots {
-        let mut slots = Slots::default();
-        for &life in order {
-            let bytes = self.lives[life].bytes;
-            let growth = |slot: usize| {
-                let offset = self.room(&slots, slot, life, &rivals[life])?;
-                Some(((offset + bytes).saturating_sub(slots.sizes[slot]), slot, offset))
-            };
-            let new = (bytes, slots.sizes.len(), 0);
-            let (_, buffer, offset) = (0..slots.sizes.len()).filter_map(growth).min().unwrap_or(new).min(new);
-            slots.sizes.resize(slots.sizes.len().max(buffer + 1), 0);
-            slots.sizes[buffer] = slots.sizes[buffer].max(offset + bytes);
-            slots.places.push((life, Place { buffer, offset, bytes }));
-        }
-        slots
-    }
-
-    /// For each life, those that a launch binds together with it while it writes the one and reads the other.
-    fn rivals(&self, kernels: &[Option<Kernel>]) -> Vec<HashSet<usize>> {
-        let mut bound = vec![[HashSet::new(), HashSet::new()]; self.launches.count];
-        for Use { launch, life, writes } in self.uses(kernels) {
-            bound[launch][usize::from(writes)].insert(life);
-        }
-        let mut rivals = vec![HashSet::new(); self.lives.len()];
-        for [read, written] in &bound {
-            for &a in written {
-                for &b in read.iter().filter(|&&b| b != a) {
-                    rivals[a].insert(b);
-                    rivals[b].insert(a);
-                }
-            }
-        }
-        rivals
-    }
-
-    /// Where in a slot, or at its end, there is room for a whole life, if no rival ever lives in that slot.
-    fn room(&self, slots: &Slots, slot: usize, life: usize, rivals: &HashSet<usize>) -> Option<u64> {
-        let inside = || slots.places.iter().filter(|(_, place)| place.buffer == slot);
-        if inside().any(|(other, _)| rivals.contains(other)) {
-            return None;
-        }
-        let life = &self.lives[life];
-        let meanwhile = |other: &Life| life.first <= other.last && other.first <= life.last;
-        let taken = inside().filter(|(other, _)| meanwhile(&self.lives[*other]));
-        let mut taken: Vec<_> = taken.map(|(_, p)| (p.offset, p.offset + p.bytes)).collect();
-        taken.sort_unstable();
-        let mut begin = 0;
-        for (start, end) in taken {
-            if begin + life.bytes <= start {
-                break;
-            }
-            begin = begin.max(end.next_multiple_of(ALIGNMENT as u64));
-        }
-        Some(begin)
     }
 
     fn report(&self) -> Memory {

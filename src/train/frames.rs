@@ -351,20 +351,35 @@ impl FrameTrainer {
     }
 }
 
+/// What a submission of the first measurements is to take at most, far below the two seconds after which desktops reset a
+/// GPU.
+const MEASURED: Duration = Duration::from_millis(100);
+
 /// How long each launch of a step takes as a whole, once drivers have compiled what they compile late: in the second of two
-/// steps, launch by launch.
+/// steps, launch by launch. Before anything is known of a launch a 64th of it runs, and more as it turns out to be quick.
 async fn time_launches(session: &GpuSession) -> Result<Vec<Duration>> {
-    let mut times = vec![];
+    let slices = session.slices();
+    let fitting = |slices: u32, took: Duration| {
+        (f64::from(slices) * MEASURED.as_secs_f64() / took.as_secs_f64().max(1e-9)).min(u32::MAX.into()) as u32
+    };
+    let mut times: Vec<Option<Duration>> = vec![None; slices.len()];
     for _ in 0..2 {
-        times.clear();
-        for (launch, slices) in session.slices().into_iter().enumerate() {
-            let mut encoder = session.encoder();
-            session.encode_slices(&mut encoder, &[(launch, 0..slices)]);
-            let begun = Instant::now();
-            let submission = session.submit_encoder(encoder);
-            session.gpu().settle(Some(submission)).await?;
-            times.push(begun.elapsed());
+        for (launch, (&all, known)) in slices.iter().zip(&mut times).enumerate() {
+            let mut count = known.map_or(all / 64, |time| fitting(all, time)).clamp(1, all);
+            let (mut done, mut time) = (0, Duration::ZERO);
+            while done < all {
+                let until = all.min(done + count);
+                let mut encoder = session.encoder();
+                session.encode_slices(&mut encoder, &[(launch, done..until)]);
+                let begun = Instant::now();
+                let submission = session.submit_encoder(encoder);
+                session.gpu().settle(Some(submission)).await?;
+                let took = begun.elapsed();
+                let ran = until - done;
+                (done, time, count) = (until, time + took, fitting(ran, took).clamp(1, ran.saturating_mul(8)));
+            }
+            *known = Some(time);
         }
     }
-    Ok(times)
+    Ok(times.into_iter().flatten().collect())
 }

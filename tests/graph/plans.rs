@@ -196,16 +196,20 @@ fn an_output_takes_the_memory_of_an_input_only_if_that_dies_with_it() -> Result<
 
 #[test]
 fn activations_take_little_more_than_what_is_alive_at_once() {
+    let mut above = vec![];
     for name in models::NAMES {
         let model = models::by_name(name).expect("a known name");
         for batch in [64, 256] {
             let step = training_step(&model, &Sgd::new(0.1).momentum(0.9), batch);
             let memory = followed(name, &step.graph, &first).memory;
             let ratio = memory.planned as f64 / memory.lower_bound as f64;
-            assert!(ratio <= 1.1, "{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound");
+            if ratio > 1.1 {
+                above.push(format!("{name} at {batch}: {memory:?}, {ratio:.3} times the lower bound"));
+            }
             assert!(memory.planned < memory.naive, "{name} at {batch}: {memory:?}");
         }
     }
+    assert!(above.is_empty(), "{}", above.join("\n"));
 }
 
 #[test]
