@@ -94,7 +94,10 @@ struct Places {
 
 fn places(first: u32) -> Places {
     var i = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    if PLACES % BLOCK != 0u {
+    if PLACES % 4u == 0u {
+        // One clamp for all four: four before divisions by TAPS are more than a driver's compiler can take.
+        i = vec4<u32>(min(first, PLACES - 4u)) + vec4<u32>(0u, 1u, 2u, 3u);
+    } else if PLACES % BLOCK != 0u {
         i = min(i, vec4<u32>(PLACES - 1u));
     }
     let window = i / TAPS;

@@ -30,11 +30,11 @@ const COLOURS = array<u32, 2>(0u, 16777215u);
 fn background() -> vec4<f32> { return vec4<f32>(0.1, 0.1, 0.1, 1.0); }
 fn shown(t: vec4<f32>) -> vec4<f32> { return t; }
 
-// Where a value lies in its range, from 0 to 1. Halves, so that no range is too wide for a float.
+// Where a value lies in its range, from 0 to 1. Eighths, for WGSL divides by at most 2^126.
 fn share(v: f32, range: vec2<f32>) -> f32 {
-    let span = range.y * 0.5 - range.x * 0.5;
+    let span = range.y * 0.125 - range.x * 0.125;
     if span > 0.0 {
-        return at_most(at_least((v * 0.5 - range.x * 0.5) / span, 0.0), 1.0);
+        return at_most(at_least((v * 0.125 - range.x * 0.125) / span, 0.0), 1.0);
     }
     return EMPTY;
 }

@@ -183,8 +183,9 @@ fn leaves(session: &GpuSession) -> Result<BTreeMap<NodeId, Value>> {
 fn heaviest(session: &GpuSession) -> Result<Vec<NodeId>> {
     let mut times: BTreeMap<NodeId, Duration> = BTreeMap::new();
     for _ in 0..3 {
-        for (step, time) in session.plan().steps.iter().zip(session.replay().time(session.gpu())?) {
-            *times.entry(step.node).or_default() += time;
+        for (launch, time) in session.plan().launches().zip(session.replay().time(session.gpu())?) {
+            // What runs side by side cannot be told apart: any of it may be what takes the time.
+            launch.steps.iter().for_each(|step| *times.entry(step.node).or_default() += time);
         }
     }
     let least = times.values().sum::<Duration>().mul_f64(LEAST_SHARE);

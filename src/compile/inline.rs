@@ -57,7 +57,7 @@ fn value(op: &dyn Op, io: &Io<'_>, limits: &Limits) -> Option<Dispatch> {
     op.kernels(io, limits).into_iter().filter_map(single).map(|[dispatch]| dispatch).find(Dispatch::has_value)
 }
 
-/// The operation of `reader` with the value of `id` computed inside, if some kernel of it can do so.
+/// The operation of `reader` with the value of `id` computed inside, if its first kernel can do so.
 fn computing(graph: &Graph, reader: NodeId, id: NodeId, limits: &Limits) -> Option<Computing> {
     let (op, io, traits) = (graph.node(reader).op()?, graph.io(reader), graph.traits(reader));
     let is_product = traits.multiply_adds > 0 && traits.updates.is_empty();
@@ -74,7 +74,10 @@ fn computing(graph: &Graph, reader: NodeId, id: NodeId, limits: &Limits) -> Opti
         own: inputs.len() - 1,
     };
     let all = Io { inputs: whole.types(&io, &graph.io(id)), output: io.output };
-    (once && (is_left || is_product && !whole.kernels(&all, limits).is_empty())).then_some(whole)
+    // Not at the price of the kernel that suits it best.
+    let best = || op.kernels(&io, limits).first().map(|kernel| kernel.name);
+    let keeps_best = || whole.kernels(&all, limits).first().is_some_and(|kernel| Some(kernel.name) == best());
+    (once && (is_left || is_product && keeps_best())).then_some(whole)
 }
 
 /// An operation that computes one of its inputs. Its other inputs, then those of what computes it.

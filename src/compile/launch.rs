@@ -13,6 +13,10 @@ use crate::kernel::{Dispatch, Kernel, Limits, Operand, workgroup_size};
 /// through the text of all parts, its own and the others'. Register tiles, whose text is long, stay alone.
 const FEW_INVOCATIONS: u64 = 4096;
 
+/// Workgroups of a launch on a GPU in all that several parts with memory or subgroups of their own may have: as many fill
+/// a large one for long, and each part then holds the registers and the memory of the hungriest.
+const MANY_WORKGROUPS: u64 = 4096;
+
 /// The launch of each dispatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launches {
@@ -150,9 +154,16 @@ impl<'k> Planner<'k> {
         }
         let all = || launch.dispatches.iter().copied().chain([dispatch]);
         let bound = launch.bindings.len() + bindings.iter().filter(|b| !launch.bindings.contains(b)).count();
-        let invocations: u64 = all().map(|d| d.workgroups * d.workgroup().size).sum();
-        bound <= self.limits.max_storage_buffers_per_shader_stage as usize
-            && workgroup_size(all()).is_some()
-            && (!self.limits.software || invocations <= FEW_INVOCATIONS && all().all(|d| !d.workgroup().is_fixed))
+        let is_few = match self.limits.software {
+            true => {
+                let invocations: u64 = all().map(|d| d.workgroups * d.workgroup().size).sum();
+                invocations <= FEW_INVOCATIONS && all().all(|d| !d.workgroup().is_fixed)
+            }
+            false => {
+                let fixed = || all().filter(|d| d.workgroup().is_fixed);
+                fixed().count() < 2 || fixed().map(|d| d.workgroups).sum::<u64>() <= MANY_WORKGROUPS
+            }
+        };
+        bound <= self.limits.max_storage_buffers_per_shader_stage as usize && workgroup_size(all()).is_some() && is_few
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Graph, NodeId};
 use crate::kernel::{Io, Kernel, Limits};
 use crate::shape::TensorType;
-use crate::tensor::View;
+use crate::tensor::{View, ViewData};
 use crate::{Error, Result};
 
 /// An operation: its shape rule, its meaning, its gradient, its kernels.
@@ -174,8 +174,17 @@ pub enum Placement {
 
 /// What `op` makes of the absolute values of its inputs: the size its sums would have if nothing cancelled.
 pub fn eval_absolute(op: &dyn Op, inputs: &[View<'_>], elements: usize) -> Vec<f64> {
-    let absolute: Vec<Vec<f64>> = inputs.iter().map(|v| v.f64().iter().map(|x| x.abs()).collect()).collect();
-    let views: Vec<View<'_>> = inputs.iter().zip(&absolute).map(|(v, a)| View::new(v.shape, a)).collect();
+    // Bytes have no sign.
+    let absolute: Vec<Option<Vec<f64>>> = inputs
+        .iter()
+        .map(|view| match view.data {
+            ViewData::U8(_) => None,
+            _ => Some(view.f64().iter().map(|x| x.abs()).collect()),
+        })
+        .collect();
+    let views = inputs.iter().zip(&absolute);
+    let views: Vec<View<'_>> =
+        views.map(|(view, absolute)| absolute.as_ref().map_or(*view, |data| View::new(view.shape, data))).collect();
     let mut sums = vec![0.0; elements];
     op.eval(&views, &mut sums);
     sums

@@ -1,6 +1,7 @@
 //! Values computed where they are loaded: a kernel that reads `x[i]` calls a function for element `i` instead, taken from
 //! the shader that would have filled `x`. Of a shader that also has `value_at(plane, row, column)`, `x[at(a, b, c)]` calls
-//! that: what planes have in common is then computed once for many of them, and nothing is divided.
+//! that: what planes have in common is then computed once for many of them, and nothing is divided. Where `x` holds quads,
+//! `x[i]` becomes four calls.
 
 use std::collections::HashMap;
 
@@ -35,12 +36,12 @@ impl Dispatch {
     }
 
     /// With every element of `operand` computed by the function `value` of the dispatch `of` where it is read. `None` if it
-    /// is not read as single floats, or `of` has no such function.
+    /// is not read as floats or quads of them, or `of` has no such function.
     pub fn computes(mut self, operand: Operand, of: &Dispatch) -> Option<Self> {
         while let Some(at) = self.bindings.iter().position(|b| b.operand == operand) {
             let Binding { number, writes, .. } = self.bindings[at];
-            let (name, element) = floats(self.shader.source, number)?;
-            if writes || element != "f32" || self.shader.source.contains(&format!("&{name}")) || !of.has_value() {
+            let (name, _) = floats(self.shader.source, number)?;
+            if writes || self.shader.source.contains(&format!("&{name}")) || !of.has_value() {
                 return None;
             }
             self.bindings.remove(at);
@@ -83,15 +84,26 @@ impl Inlined {
     /// `text`, of the kernel, with the function and its bindings in the place of the binding; `value` is the text of the
     /// shader it comes from. `None` if either is written otherwise than the loader can follow.
     pub(super) fn insert(&self, text: &str, value: &str) -> Option<String> {
-        let (declared, name) = (format!("@binding({}) ", self.number), floats(text, self.number)?.0);
+        let (declared, (name, element)) = (format!("@binding({}) ", self.number), floats(text, self.number)?);
         // Comments show accesses too.
         let code = text.lines().filter(|line| !line.contains(&declared));
         let code = code.map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim_end());
         let mut out = String::with_capacity(text.len() + value.len());
         let functions = VALUE.map(|function| format!("{function}_{}", self.number));
         let by_place = value.lines().any(|line| line.starts_with("fn value_at("));
-        let calls = Calls { name, value: &functions[0], value_at: by_place.then_some(&functions[1]) };
+        let (of_one, of_quad) = (&functions[0], format!("quad_{}", self.number));
+        let calls = match element {
+            "f32" => Calls { name, value: of_one, value_at: by_place.then_some(&functions[1]) },
+            _ => Calls { name, value: &of_quad, value_at: None },
+        };
         calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
+        if element != "f32" {
+            let of = |j| format!("{of_one}(4u * i + {j}u)");
+            out += &format!(
+                "fn {of_quad}(i: u32) -> {element} {{ return {element}({}); }}\n",
+                [0, 1, 2, 3].map(of).join(", ")
+            );
+        }
         let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
         let names = own.iter().filter_map(|line| declared_name(line));
         let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();

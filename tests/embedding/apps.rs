@@ -18,8 +18,7 @@ pub fn device_with(
     descriptor: impl FnOnce(&wgpu::Adapter) -> wgpu::DeviceDescriptor<'static>,
 ) -> Option<(wgpu::Device, wgpu::Queue)> {
     common::gpu(ShaderChecks::Trusted)?;
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).expect("there is an adapter");
+    let adapter = adapter().expect("there is an adapter");
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor(&adapter))).unwrap();
     device.on_uncaptured_error(std::sync::Arc::new(|error| panic!("the app hears of an error: {error}")));
     Some((device, queue))

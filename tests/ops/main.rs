@@ -89,6 +89,7 @@ fn halves_are_what_floats_are_but_for_the_storing() {
     let missing =
         ["conv2d_block", "conv2d_subgroup", "conv2d_grad_weight_rows", "matmul_block", "max_pool2d_grad", "unary"]
             .into_iter()
+            .filter(|name| !name.ends_with("_subgroup") || gpu.limits().subgroup == Some(8))
             .find(|name| !seen.keys().any(|(shader, _)| shader == name));
     assert!(!wanted.is_empty() || missing.is_none(), "no case of {missing:?} took halves");
 }

@@ -47,9 +47,16 @@ fn dispatches_side_by_side_compute_what_they_compute_alone() {
             let session = GpuSession::from_plan(&gpu, &job.step.graph, plan).unwrap();
             let mut session = job.with_leaves(Session::Gpu(Box::new(session)));
             session.run(STEPS);
-            [job.step.parameters, job.step.batches.history].map(|node| bits(&session.read(node).unwrap()))
+            [job.step.parameters, job.step.batches.history].map(|node| session.read(node).unwrap())
         });
-        assert!(apart == together, "{}", model.name());
+        for (apart, together) in apart.iter().zip(&together) {
+            // A GPU's compiler may make one rounding of a product and its sum in one of both shaders only.
+            if gpu.is_software() {
+                assert!(bits(apart) == bits(together), "{}", model.name());
+            } else {
+                assert_relative_eq!(&apart[..], &together[..], epsilon = 1e-6, max_relative = 1e-4);
+            }
+        }
     }
 }
 
@@ -109,8 +116,7 @@ fn more_than_65535_workgroups_fold() {
 
 /// A device as an app makes it.
 fn app_device(required_limits: wgpu::Limits) -> (wgpu::Device, wgpu::Queue) {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let adapter = adapter().unwrap();
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
     pollster::block_on(adapter.request_device(&descriptor)).unwrap()
 }

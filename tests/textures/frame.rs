@@ -44,7 +44,7 @@ struct App {
 
 impl App {
     fn new(canvas: [u32; 2]) -> Self {
-        let adapter = pollster::block_on(wgpu::Instance::default().request_adapter(&Default::default())).unwrap();
+        let adapter = adapter().unwrap();
         let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
         device.on_uncaptured_error(std::sync::Arc::new(|error| panic!("the app hears of an error: {error}")));
         assert_eq!(device.limits(), wgpu::Limits::default());

@@ -52,8 +52,7 @@ fn a_batch_too_large_for_the_device_is_refused_before_anything_is_made() {
     if common::gpu(ShaderChecks::Trusted).is_none() {
         return;
     }
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let adapter = adapter().unwrap();
     let required_limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() };
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
