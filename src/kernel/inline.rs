@@ -72,7 +72,7 @@ impl Inlined {
 
     /// Whether a binding of its own can be stored as halves.
     pub(super) fn takes_halves(&self, number: usize) -> bool {
-        self.own(number).is_some_and(|own| floats(self.of.shader.source, own).is_some())
+        self.own(number).is_some_and(|own| self.of.takes_halves(own))
     }
 
     /// The type of a binding of its own.
@@ -91,7 +91,7 @@ impl Inlined {
         let functions = VALUE.map(|function| format!("{function}_{}", self.number));
         let by_place = value.lines().any(|line| line.starts_with("fn value_at("));
         let calls = Calls { name, value: &functions[0], value_at: by_place.then_some(&functions[1]) };
-        calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
+        // Before the entry point, where a kernel that computes this one in its turn looks for functions.
         let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
         let names = own.iter().filter_map(|line| declared_name(line));
         let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();
@@ -109,6 +109,7 @@ impl Inlined {
                 out += &format!("@group(0) @binding({here}){rest}\n");
             }
         }
+        calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
         Some(out)
     }
 
