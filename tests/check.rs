@@ -234,6 +234,7 @@ fn diff_of_a_sound_network_visits_every_operation_forward_and_backward() {
 fn diff_trains_layers_of_every_kind() {
     on_gpu(|gpu| {
         let model = Sequential::new([2, 12, 12])
+            .normalize([0.4, 0.5], [0.25])
             .conv2d(4, 3)
             .padding(Padding::Explicit { top: 1, bottom: 0, left: 2, right: 1 })
             .trainable(false)

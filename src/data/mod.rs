@@ -7,6 +7,7 @@ mod augment;
 pub mod folder;
 pub mod idx;
 mod mnist;
+mod moments;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod pixels;

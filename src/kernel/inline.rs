@@ -73,7 +73,7 @@ impl Inlined {
 
     /// Whether a binding of its own can be stored as halves.
     pub(super) fn takes_halves(&self, number: usize) -> bool {
-        self.own(number).is_some_and(|own| floats(self.of.shader.source, own).is_some())
+        self.own(number).is_some_and(|own| self.of.takes_halves(own))
     }
 
     /// The type of a binding of its own.
@@ -96,14 +96,7 @@ impl Inlined {
             "f32" => Calls { name, value: of_one, value_at: by_place.then_some(&functions[1]) },
             _ => Calls { name, value: &of_quad, value_at: None },
         };
-        calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
-        if element != "f32" {
-            let of = |j| format!("{of_one}(4u * i + {j}u)");
-            out += &format!(
-                "fn {of_quad}(i: u32) -> {element} {{ return {element}({}); }}\n",
-                [0, 1, 2, 3].map(of).join(", ")
-            );
-        }
+        // Before the entry point, where a kernel that computes this one in its turn looks for functions.
         let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
         let names = own.iter().filter_map(|line| declared_name(line));
         let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();
@@ -121,6 +114,11 @@ impl Inlined {
                 out += &format!("@group(0) @binding({here}){rest}\n");
             }
         }
+        if element != "f32" {
+            let of = [0, 1, 2, 3].map(|j| format!("{of_one}(4u * i + {j}u)")).join(", ");
+            out += &format!("fn {of_quad}(i: u32) -> {element} {{ return {element}({of}); }}\n");
+        }
+        calls.convert(&(code.collect::<Vec<_>>().join("\n") + "\n"), &mut out)?;
         Some(out)
     }
 
@@ -207,6 +205,23 @@ mod tests {
         }
         assert_eq!(text.matches("@binding").count(), 4, "{text}");
         assert_eq!((whole.declared_type(1), whole.declared_type(4)), ("array<u32>", "array<f32>"));
+    }
+
+    #[test]
+    fn loads_of_quads_become_four_calls() {
+        const QUADS: Shader = Shader {
+            name: "quads",
+            source: "@group(0) @binding(0) var<storage, read> x: array<X>;\n\
+                     @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nalias X = vec4<f32>;\n\
+                     @compute @workgroup_size(1)\nfn quads() {\n    y[0] = x[y[1] / 4u].x;\n}\n",
+        };
+        let double = Dispatch::new(DOUBLE).constant("N", 3usize).reads([Operand::Input(2)]).writes(Operand::Output);
+        let quads = Dispatch::new(QUADS).reads_inputs(1).writes(Operand::Output);
+        let text = quads.computes(Operand::Input(0), &double).unwrap().source().unwrap();
+        let of = [0, 1, 2, 3].map(|j| format!("value_0(4u * i + {j}u)")).join(", ");
+        let quad = format!("fn quad_0(i: u32) -> vec4<f32> {{ return vec4<f32>({of}); }}");
+        assert!(text.lines().any(|line| line == quad), "{text}");
+        assert!(text.contains("    y[0] = quad_0(y[1] / 4u).x;\n"), "{text}");
     }
 
     #[test]

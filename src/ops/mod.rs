@@ -47,6 +47,7 @@ mod scale;
 mod simd;
 mod slice;
 mod softmax;
+mod standardise;
 mod strided;
 pub mod tally;
 mod transpose;

@@ -117,8 +117,7 @@ pub fn pictures(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
             3 => (TextureWrite::pictures(), n),
             _ => (TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0)), n * c),
         };
-        let shape = if c == 3 { row.shape.clone() } else { [1, n * c, h, w].into() };
-        let drawn = drawn(write.columns(tiles), &row.values, &shape, [tiles, tiles], [h, w])?;
+        let drawn = drawn(write.columns(tiles), &row.values, &[1, n * c, h, w].into(), [tiles, tiles], [h, w])?;
         Ok(Section { text: row.name.clone(), ..drawn })
     };
     sheet(name, numbers, rows.iter().map(section).collect::<Result<_>>()?)

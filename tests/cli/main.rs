@@ -4,6 +4,7 @@
 mod common;
 mod measured;
 mod networks;
+mod normalised;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod place;

@@ -66,6 +66,11 @@ fn options_out_of_range_are_refused() {
     train("--weight-decay NaN", &["weight decay", "found NaN"]);
     train("--nesterov --momentum 0", &["momentum", "Nesterov"]);
     train("--nesterov --optimizer rmsprop", &["--nesterov", "--optimizer sgd", "rmsprop"]);
+    train("--normalize 0.5", &["--normalize", "auto, or MEAN:DEVIATION", "found 0.5"]);
+    train("--normalize 0.5:0", &["layer \"normalize\": deviation", "above 0", "found 0"]);
+    train("--normalize -0.5:inf", &["layer \"normalize\": deviation", "found inf"]);
+    train("--normalize 0.1,0.2,0.3:1", &["layer \"normalize\": mean", "1 number for all channels", "found 3"]);
+    train("--normalize auto --validation 320", &["validation", "below the 320", "found 320"]);
     train("--class-weights 1,2,3", &["class weights", "10 finite numbers from 0", "found 3 numbers"]);
     train("--class-weights even", &["--class-weights", "balanced, or a number from 0", "found even"]);
     train("--accumulate 0", &["--accumulate", "0"]);

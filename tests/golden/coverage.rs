@@ -24,6 +24,10 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("gather_labels", "takes a batch from a resident set: no arithmetic of PyTorch's"),
     ("record", "keeps a run's history, of what softmax_cross_entropy and count_correct compute"),
     ("tally", "counts what a classifier says: no arithmetic"),
+    (
+        "standardise",
+        "a difference over a number, as sub and div; tests/train/normalised.rs does it to the pictures by hand",
+    ),
     ("store", "keeps a value: no arithmetic"),
     ("spatial_dropout", "the mask is of our own generator"),
     ("update_clock", "counts updates: no arithmetic of PyTorch's"),

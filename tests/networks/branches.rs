@@ -103,6 +103,24 @@ fn a_chain_is_a_stack_and_a_branch_is_not() {
 }
 
 #[test]
+fn pictures_are_normalised_before_whatever_reads_them() {
+    let net = residual().normalized([0.5], [0.25; 8]).unwrap();
+    let summary = Summary::of(&net).unwrap();
+    let reads = |layer: &str| summary.rows.iter().find(|row| row.layer == layer).unwrap().reads.clone();
+    assert_eq!(summary.rows[0].layer, "normalize");
+    assert_eq!((reads("conv1").len(), reads("add1")), (0, vec!["second".to_string(), "normalize".into()]));
+    // Layers keep their names, and with them the weights.
+    assert_eq!(Layout::of(&net).unwrap(), Layout::of(&residual()).unwrap());
+    assert_eq!(Network::from_toml(&net.to_toml()).unwrap(), net);
+    let error = net.normalized([0.5], [0.25]).unwrap_err().to_string();
+    let says = "layer \"normalize\": expected a network that does not begin with normalize, found one that does";
+    assert_eq!(error, says);
+    let error = Summary::of(&residual().normalized([0.5; 3], [0.25]).unwrap()).unwrap_err().to_string();
+    let says = "layer \"normalize\": mean: expected 1 number for all channels, or 8, one for each channel, found 3";
+    assert_eq!(error, says);
+}
+
+#[test]
 fn what_is_wrong_is_told_when_the_network_is_built() {
     let begin = || Network::new([1, 8, 8]).layer(Layer::conv2d(2, 3));
     for (net, message) in [

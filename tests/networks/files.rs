@@ -90,6 +90,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (0.01f32..1.0, 1e-6f32..1.0, any::<bool>()).prop_map(|(momentum, epsilon, affine)| {
             Layer::batch_norm().momentum(momentum).epsilon(epsilon).affine(affine)
         }),
+        1 => (-1f32..1.0, 0.1f32..9.0).prop_map(|(mean, deviation)| Layer::normalize([mean], [deviation])),
         1 => Just(Layer::relu()),
         1 => (0f32..1.0).prop_map(|slope| Layer::activation_with("leaky_relu", slope)),
         1 => any::<bool>().prop_map(|shared| if shared { Layer::prelu_shared() } else { Layer::prelu() }),

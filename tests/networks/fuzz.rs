@@ -8,6 +8,7 @@ const BRANCHES: &str = r#"
 name = "branches"
 input = [3, 16, 16]
 layer = [
+    { kind = "normalize", mean = [0.5, 0.25, 1], deviation = 0.125 },
     { kind = "conv2d", name = "stem", filters = 8, size = 3, padding = "same", init = { rule = "normal", std = 0.1 } },
     { kind = "batch_norm", momentum = 0.2 },
     { kind = "leaky_relu", slope = 0.1 },

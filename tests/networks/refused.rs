@@ -65,6 +65,30 @@ fn keys() {
 }
 
 #[test]
+fn numbers_of_channels() {
+    let of = |mean: &str, deviation: &str| {
+        error(&format!("{CONV}\n{{ kind = 'normalize', mean = {mean}, deviation = {deviation} }}"))
+    };
+    let each = "expected 1 number for all channels, or 4, one for each channel";
+    let (layer, key) = ("line 4: layer \"normalize1\"", "line 4: layer 2 (normalize)");
+    let number = "expected a number, or a list with one for each channel";
+    for (mean, deviation, expected) in [
+        ("[0.5, 0.5]", "1", format!("{layer}: mean: {each}, found 2")),
+        ("0", "[1, 2, 3, 4, 5]", format!("{layer}: deviation: {each}, found 5")),
+        ("0", "0", format!("{layer}: deviation: expected numbers above 0, from 1e-37 to 1e37, found 0")),
+        ("0", "[1, 1, -2, 1]", format!("{layer}: deviation: expected numbers above 0, from 1e-37 to 1e37, found -2")),
+        ("nan", "1", format!("{key}: mean: {number}, found nan")),
+        ("[0, inf, 0, 0]", "1", format!("{key}: mean: expected a number, found inf")),
+        ("0", "[]", format!("{key}: deviation: expected at least one number, found []")),
+        ("'auto'", "1", format!("{key}: mean: {number}, found 'auto'")),
+    ] {
+        assert_eq!(of(mean, deviation), expected);
+    }
+    let missing = error("{ kind = 'normalize', mean = 0.5 }");
+    assert_eq!(missing, "line 3: layer 1 (normalize): the key \"deviation\" is missing");
+}
+
+#[test]
 fn wiring() {
     for (layers, expected) in [
         (

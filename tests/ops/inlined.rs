@@ -16,7 +16,7 @@ fn leaf(graph: &mut Graph, leaves: &mut Vec<(NodeId, Fill)>, ty: TensorType, fil
     Ok(leaf)
 }
 
-const PRODUCERS: [(&str, Produce); 6] = [
+const PRODUCERS: [(&str, Produce); 8] = [
     ("relu", |graph, leaves, shape| {
         let x = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
         graph.relu(x)
@@ -51,16 +51,27 @@ const PRODUCERS: [(&str, Produce); 6] = [
         let loss = graph.softmax_cross_entropy(logits, labels)?;
         Ok(pull_back(graph, loss, dy, &[logits])?[0])
     }),
-    ("gathered pictures", |graph, leaves, shape| {
-        let mut set = shape.to_vec();
-        set[0] = 5;
-        let set = leaf(graph, leaves, TensorType::u8(set), Fill::Bytes)?;
-        // One index in six names no picture.
-        let order = leaf(graph, leaves, TensorType::u32([3 * shape[0]]), Fill::Below(6))?;
-        let step = leaf(graph, leaves, TensorType::u32([1]), Fill::Below(4))?;
-        graph.gather_images(set, order, step, shape[0])
+    ("gathered pictures", gathered),
+    ("standardised values", |graph, leaves, shape| {
+        let x = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
+        graph.standardise(x, &[0.25], &[0.5])
+    }),
+    // Computed inside what is computed inside.
+    ("standardised pictures", |graph, leaves, shape| {
+        let x = gathered(graph, leaves, shape)?;
+        graph.standardise(x, &[0.4, 0.5, 0.6], &[0.3, 0.2, 0.1])
     }),
 ];
+
+fn gathered(graph: &mut Graph, leaves: &mut Vec<(NodeId, Fill)>, shape: &[usize]) -> Result<NodeId> {
+    let mut set = shape.to_vec();
+    set[0] = 5;
+    let set = leaf(graph, leaves, TensorType::u8(set), Fill::Bytes)?;
+    // One index in six names no picture.
+    let order = leaf(graph, leaves, TensorType::u32([3 * shape[0]]), Fill::Below(6))?;
+    let step = leaf(graph, leaves, TensorType::u32([1]), Fill::Below(4))?;
+    graph.gather_images(set, order, step, shape[0])
+}
 
 const READERS: [(&str, Consume); 5] = [
     ("convolution", |graph, leaves, x| {
@@ -106,7 +117,7 @@ pub fn every_reader(gpu: &Gpu) {
         for (read, reads) in READERS {
             let shape: &[usize] = if read == "two products" { &[13, 9] } else { &[2, 3, 7, 6] };
             let is_for = match produced {
-                "gradient of pooling" | "gathered pictures" => shape.len() == 4,
+                "gradient of pooling" | "gathered pictures" | "standardised pictures" => shape.len() == 4,
                 "gradient of the loss" => shape.len() == 2,
                 _ => true,
             };

@@ -20,7 +20,7 @@ use crate::line::{self, Fields, Line, word};
 pub const NAME: &str = "chain";
 
 /// What a layer may be. One that does not suit the value it gets is left out.
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "conv",
     "wide_conv",
     "strided_conv",
@@ -41,6 +41,7 @@ const LAYERS: [&str; 25] = [
     "mul_kept",
     "square",
     "upsample",
+    "normalize",
     "instance_norm",
     "layer_norm",
     "transpose",
@@ -99,6 +100,7 @@ fn append(b: &mut Build<'_>, name: &str, layer: &str, x: NodeId, kept: NodeId) -
         "max_pool" if h.min(w) > 1 => Layer::max_pool2d(2).apply(b, name, x),
         "avg_pool" if h.min(w) > 1 => Layer::avg_pool2d(2).apply(b, name, x),
         "overlapping_pool" if h.min(w) > 2 => Layer::max_pool2d(3).stride(2).padding(1).apply(b, name, x),
+        "normalize" => Layer::normalize((0..c).map(|c| 0.1 * c as f32).collect::<Vec<_>>(), [0.5]).apply(b, name, x),
         "relu" | "leaky_relu" | "sigmoid" | "tanh" | "gelu" | "silu" | "softplus" => {
             Layer::activation(layer).apply(b, name, x)
         }

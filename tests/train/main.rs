@@ -14,6 +14,7 @@ mod kept;
 mod layers;
 mod learning;
 mod metrics;
+mod normalised;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod refused;

@@ -5,7 +5,7 @@ use crate::ops::{ARITHMETIC, TABLE};
 use super::{Case, Fill, MANY, case};
 
 pub fn all() -> Vec<Case> {
-    [scalars(), prelu(), arithmetic()].into_iter().flatten().collect()
+    [scalars(), prelu(), arithmetic(), standardisation()].into_iter().flatten().collect()
 }
 
 fn scalars() -> Vec<Case> {
@@ -40,6 +40,30 @@ fn prelu() -> Vec<Case> {
     });
     let special = case("prelu special", &[&[3, 4, 5], &[4]], |g, i| g.prelu(i[0], i[1])).fill(Fill::Special);
     built.into_iter().chain([special]).collect()
+}
+
+/// By one mean and deviation, and by those of each channel.
+fn standardisation() -> Vec<Case> {
+    let numbers = |n: usize, first: f32| (0..n).map(|c| first + 0.3 * c as f32).collect::<Vec<_>>();
+    let of = |shape: &'static [usize], [means, deviations]: [usize; 2]| {
+        let name = format!("standardise {shape:?} by {means} {deviations}");
+        let (mean, deviation) = (numbers(means, -0.7), numbers(deviations, 0.4));
+        case(name, &[shape], move |g, i| g.standardise(i[0], &mean, &deviation))
+    };
+    let mut cases: Vec<Case> = [
+        (&[][..], [1, 1]),
+        (&[7], [1, 1]),
+        (&[5, 3], [3, 1]),
+        (&[2, 3, 5, 7], [1, 1]),
+        (&[2, 3, 5, 7], [1, 3]),
+        (&[3, 4, 65], [4, 4]),
+        (&[1, 70, 1, 1], [70, 70]),
+    ]
+    .map(|(shape, numbers)| of(shape, numbers))
+    .into();
+    cases.push(of(&[3, 4, 65], [4, 4]).fill(Fill::Special));
+    cases.push(of(&[1, 3, MANY], [3, 3]).forward_only());
+    cases
 }
 
 fn arithmetic() -> Vec<Case> {

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lenslet::data::Augment;
-use lenslet::nn::Model;
+use lenslet::data::{Augment, Dataset};
+use lenslet::nn::{Layout, Model, Network};
 use lenslet::optim::{Clip, Clipped, Group, Grouped};
 use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
-use lenslet::train::{self, ClassWeights, Config, Event, Fit, RunFolder, Schedule, Trainer, augment_of};
+use lenslet::train::{self, ClassWeights, Config, Event, Fit, Normalize, RunFolder, Schedule, Trainer, augment_of};
 use lenslet::{Device, Precision};
 
 use self::optimizer::OptimizerOptions;
@@ -29,7 +29,7 @@ use super::{DeviceOption, JsonOption};
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet train --augment rotate:10,shift:0.1,zoom:0.9:1.1 --epochs 10
   lenslet train --data ~/fashion-mnist --seed 7 --out runs/fashion
-  lenslet train --data ~/pets --model pets.toml --resize crop
+  lenslet train --data ~/pets --model pets.toml --resize crop --normalize auto
   lenslet train --model net.toml               a network of your own; docs/your-network.md says how to write one
   lenslet train --epochs 100 --early-stop 5 --time-limit 30m
   lenslet train --batch-size 32 --accumulate 8 --class-weights balanced --group '*.bias:lr=2,decay=0'
@@ -64,6 +64,10 @@ pub struct Options {
     /// fill:nearest|reflect|VALUE, with commas between [default: what the network's file says, else nothing]
     #[arg(long, value_name = "OPTION:VALUE,..")]
     augment: Option<Augment>,
+    /// Normalises pictures by mean and deviation, where white is 1: numbers for all channels or for each, or auto, those of
+    /// the training pictures. Puts a layer that does so in front of the network, behind --augment
+    #[arg(long, value_name = "auto|MEAN:DEVIATION", allow_hyphen_values = true)]
+    normalize: Option<Normalize>,
     /// What each class weighs in the loss that is trained on: balanced, for all classes as much by their pictures, or a
     /// number for each class
     #[arg(long, value_name = "balanced|W,W,...")]
@@ -118,8 +122,9 @@ pub struct Options {
 }
 
 /// What a run is begun with and keeps.
-const FIXED: [&str; 25] = [
+const FIXED: [&str; 26] = [
     "augment",
+    "normalize",
     "model",
     "data",
     "train",
@@ -153,7 +158,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Some((_, config)) => options.longer(config),
         None => options.config()?,
     };
-    let model = match &begun {
+    let mut model = match &begun {
         Some((folder, _)) => folder.read_model()?,
         None => super::model(&config.model)?,
     };
@@ -164,6 +169,9 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         config.model = model.name().to_string();
         config.validation = held_out;
         config.augment = options.augment.map_or_else(|| augment_of(&model), Ok)?;
+    }
+    if let Some(normalize) = &options.normalize {
+        model = normalized(model, normalize, &train, &config)?;
     }
     let sets = train::Sets { train: &train, validation: validation.as_ref() };
     let device = options.device.open()?;
@@ -280,6 +288,18 @@ fn listen() -> anyhow::Result<Arc<AtomicBool>> {
     };
     ctrlc::set_handler(handler).context("listening for Ctrl-C")?;
     Ok(asked)
+}
+
+/// The network with a layer in front that normalises the pictures of a run.
+fn normalized(model: Network, by: &Normalize, train: &Dataset, config: &Config) -> lenslet::Result<Network> {
+    let [mean, deviation] = by.of(train, config.validation, config.seed)?;
+    let model = model.normalized(mean.clone(), deviation.clone())?;
+    // What does not fit the network is told before the device is opened.
+    Layout::of(&model)?;
+    if *by == Normalize::Auto {
+        eprintln!("pictures are normalised by mean and deviation, {}", Normalize::By { mean, deviation });
+    }
+    Ok(model)
 }
 
 fn trainer<'m>(config: &Config, device: &Device, model: &'m dyn Model) -> lenslet::Result<Trainer<'m>> {

@@ -19,7 +19,7 @@ pub(super) trait Keys {
 type Make = fn() -> Layer;
 
 /// A layer of each kind but those that are rows of a table: scalar functions and arithmetic.
-const KINDS: [(&str, Make); 27] = [
+const KINDS: [(&str, Make); 28] = [
     ("conv2d", || Layer::conv2d(1, 1)),
     ("conv_transpose2d", || Layer::conv_transpose2d(1, 1)),
     ("max_pool2d", || Layer::max_pool2d(1)),
@@ -39,6 +39,7 @@ const KINDS: [(&str, Make); 27] = [
     ("instance_norm", Layer::instance_norm),
     ("rms_norm", Layer::rms_norm),
     ("local_response_norm", || Layer::local_response_norm(1)),
+    ("normalize", || Layer::normalize([0.0], [1.0])),
     ("dropout", || Layer::dropout(0.0)),
     ("spatial_dropout", || Layer::spatial_dropout(0.0)),
     ("upsample", || Layer::upsample(1)),
@@ -143,6 +144,10 @@ fn visit_kind(kind: &mut Kind, keys: &mut impl Keys) {
             keys.optional("alpha", &mut by.alpha, 1e-4);
             keys.optional("beta", &mut by.beta, 0.75);
             keys.optional("k", &mut by.k, 1.0);
+        }
+        Kind::Normalize { mean, deviation } => {
+            keys.required("mean", mean);
+            keys.required("deviation", deviation);
         }
         Kind::Dropout { p } | Kind::SpatialDropout { p } => keys.required("p", p),
         Kind::Upsample { factor, how } => {

@@ -35,6 +35,7 @@ fn what_a_file_leaves_out_is_as_the_builders_have_it() {
         ("'instance_norm'", Layer::instance_norm()),
         ("'rms_norm'", Layer::rms_norm()),
         ("'local_response_norm', size = 3", Layer::local_response_norm(3)),
+        ("'normalize', mean = 0.5, deviation = 2", Layer::normalize([0.5], [2.0])),
         ("'dropout', p = 0.5", Layer::dropout(0.5)),
         ("'spatial_dropout', p = 0.5", Layer::spatial_dropout(0.5)),
         ("'upsample', factor = 2", Layer::upsample(2)),
@@ -86,6 +87,10 @@ fn every_option_can_be_written() {
         (
             "'batch_norm', momentum = 0.25, epsilon = 1e-3, affine = false",
             Layer::batch_norm().momentum(0.25).epsilon(1e-3).affine(false),
+        ),
+        (
+            "'normalize', mean = [0, -0.5, 1e-3, 2], deviation = [0.25]",
+            Layer::normalize([0.0, -0.5, 1e-3, 2.0], [0.25]),
         ),
         ("'layer_norm', axis = 2, trainable = false", Layer::layer_norm().axis(2).trainable(false)),
         (

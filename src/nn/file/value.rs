@@ -73,6 +73,25 @@ impl Value for f32 {
     }
 }
 
+/// One number, or a list with one for each channel.
+impl Value for Vec<f32> {
+    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
+        let Some(list) = value.get_ref().as_array() else {
+            let one = f32::read(value, file).map(|number| vec![number]);
+            return one.map_err(|_| unlike("a number, or a list with one for each channel", value, file));
+        };
+        let numbers = list.iter().map(|number| f32::read(number, file)).collect::<Result<Vec<_>, _>>()?;
+        if numbers.is_empty() { Err(unlike("at least one number", value, file)) } else { Ok(numbers) }
+    }
+
+    fn write(&self) -> String {
+        match self[..] {
+            [number] => number.write(),
+            _ => format!("[{}]", self.iter().map(Value::write).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
 impl Value for Option<f32> {
     fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
         f32::read(value, file).map(Some)

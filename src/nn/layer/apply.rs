@@ -74,6 +74,7 @@ impl Layer {
                 layer(Reach::All, &|b| self.normalised(b, x))
             }
             Kind::LocalResponseNorm { by } => layer(Reach::Point, &|b| b.graph.local_response_norm(x, *by)),
+            Kind::Normalize { mean, deviation } => layer(Reach::Point, &|b| b.graph.standardise(x, mean, deviation)),
             Kind::Dropout { p } | Kind::SpatialDropout { p } => {
                 let spatial = matches!(self.kind, Kind::SpatialDropout { .. });
                 layer(Reach::Point, &|b| dropped(b, name, x, *p, spatial))

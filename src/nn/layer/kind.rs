@@ -132,6 +132,13 @@ pub enum Kind {
         /// How many channels, and the constants.
         by: LocalResponse,
     },
+    /// `(x − mean) / deviation`, by numbers that are given.
+    Normalize {
+        /// One for all channels, or one for each.
+        mean: Vec<f32>,
+        /// One for all channels, or one for each; above 0.
+        deviation: Vec<f32>,
+    },
     /// In training, zeroes values at random and enlarges the others; nothing in evaluation.
     Dropout {
         /// The share that is zeroed.
@@ -273,6 +280,7 @@ impl Kind {
             | Kind::InstanceNorm { .. }
             | Kind::RmsNorm { .. }
             | Kind::LocalResponseNorm { .. } => "norm",
+            Kind::Normalize { .. } => "normalize",
             Kind::Dropout { .. } | Kind::SpatialDropout { .. } => "dropout",
             Kind::Upsample { .. } => "up",
             Kind::Pad { .. } => "pad",
@@ -313,6 +321,7 @@ impl Kind {
             Kind::RmsNorm { axis: 1, .. } => "rms_norm".into(),
             Kind::RmsNorm { axis, .. } => format!("rms_norm from axis {axis}"),
             Kind::LocalResponseNorm { by } => format!("local_response_norm {}", by.size),
+            Kind::Normalize { .. } => "normalize".into(),
             Kind::Dropout { p } => format!("dropout {p}"),
             Kind::SpatialDropout { p } => format!("spatial_dropout {p}"),
             Kind::Upsample { factor: [rows, columns], how } => {

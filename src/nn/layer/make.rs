@@ -106,6 +106,12 @@ impl Layer {
         Self::new(Kind::LocalResponseNorm { by: by.into() })
     }
 
+    /// `(x − mean) / deviation`: one number each for all channels of `[N, C, ..]`, or one for each channel. For pictures,
+    /// before all other layers: Keras' `Normalization` (which takes the variance), torchvision's `Normalize`.
+    pub fn normalize(mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Self {
+        Self::new(Kind::Normalize { mean: mean.into(), deviation: deviation.into() })
+    }
+
     /// In training, zeroes each value with probability `p` and multiplies the others by `1 / (1 − p)`.
     pub fn dropout(p: f32) -> Self {
         Self::new(Kind::Dropout { p })

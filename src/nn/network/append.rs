@@ -1,7 +1,8 @@
 //! Writing a network down.
 
 use super::{Network, Wired};
-use crate::nn::{Layer, build::INPUT};
+use crate::nn::{Kind, Layer, build::INPUT};
+use crate::{Error, Result};
 
 impl Network {
     /// Names the last layer, or the network if there is no layer yet.
@@ -49,6 +50,28 @@ impl Network {
     /// Appends the channels of the layers of those names, one behind the other.
     pub fn concat<S: Into<String>>(self, inputs: impl IntoIterator<Item = S>) -> Self {
         self.join(Layer::concat(), inputs)
+    }
+
+    /// The network with a [`Layer::normalize`] of that name in front: what read the input reads that.
+    ///
+    /// Errors: it begins with such a layer.
+    pub fn normalized(mut self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Result<Self> {
+        let layer = Layer::normalize(mean, deviation);
+        let name = layer.kind.stem().to_string();
+        if let (Some(Wired { layer, .. }), Some(first)) = (self.layers.first(), self.names().first())
+            && matches!(layer.kind, Kind::Normalize { .. })
+        {
+            let expected = format!("a network that does not begin with {name}");
+            return Err(Error::option(format!("layer \"{first}\""), expected, "one that does"));
+        }
+        let reads_input = |input: &&mut String| *input == INPUT;
+        self.layers
+            .iter_mut()
+            .flat_map(|wired| &mut wired.inputs)
+            .filter(reads_input)
+            .for_each(|i| i.clone_from(&name));
+        self.layers.insert(0, Wired { layer: layer.named(name), inputs: vec![] });
+        Ok(self)
     }
 
     /// The name of the last layer, or `input` if there is none: what a later branch reads.

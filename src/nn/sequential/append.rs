@@ -91,6 +91,11 @@ impl Sequential {
         self.layer(Layer::local_response_norm(by))
     }
 
+    /// Appends a normalisation by given numbers: [`Layer::normalize`].
+    pub fn normalize(self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Self {
+        self.layer(Layer::normalize(mean, deviation))
+    }
+
     /// Appends a dropout: [`Layer::dropout`].
     pub fn dropout(self, p: f32) -> Self {
         self.layer(Layer::dropout(p))

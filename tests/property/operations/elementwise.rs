@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::{Operation, filled, float_of, shape};
-use crate::line::{Fields, Line, Value, flag, tensor, word};
+use crate::line::{Fields, Line, Value, flag, number, tensor, word};
 
 pub fn all() -> Vec<Operation> {
     vec![
         Operation { name: "unary", draw: scalars, build: unary },
         Operation { name: "unary_with", draw: scalars_with, build: unary_with },
         Operation { name: "prelu", draw: prelus, build: |line| line.case(|g, i| g.prelu(i[0], i[1])) },
+        Operation { name: "standardise", draw: standardisation, build: standardise },
         Operation { name: "binary", draw: arithmetic, build: binary },
         Operation { name: "scale", draw: || with_factor("by", &[-0.3, 0.0, 1.0, 7.5], &["any"]), build: scale },
         Operation { name: "clip_value", draw: || with_factor("most", BOUNDS, CLIPPED), build: clip_value },
@@ -65,6 +66,21 @@ fn prelus() -> BoxedStrategy<Fields> {
         vec![("x", tensor(x)), ("slope", tensor([channels]))]
     });
     filled(fields, &["away", "special"])
+}
+
+/// By one number for all channels or one for each.
+fn standardisation() -> BoxedStrategy<Fields> {
+    let fields = |(x, means, deviation): (Vec<usize>, bool, f32)| {
+        let means = if means { x.get(1).copied().unwrap_or(1) } else { 1 };
+        vec![("x", tensor(x)), ("means", number(means)), ("deviation", Value::Float(deviation))]
+    };
+    filled((shape(0..5), any::<bool>(), float_of(&[0.25, 1.0, 7.5])).prop_map(fields), &["any", "special", "large"])
+}
+
+fn standardise(line: &Line) -> Case {
+    let (means, deviation) = (line.number("means").min(1 << 16), line.float("deviation"));
+    let means: Vec<f32> = (0..means).map(|c| 0.3 - 0.2 * c as f32).collect();
+    line.case(move |g, i| g.standardise(i[0], &means, &[deviation]))
 }
 
 /// Two shapes that broadcast: of each axis, which side is stretched, and how many leading axes each side lacks.
