@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::checkpoint::{Checkpoint, Past};
 use super::course::{Course, Position, Snapshot};
 use super::order;
 use super::pace::{Pace, Place, Portion};
@@ -280,6 +281,13 @@ impl FrameTrainer {
         &self.snapshot
     }
 
+    /// That snapshot with what a file of it needs: another process takes it up by [`Trainer::resume`](super::Trainer::resume)
+    /// and [`Trainer::in_frames`](super::Trainer::in_frames), on a device of the same kind with the same losses.
+    pub fn last_checkpoint(&self) -> Checkpoint {
+        let course = Past { first: self.course.first, ..Past::default() };
+        Checkpoint { snapshot: self.snapshot.clone(), states: self.course.states.clone(), course }
+    }
+
     /// Goes on from the last snapshot on this device, whatever became of the one before: on a device of the same kind with
     /// the same losses as if nothing had happened. `data` is the set it began with.
     ///
@@ -297,7 +305,7 @@ impl FrameTrainer {
 
     /// Whether all epochs are done.
     pub fn is_finished(&self) -> bool {
-        self.at.steps >= self.course.first_step + self.course.total_steps
+        self.at.steps >= self.course.end()
     }
 
     /// Whole steps so far.
@@ -317,7 +325,7 @@ impl FrameTrainer {
 
     /// Steps of this epoch that are still to come.
     fn steps_left(&self) -> usize {
-        let all = (self.course.first_step + self.course.total_steps - self.at.steps) as usize;
+        let all = (self.course.end() - self.at.steps) as usize;
         all.min(self.course.steps_per_epoch() - self.at.in_epoch)
     }
 

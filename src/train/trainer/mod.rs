@@ -254,10 +254,11 @@ impl<'m> Trainer<'m> {
             seed: self.seed,
             schedule: self.schedule.clone(),
             learning_rate: self.watch.rate(self.optimizer.learning_rate()),
-            first_step: self.resumed.as_ref().map_or(self.at.steps, |checkpoint| checkpoint.course.first.steps),
+            first: self.resumed.as_ref().map_or(self.position(), |checkpoint| checkpoint.course.first),
             total_steps: fit.total_steps(steps_per_epoch),
             every: self.accumulate,
             weights,
+            states: self.state_names().into_iter().map(str::to_string).collect(),
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
         Ok((gpu.clone(), step, course, from))
