@@ -263,15 +263,8 @@ impl FrameTrainer {
     }
 
     async fn read_snapshot(&mut self) -> Result<()> {
-        let mut parameters = self.snapshot.parameters.clone();
-        for (node, range) in self.step.changing_parts(&self.layout) {
-            let values = self.kept.read(&self.session, node).await?;
-            parameters[range.clone()].copy_from_slice(&values[..range.len()]);
-        }
-        let mut states = vec![];
-        for node in &self.step.states {
-            states.push(self.kept.read(&self.session, *node).await?);
-        }
+        let read = |node| self.kept.read(&self.session, node);
+        let (parameters, states) = self.step.read(&self.layout, self.snapshot.parameters.clone(), read).await?;
         self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(self.course.steps_per_epoch()) };
         Ok(())
     }
