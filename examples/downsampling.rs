@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let number = epochs.parse().ok().filter(|&number| number > 0);
     let epochs: u32 = number.ok_or_else(|| Error::option("EPOCHS", "a whole number above 0", epochs))?;
     let (device, mnist) = (Device::choose(device)?, Mnist::bundled()?);
-    println!("test accuracy in % after {epochs} epochs of MNIST, on {}", device.describe());
+    println!("test accuracy in % after {epochs} epochs of MNIST, on {}", device.identity());
     println!("{:16}{:>12}{:>12}{:>12}", "", "strided", "average", "max");
     let names = ["downsample-strided", "downsample-average", "downsample-max"];
     let networks = names.map(models::by_name).into_iter().collect::<Result<Vec<Network>>>()?;
