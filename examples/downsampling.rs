@@ -1,34 +1,52 @@
-//! Strided convolution, average and max pooling compared on equal terms: the same network but for what halves its maps,
-//! the same pictures, epochs and seeds. `cargo run --release --example downsampling -- [EPOCHS] [DEVICE]`.
+//! Strided convolution, average and max pooling compared: the same network but for what halves its maps, with as many
+//! parameters, drawn alike, trained on the same batches for as many epochs. In work the terms are not equal: where pooling
+//! halves, the convolution before it computes four times as many values.
+//! `cargo run --release --example downsampling -- [EPOCHS] [DEVICE]`.
 
+use std::io::{self, Write};
+
+use lenslet::nn::{Network, Summary};
 use lenslet::train::Trainer;
-use lenslet::{Device, Error, Result, data::Mnist, models, nn::Summary, optim::Sgd};
+use lenslet::{Device, Error, Result, data::Mnist, models, optim::Sgd};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [epochs, device] = [("2", 0), ("auto", 1)].map(|(usual, i)| arguments.get(i).map_or(usual, String::as_str));
-    let epochs: u32 = epochs.parse().map_err(|_| Error::option("EPOCHS", "a whole number", epochs))?;
+    let number = epochs.parse().ok().filter(|&number| number > 0);
+    let epochs: u32 = number.ok_or_else(|| Error::option("EPOCHS", "a whole number above 0", epochs))?;
     let (device, mnist) = (Device::choose(device)?, Mnist::bundled()?);
-    println!("{epochs} epochs of MNIST, seeds {SEEDS:?}, on {}", device.describe());
-    println!(
-        "{:20} {:>24} {:>7} {:>11} {:>13} {:>9}",
-        "", "test accuracy, %", "mean", "parameters", "multiply-adds", "images/s"
-    );
-    for name in ["downsample-strided", "downsample-average", "downsample-max"] {
-        let model = models::by_name(name)?;
-        let (mut accuracies, mut rates) = (vec![], vec![]);
-        for seed in SEEDS {
-            let mut trainer = Trainer::new(&device, &model, Sgd::new(0.05).momentum(0.9))?.seed(seed);
-            rates.push(trainer.fit(&mnist.train, epochs)?.images_per_s);
-            accuracies.push(100.0 * trainer.evaluate(&mnist.test)?.accuracy);
+    println!("test accuracy in % after {epochs} epochs of MNIST, on {}", device.identity());
+    println!("{:16}{:>12}{:>12}{:>12}", "", "strided", "average", "max");
+    let names = ["downsample-strided", "downsample-average", "downsample-max"];
+    let networks = names.map(models::by_name).into_iter().collect::<Result<Vec<Network>>>()?;
+    let (mut accuracies, mut rates) = ([0.0; 3], [0f64; 3]);
+    // Taking turns, so that whatever else the machine does slows none of them alone.
+    for seed in SEEDS {
+        print!("{:16}", format!("seed {seed}"));
+        for (i, model) in networks.iter().enumerate() {
+            // On a slow device each figure takes minutes.
+            io::stdout().flush().map_err(Error::io("standard output", "write"))?;
+            let mut trainer = Trainer::new(&device, model, Sgd::new(0.05).momentum(0.9))?.seed(seed);
+            rates[i] = rates[i].max(trainer.fit(&mnist.train, epochs)?.images_per_s);
+            let accuracy = 100.0 * trainer.evaluate(&mnist.test)?.accuracy;
+            accuracies[i] += accuracy / SEEDS.len() as f64;
+            print!("{accuracy:>12.2}");
         }
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        let each: Vec<_> = accuracies.iter().map(|accuracy| format!("{accuracy:.2}")).collect();
-        let Summary { parameters, multiply_adds, .. } = Summary::of(&model)?;
-        let (each, accuracy, rate) = (each.join("  "), mean(&accuracies), mean(&rates));
-        println!("{name:20} {each:>24} {accuracy:>7.2} {parameters:>11} {multiply_adds:>13} {rate:>9.0}");
+        println!();
     }
+    let summaries = networks.iter().map(|model| Summary::of(model)).collect::<Result<Vec<_>>>()?;
+    let row = |name: &str, values: Vec<String>| {
+        println!("{name:16}{}", values.iter().map(|value| format!("{value:>12}")).collect::<String>());
+    };
+    row("mean", accuracies.map(|accuracy| format!("{accuracy:.2}")).into());
+    row("parameters", summaries.iter().map(|summary| summary.parameters.to_string()).collect());
+    row("multiply-adds", summaries.iter().map(|summary| summary.multiply_adds.to_string()).collect());
+    row("best images/s", rates.map(|rate| format!("{rate:.0}")).into());
+    println!(
+        "With {} test pictures, 0.1 % either way is chance; a difference of means counts if it is larger than what seeds make.",
+        mnist.test.len()
+    );
     Ok(())
 }

@@ -65,13 +65,21 @@ impl Device {
         }
     }
 
+    /// What tells devices apart whose results differ: adapter and driver, or `cpu`, whatever its threads.
+    pub fn identity(&self) -> String {
+        match self {
+            Device::Gpu(gpu) => format!("{} ({})", gpu.name(), gpu.driver()),
+            Device::Cpu => "cpu".to_string(),
+        }
+    }
+
     /// One line for the user: what runs the computation, and how to get something faster if there is.
     pub fn describe(&self) -> String {
         match self {
             Device::Gpu(gpu) if gpu.is_software() => {
-                format!("{} ({}): a software device, no hardware GPU was found", gpu.name(), gpu.driver())
+                format!("{}: a software device, no hardware GPU was found", self.identity())
             }
-            Device::Gpu(gpu) => format!("{} ({})", gpu.name(), gpu.driver()),
+            Device::Gpu(_) => self.identity(),
             Device::Cpu => {
                 let threads = rayon::current_num_threads();
                 format!("CPU interpreter, {threads} threads; for a GPU, {}", gpu::HOW_TO_GET_A_DRIVER)

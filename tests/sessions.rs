@@ -40,43 +40,44 @@ fn integers_and_bytes_read_as_their_values() -> Result<()> {
     Ok(())
 }
 
-/// Classes of a batch of two written over a variable of four, once a step.
-fn classifying(classes: impl Fn(&mut Graph) -> Result<NodeId>) -> Result<(Graph, [NodeId; 2])> {
+/// What a batch of three is taken for, added to a variable once a step.
+fn counting(tally: impl Fn(&mut Graph) -> Result<NodeId>) -> Result<(Graph, [NodeId; 3])> {
     let mut graph = Graph::new();
-    let classes = classes(&mut graph)?;
-    let logits = graph.input("logits", TensorType::f32([2, 3]))?;
-    let step = graph.input("step", TensorType::u32([1]))?;
-    let before = graph.reshape(classes, [2, 2])?;
-    graph.classify(classes, logits, step)?;
-    Ok((graph, [logits, before]))
+    let tally = tally(&mut graph)?;
+    let logits = graph.input("logits", TensorType::f32([3, 2]))?;
+    let labels = graph.input("labels", TensorType::u32([3]))?;
+    let before = graph.reshape(tally, [4, 2])?;
+    graph.tally(tally, logits, labels)?;
+    Ok((graph, [logits, labels, before]))
 }
 
 #[test]
 fn a_view_of_a_variable_that_the_step_replaces_is_no_output() -> Result<()> {
-    let (mut graph, [logits, before]) = classifying(|graph| graph.variable("classes", TensorType::f32([4])))?;
-    let classes = graph.node(before).inputs()[0];
+    let (mut graph, [logits, labels, before]) = counting(|graph| graph.variable("tally", TensorType::u32([2, 4])))?;
+    let tally = graph.node(before).inputs()[0];
     let mut viewed = graph.clone();
     viewed.output(before);
     let copied = graph.copy(before)?;
     graph.output(copied);
     for device in devices() {
         let refused = Session::new(&device, &viewed).err().expect("a view of what is replaced").to_string();
-        assert!(refused.contains("output 3 is a view of the variable 0 (\"classes\")"), "{refused}");
+        assert!(refused.contains("output 3 is a view of the variable 0 (\"tally\")"), "{refused}");
         assert!(refused.contains("a copy of the view"), "{refused}");
         assert!(device.check(&viewed).is_err(), "{}", device.name());
         let mut session = Session::new(&device, &graph)?;
-        session.write(logits, [0.0f32, 0.0, 1.0, 0.0, 1.0, 0.0].as_slice())?;
+        session.write(logits, [0.0f32, 1.0, 1.0, 0.0, 0.0, 1.0].as_slice())?;
+        session.write(labels, [0u32, 0, 1].as_slice())?;
         session.run(1);
         let about = device.name();
-        assert_eq!(session.read(copied)?, [0.0; 4], "{about}: before the step");
-        assert_eq!(session.read(classes)?, [2.0, 1.0, 0.0, 0.0], "{about}: after it");
+        assert_eq!(session.read(copied)?, [0.0; 8], "{about}: before the step");
+        assert_eq!(session.read(tally)?, [1.0, 1.0, 0.0, 2.0, 0.0, 1.0, 0.0, 1.0], "{about}: after it");
     }
     Ok(())
 }
 
 #[test]
 fn a_graph_that_breaks_its_invariants_is_refused_in_every_build() -> Result<()> {
-    let (graph, _) = classifying(|graph| graph.input("classes", TensorType::f32([4])))?;
+    let (graph, _) = counting(|graph| graph.input("tally", TensorType::u32([2, 4])))?;
     for device in devices() {
         let refused = device.check(&graph).unwrap_err().to_string();
         assert!(refused.contains("updates node 0, which is no variable"), "{refused}");

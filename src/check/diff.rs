@@ -38,7 +38,6 @@ pub struct LayerReport {
 
 /// The first operation out of bounds, with everything needed to run it again alone.
 pub struct Difference {
-    model: String,
     batch: usize,
     seed: u64,
     node: NodeId,
@@ -131,7 +130,7 @@ pub fn diff(
         let Some(report) = run(gpu, &choice, &graph, node, &inputs, direction)? else { continue };
         observe(&report);
         if !report.passed {
-            return Ok(Some(Difference { model: model.name().to_string(), batch, seed, node, inputs, report }));
+            return Ok(Some(Difference { batch, seed, node, inputs, report }));
         }
     }
     Ok(None)
@@ -171,8 +170,9 @@ fn run(
 }
 
 impl Difference {
-    /// Writes the operation and its inputs to a file that [`replay`] runs alone.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    /// Writes the operation and its inputs to a file that [`replay`] runs alone. `model` is what that finds the network by:
+    /// its name, or the text of its file.
+    pub fn save(&self, path: impl AsRef<Path>, model: &str) -> Result<()> {
         let bytes: Vec<Vec<u8>> =
             self.inputs.iter().map(|(ty, v)| v.with_host_data(ty.dtype, |d| d.as_bytes().to_vec())).collect();
         let view = |(number, (ty, _)): (usize, &(TensorType, Value))| {
@@ -186,7 +186,7 @@ impl Difference {
         };
         let tensors: Vec<_> = self.inputs.iter().enumerate().map(view).collect();
         let metadata = BTreeMap::from([
-            ("model", self.model.clone()),
+            ("model", model.to_string()),
             ("batch", self.batch.to_string()),
             ("seed", self.seed.to_string()),
             ("node", self.node.index().to_string()),
@@ -199,7 +199,7 @@ impl Difference {
     }
 }
 
-/// Runs the one operation of a file that [`Difference::save`] wrote. `model` finds a network by its name.
+/// Runs the one operation of a file that [`Difference::save`] wrote. `model` finds the network by what was told there.
 ///
 /// Errors: a damaged file, or one of another version of the network.
 pub fn replay<M: Model>(gpu: &Gpu, path: impl AsRef<Path>, model: impl Fn(&str) -> Result<M>) -> Result<LayerReport> {

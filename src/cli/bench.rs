@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use lenslet::bench::{Bench, Inference, KernelTime, Peak, Preparation, Spread, Stretch, Training, cases};
+use lenslet::nn::Model;
 use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
 use lenslet::{Device, Gpu, Precision};
 use serde_json::json;
@@ -147,6 +148,8 @@ impl Start {
 
 /// What `train` and `infer` measure.
 struct Measured {
+    /// The network's name.
+    model: String,
     start: Start,
     stretches: Vec<Stretch>,
     dispatches: Option<usize>,
@@ -161,7 +164,7 @@ impl Measured {
         let mut out = std::io::stdout().lock();
         if work.json.json {
             let mut line = json!({
-                "event": what, "model": work.model, "batch_size": batch,
+                "event": what, "model": self.model, "batch_size": batch,
                 "device": device.describe(),
                 "backend": match device { Device::Gpu(gpu) => gpu.backend(), Device::Cpu => "cpu".into() },
                 "images_per_s": spread(rate), "ms_per_step": spread(ms), "host_us_per_step": spread(host),
@@ -178,7 +181,7 @@ impl Measured {
             return Ok(writeln!(out, "{line}")?);
         }
         let dispatches = self.dispatches.map_or("none".into(), |n| n.to_string());
-        writeln!(out, "{what} {} at batch {batch}    min, median, max of {STRETCHES} stretches", work.model)?;
+        writeln!(out, "{what} {} at batch {batch}    min, median, max of {STRETCHES} stretches", self.model)?;
         writeln!(out, "images/s       {:>10.0} {:>10.0} {:>10.0}", rate.min, rate.median, rate.max)?;
         writeln!(out, "ms a step      {:>10.3} {:>10.3} {:>10.3}", ms.min, ms.median, ms.max)?;
         writeln!(out, "host µs a step {:>10.1} {:>10.1} {:>10.1}", host.min, host.median, host.max)?;
@@ -223,7 +226,8 @@ fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
         return profile(&mut training, work.json.json);
     }
     let stretches = stretches(work.seconds, |steps| training.run(steps))?;
-    let measured = Measured { start, stretches, dispatches: training.dispatches() };
+    let model = model.name().to_string();
+    let measured = Measured { model, start, stretches, dispatches: training.dispatches() };
     measured.print(work, &device, "train", batch, &training.losses)
 }
 
@@ -274,7 +278,8 @@ fn infer(options: &InferOptions, start: Instant) -> anyhow::Result<()> {
     let (device, mut inference, start) = Start::of(start, &work.device, new, |i| i.call().map(drop))?;
     Inference::check(&device, &model, batch)?;
     let stretches = stretches(work.seconds, |calls| inference.run(calls))?;
-    let measured = Measured { start, stretches, dispatches: inference.dispatches() };
+    let model = model.name().to_string();
+    let measured = Measured { model, start, stretches, dispatches: inference.dispatches() };
     measured.print(work, &device, "infer", batch, &[])
 }
 

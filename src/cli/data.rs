@@ -128,7 +128,7 @@ impl DataConfig {
 
     /// The sets of MNIST or one that copies its files.
     fn idx(&self) -> Result<Sets> {
-        let Mnist { train, test } = if self.data == "mnist" { Mnist::bundled() } else { Mnist::from_dir(&self.data) }?;
+        let Mnist { train, test } = super::data(&self.data)?;
         for (option, given) in [("--train", self.pictures.train), ("--test", self.pictures.test)] {
             if let Some(given) = given {
                 return Err(Error::option(option, "a folder of pictures: IDX files are split already", given));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use lenslet::check::{LayerReport, diff, replay};
-use lenslet::nn::Model;
+use lenslet::nn::{Model, Network};
 use lenslet::{Device, Gpu};
 use serde_json::json;
 
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     match &options.replay {
         Some(file) => {
-            let report = replay(&gpu, file, super::model)?;
+            let report = replay(&gpu, file, Network::from_toml)?;
             show(options, &report)?;
             end(options, &gpu, 1, report.passed)?;
             if report.passed { Ok(()) } else { bail!("{}", describe(&report)) }
@@ -73,7 +73,7 @@ fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
     }
     end(options, gpu, count, found.is_none())?;
     let Some(difference) = found else { return Ok(()) };
-    difference.save(&options.out)?;
+    difference.save(&options.out, &model.to_toml())?;
     let report = &difference.report;
     let out = options.out.display();
     bail!("{}; run it alone with `lenslet diff --replay {out}`", describe(report))

@@ -19,6 +19,7 @@ use super::{DeviceOption, JsonOption, thousands};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lenslet plan lenet5 --batch-size 64
+  lenslet plan lenet5 --batch-size 32 --accumulate 8
   lenslet plan convnet --steps         every dispatch of the step, with its kernel and buffers
   lenslet plan convnet --device cpu --shaders wgsl     the WGSL of a hardware GPU's kernels, in the folder wgsl
 The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
@@ -31,6 +32,9 @@ pub struct Options {
     /// How values are stored between the operations
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
+    /// Batches that share an update of the weights
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    accumulate: u32,
     /// Lists the buffers and the dispatches
     #[arg(long)]
     steps: bool,
@@ -53,9 +57,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         Device::Cpu => Limits::desktop(),
     };
     let layout = Layout::of(&model)?;
-    let largest = largest_batch(&model, &layout, &limits, options.precision)?;
-    let batch = options.batch_size as usize;
-    let plan = plan(&model, &layout, &limits, batch, options.precision).map_err(|error| match error {
+    let (batch, accumulate) = (options.batch_size as usize, options.accumulate as usize);
+    let plan = |batch: usize| {
+        let options = StepOptions {
+            precision: options.precision,
+            accumulate,
+            ..StepOptions::new(batch, PICTURES.div_ceil(batch))
+        };
+        plan(&model, &layout, &limits, options)
+    };
+    let largest = largest_batch(plan)?;
+    let plan = plan(batch).map_err(|error| match error {
         Error::Limit { what, limit, needed, available, .. } => {
             let hint = format!("the largest batch that fits is {largest}");
             Error::Limit { what, limit, needed, available, hint }
@@ -70,8 +82,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.json.json {
         let line = json!({
-            "model": options.model,
+            "model": model.name(),
             "batch_size": batch,
+            "accumulate": accumulate,
             "dispatches_per_step": plan.launches().count(),
             "kernels_per_step": plan.steps.len(),
             "slots": slots,
@@ -92,8 +105,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let ratio = m.planned as f64 / m.lower_bound.max(1) as f64;
     let largest_binding = plan.steps.iter().flat_map(|s| &s.bindings).map(|b| b.place.bytes).max().unwrap_or(0);
     let most_bindings = plan.launches().map(|launch| launch.bindings().len()).max().unwrap_or(0);
+    let shared = if accumulate > 1 { format!(", {accumulate} an update") } else { String::new() };
     let rows = [
-        ("training step", format!("{} at batch {batch}", options.model)),
+        ("training step", format!("{} at batch {batch}{shared}", model.name())),
         ("dispatches", format!("{}, of {} kernels", plan.launches().count(), plan.steps.len())),
         ("activations", format!("{} bytes in {slots} slots", thousands(m.planned))),
         ("  without reuse", format!("{} bytes", thousands(m.naive))),
@@ -128,25 +142,18 @@ fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plan(
-    model: &dyn Model,
-    layout: &Layout,
-    limits: &Limits,
-    batch: usize,
-    precision: Precision,
-) -> lenslet::Result<Plan> {
+fn plan(model: &dyn Model, layout: &Layout, limits: &Limits, options: StepOptions) -> lenslet::Result<Plan> {
     let shape = <[usize; 3]>::try_from(&model.input()[..])
         .map_err(|_| Error::option("model input", "[C, H, W]", model.input()))?;
     let classes = Summary::of(model)?.output.last().copied().unwrap_or(1);
     let data = Spec { len: PICTURES, shape, classes };
-    let options = StepOptions { precision, ..StepOptions::new(batch, PICTURES.div_ceil(batch)) };
     let step = TrainingStep::with(model, layout, &Sgd::new(0.05).momentum(0.9), data, options)?;
     compile(&step.graph, limits)
 }
 
 /// The largest batch up to the whole set that passes the device's limits, 0 if none does.
-fn largest_batch(model: &dyn Model, layout: &Layout, limits: &Limits, precision: Precision) -> lenslet::Result<usize> {
-    let fits = |batch| match plan(model, layout, limits, batch, precision) {
+fn largest_batch(plan: impl Fn(usize) -> lenslet::Result<Plan>) -> lenslet::Result<usize> {
+    let fits = |batch| match plan(batch) {
         Ok(_) => Ok(true),
         Err(Error::Limit { .. } | Error::Shape { .. }) => Ok(false),
         Err(error) => Err(error),

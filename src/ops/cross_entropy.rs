@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use super::classify::over_classes;
+use super::classes::over_classes;
 use super::reduce::{MOST, sum_stages, sum_to_few};
 use super::softmax::{Way, line_stages};
 use crate::Result;

@@ -9,7 +9,7 @@ mod block;
 mod broadcast;
 mod channel_pool;
 mod class_targets;
-pub mod classify;
+mod classes;
 mod clip;
 pub mod clock;
 mod concat;

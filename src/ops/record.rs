@@ -5,7 +5,7 @@
 //! **Shapes**: history `f32[L,3]` and step `u32[1]`, both variables; logits `[N,C]`, labels u32 `[N]`, weights `[C]` · **Gradient**: none · **Cost**: as a softmax, then sums over the rows in
 //! fixed order.
 
-use super::classify::over_classes;
+use super::classes::over_classes;
 use super::cross_entropy::{CountCorrect, SoftmaxCrossEntropy, rows, rows_dispatch, weighted, weighted_rows};
 use super::reduce::sum_to_few;
 use super::softmax::{Way, line_stages};

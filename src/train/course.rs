@@ -14,15 +14,23 @@ pub(super) struct Course {
     pub seed: u64,
     pub schedule: Schedule,
     pub learning_rate: f32,
-    pub first_step: u64,
+    /// Where it began.
+    pub first: Position,
     pub total_steps: u64,
     /// Steps that share an update.
     pub every: usize,
     /// What each picture of the set weighs in the loss; none: all the same.
     pub weights: Vec<f32>,
+    /// Names of what the optimizer keeps.
+    pub states: Vec<String>,
 }
 
 impl Course {
+    /// The step after the last, of the whole run.
+    pub fn end(&self) -> u64 {
+        self.first.steps + self.total_steps
+    }
+
     pub fn steps_per_epoch(&self) -> usize {
         self.pictures.len().div_ceil(self.batch)
     }
@@ -31,7 +39,7 @@ impl Course {
     /// it shares an update with.
     pub fn rate(&self, begun: u64, step: usize) -> f32 {
         let first = begun + (step - step % self.every) as u64;
-        self.schedule.rate(self.learning_rate, first - self.first_step, self.total_steps)
+        self.schedule.rate(self.learning_rate, first - self.first.steps, self.total_steps)
     }
 }
 

@@ -55,12 +55,7 @@ impl Epoch {
     ///
     /// Errors: values of another layout; the device is lost.
     pub async fn read(&self, layout: &Layout, flat: Vec<f32>) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
-        let parameters = self.step.read(&self.session, layout, flat).await?;
-        let mut states = vec![];
-        for node in &self.step.states {
-            states.push(self.session.read_async(*node).await?);
-        }
-        Ok((parameters, states))
+        self.step.read(layout, flat, |node| self.session.read_async(node)).await
     }
 
     /// Runs a range of the epoch's steps; `report` hears of each, with its history row and the images a second, and may

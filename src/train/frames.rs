@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::checkpoint::{Checkpoint, Past};
 use super::course::{Course, Position, Snapshot};
 use super::order;
 use super::pace::{Pace, Place, Portion};
@@ -262,15 +263,8 @@ impl FrameTrainer {
     }
 
     async fn read_snapshot(&mut self) -> Result<()> {
-        let mut parameters = self.snapshot.parameters.clone();
-        for (node, range) in self.step.changing_parts(&self.layout) {
-            let values = self.kept.read(&self.session, node).await?;
-            parameters[range.clone()].copy_from_slice(&values[..range.len()]);
-        }
-        let mut states = vec![];
-        for node in &self.step.states {
-            states.push(self.kept.read(&self.session, *node).await?);
-        }
+        let read = |node| self.kept.read(&self.session, node);
+        let (parameters, states) = self.step.read(&self.layout, self.snapshot.parameters.clone(), read).await?;
         self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(self.course.steps_per_epoch()) };
         Ok(())
     }
@@ -278,6 +272,13 @@ impl FrameTrainer {
     /// The last snapshot that was taken; the training's beginning before. Stays when the device is lost.
     pub fn last_snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// That snapshot with what a file of it needs: another process takes it up by [`Trainer::resume`](super::Trainer::resume)
+    /// and [`Trainer::in_frames`](super::Trainer::in_frames), on a device of the same kind with the same losses.
+    pub fn last_checkpoint(&self) -> Checkpoint {
+        let course = Past { first: self.course.first, ..Past::default() };
+        Checkpoint { snapshot: self.snapshot.clone(), states: self.course.states.clone(), course }
     }
 
     /// Goes on from the last snapshot on this device, whatever became of the one before: on a device of the same kind with
@@ -297,7 +298,7 @@ impl FrameTrainer {
 
     /// Whether all epochs are done.
     pub fn is_finished(&self) -> bool {
-        self.at.steps >= self.course.first_step + self.course.total_steps
+        self.at.steps >= self.course.end()
     }
 
     /// Whole steps so far.
@@ -317,7 +318,7 @@ impl FrameTrainer {
 
     /// Steps of this epoch that are still to come.
     fn steps_left(&self) -> usize {
-        let all = (self.course.first_step + self.course.total_steps - self.at.steps) as usize;
+        let all = (self.course.end() - self.at.steps) as usize;
         all.min(self.course.steps_per_epoch() - self.at.in_epoch)
     }
 

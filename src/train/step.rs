@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::order;
 use crate::compile::pull_back;
 use crate::data::{Augment, Spec};
-use crate::device::Session;
 use crate::graph::{Graph, NodeId, Precision};
 use crate::nn::{Layout, Model, ParameterSpec, Part};
 use crate::optim::{Flat, Group, Optimizer, Share};
 use crate::shape::TensorType;
 use crate::tensor::HostData;
+use crate::weights::check_length;
 use crate::{Error, Result, Tensor};
 
 /// Values of a step's history row: loss, correct, counted.
@@ -364,21 +364,26 @@ impl TrainingStep {
         begun.map_or(Ok(()), |node| write(node, [updates as u32].as_slice().into()))
     }
 
-    /// All parameters as they are on the device, flat; `flat` is what was written.
+    /// All parameters, flat, and what the optimizer keeps, as `read` has them; `flat` is what was written.
     ///
-    /// Errors: values of another layout; the device is lost.
-    pub(super) async fn read(&self, session: &Session, layout: &Layout, mut flat: Vec<f32>) -> Result<Vec<f32>> {
+    /// Errors: values of another layout; those of `read`.
+    pub(super) async fn read<F: Future<Output = Result<Vec<f32>>>>(
+        &self,
+        layout: &Layout,
+        mut flat: Vec<f32>,
+        read: impl Fn(NodeId) -> F,
+    ) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
         check_length(layout, &flat)?;
         for (node, range) in self.changing_parts(layout) {
-            flat[range].copy_from_slice(&session.read_async(node).await?);
+            // A buffer may end in some bytes more than its value.
+            flat[range.clone()].copy_from_slice(&read(node).await?[..range.len()]);
         }
-        Ok(flat)
+        let mut states = vec![];
+        for node in &self.states {
+            states.push(read(*node).await?);
+        }
+        Ok((flat, states))
     }
-}
-
-fn check_length(layout: &Layout, flat: &[f32]) -> Result<()> {
-    let refuse = || Error::option("parameters", format!("{} values, as the layout has", layout.total()), flat.len());
-    if flat.len() == layout.total() { Ok(()) } else { Err(refuse()) }
 }
 
 /// What differs where, if the optimizer has groups.

@@ -7,6 +7,7 @@ pub mod tensors;
 use sha2::{Digest, Sha256};
 
 pub use self::file::replace_file;
+pub(crate) use self::safetensors::check_length;
 pub use self::safetensors::{from_tensors, load, save, sha256, to_tensors};
 
 /// A finished hash as text.

@@ -101,7 +101,8 @@ fn positions(spec: &ParameterSpec) -> impl Iterator<Item = usize> {
     (0..columns).flat_map(move |column| (0..rows).map(move |row| row * columns + column))
 }
 
-fn check_length(layout: &Layout, flat: &[f32]) -> Result<()> {
+/// Refuses values of another layout.
+pub(crate) fn check_length(layout: &Layout, flat: &[f32]) -> Result<()> {
     let refuse = || Error::option("parameters", format!("{} values, as the layout has", layout.total()), flat.len());
     if flat.len() == layout.total() { Ok(()) } else { Err(refuse()) }
 }

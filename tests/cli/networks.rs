@@ -2,6 +2,13 @@
 
 use std::fs;
 
+use lenslet::ShaderChecks;
+use lenslet::check::replay;
+use lenslet::nn::Network;
+use safetensors::serialize;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::common;
 use crate::place::Place;
 
 const NET: &str = "
@@ -27,10 +34,36 @@ fn a_file_is_taken_where_a_name_is() {
     assert_eq!(rows[6]["parameters"], 40 + 148 + 6770);
     let plan = &place.json("plan nets/small.toml --device cpu --json")[0];
     assert!(plan["largest_batch"].as_u64().unwrap() >= 64, "{plan}");
+    let bench = &place.json("bench infer --model nets/small.toml --batch-size 8 --seconds 0.1 --device cpu --json")[0];
+    assert_eq!([&plan["model"], &bench["model"]], ["small"; 2], "as the summary calls it");
 
     let [out, err] = place.succeeds("train --model nets/small.toml --data data --device cpu --steps 2 --validation 0");
     assert!(err.contains("training small (6,958 parameters)") && out.contains("run runs/small-1\n"), "{out}{err}");
     assert!(place.succeeds("evaluate runs/small-1 --device cpu")[0].contains("accuracy"));
+}
+
+/// As `lenslet diff` leaves it where a kernel is wrong.
+#[test]
+fn a_reproduction_of_a_network_in_a_file_runs_without_the_file() {
+    let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
+    let place = Place::new();
+    let net = Network::from_toml("name = 'own'\ninput = [4]\nlayer = [{ kind = 'relu', name = 'gate' }]").unwrap();
+    let values = [-1f32, 2.0, -3.0, 4.0].map(f32::to_le_bytes).concat();
+    let write = |node: usize| {
+        let x = TensorView::new(Dtype::F32, vec![1, 4], &values).unwrap();
+        let node = node.to_string();
+        let pairs = [("model", net.to_toml()), ("batch", "1".into()), ("seed", "1".into()), ("node", node)];
+        let metadata = pairs.into_iter().chain([("direction", "forward".into())]).map(|(k, v)| (k.to_string(), v));
+        fs::write(place.path("it.safetensors"), serialize([("input0", x)], Some(metadata.collect())).unwrap()).unwrap();
+    };
+    // The first node of the step that computes.
+    (0..9).find(|&node| {
+        write(node);
+        replay(&gpu, place.path("it.safetensors"), Network::from_toml).is_ok()
+    });
+    let lines = place.json("diff --replay it.safetensors --device gpu --json");
+    assert_eq!([&lines[0]["layer"], &lines[0]["operation"]], ["gate", "relu"]);
+    assert_eq!(lines[1]["passed"], true);
 }
 
 #[test]

@@ -40,6 +40,10 @@ fn plan_shows_the_memory_of_a_step() {
     assert!(number("bytes_planned") * 10 <= number("bytes_lower_bound") * 12, "{plan}");
     assert!(number("bytes_lower_bound") <= number("bytes_planned") && number("bytes_planned") < number("bytes_naive"));
     assert!(number("largest_batch") >= 64);
+    let shared = &place.json("plan lenet5 --batch-size 64 --accumulate 4 --device cpu --json")[0];
+    assert_eq!(shared["accumulate"], 4);
+    let more = shared["bytes_total"].as_u64().unwrap() - number("bytes_total");
+    assert!(more >= number("bytes_parameters"), "gradients between steps take {more} bytes");
 
     let text = &place.succeeds("plan lenet5 --batch-size 64 --device cpu --steps")[0];
     for part in ["dispatches", "activations", "lower bound", "parameters", "limits needed", "largest batch", "sgd"] {

@@ -124,7 +124,10 @@ fn another_trainer_goes_on_from_what_a_snapshot_holds() {
     let after = trainer.evaluate(&pictures()).unwrap().accuracy;
     assert!(after > before && after > 0.9, "{before}, then {after}");
     let error = trainer.set_parameters(vec![0.0; 3]).unwrap_err().to_string();
-    assert!(error.starts_with("parameters: expected ") && error.ends_with(" values, found 3"), "{error}");
+    assert!(
+        error.starts_with("parameters: expected ") && error.ends_with(" values, as the layout has, found 3"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn a_device_that_is_lost_in_a_step_is_named_and_training_goes_on_elsewhere_with_
     };
     let unbroken = losses(&mut trainer(&gpu, &model).in_frames(&pictures(), 3).unwrap(), 21);
 
+    let folder = tempfile::tempdir().unwrap();
     // At the middle of an epoch, and where one ends.
     for at in [10, 14] {
         let (device, queue) = device().unwrap();
@@ -101,10 +102,18 @@ fn a_device_that_is_lost_in_a_step_is_named_and_training_goes_on_elsewhere_with_
         assert!(matches!(frames.snapshot().unwrap_err(), Error::DeviceLost(_)));
         assert!(matches!(frames.rebuild(&app, &pictures()).unwrap_err(), Error::DeviceLost(_)), "the same device");
         assert_eq!(frames.last_snapshot().steps(), at);
+        let checkpoint = frames.last_checkpoint();
 
         let Some(new) = lent() else { return };
         frames.rebuild(&new, &pictures()).unwrap();
         assert_eq!(losses(&mut frames, 21), unbroken[at as usize..]);
+
+        // In another process too.
+        let file = folder.path().join("checkpoint.safetensors");
+        checkpoint.save(&file, frames.layout()).unwrap();
+        let mut other = trainer(&new, &model);
+        other.resume(other.read_checkpoint(&file).unwrap()).unwrap();
+        assert_eq!(losses(&mut other.in_frames(&pictures(), 3).unwrap(), 21), unbroken[at as usize..]);
     }
 }
 

@@ -17,7 +17,6 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("accumulate", "adds up over steps: tests/train compares with one large batch"),
     ("augment", "what it does is drawn by our own generator; tests/train/augmented.rs looks at its pictures"),
     ("binary", "its rows have cases by their own names"),
-    ("classify", "keeps a run's answers: no arithmetic"),
     ("clock", "counts steps: no arithmetic of PyTorch's"),
     ("dropout", "the mask is of our own generator"),
     ("gather_images", "takes a batch from a resident set: no arithmetic of PyTorch's"),

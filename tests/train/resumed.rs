@@ -67,6 +67,35 @@ fn from_every_checkpoint_a_run_comes_to_the_same_end() {
     }
 }
 
+#[test]
+fn data_that_is_refused_does_not_end_what_is_resumed() {
+    let data = dataset(70);
+    let model = network();
+    let fit = Fit { epochs: 3, checkpoint_steps: Some(3), ..Fit::default() };
+    let mut whole = trainer(&Device::Cpu, &model, sgd());
+    let (report, all) = checkpoints(&mut whole, &data, fit, usize::MAX);
+    // In the first epoch, which a smaller set has not so many steps of.
+    let checkpoint = &all[0];
+    let mut rest = trainer(&Device::Cpu, &model, sgd());
+    rest.resume(Checkpoint::clone(checkpoint)).unwrap();
+    let wider =
+        Dataset::new(vec![0; 2 * 70 * data.image(0).len()], data.labels.clone(), [2, SHAPE[1], SHAPE[2]], CLASSES);
+    let wider = wider.unwrap();
+    let refused = [
+        (&dataset(20), fit, "checkpoint: expected a step of an epoch of 2 steps"),
+        (&dataset(2), fit, "batch size"),
+        (&wider, fit, "[2, "),
+        (&data, Fit { validation: 70, ..fit }, "validation"),
+    ];
+    for (set, fit, part) in refused {
+        let message = rest.fit(set, fit).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let (report_of_rest, _) = checkpoints(&mut rest, &data, fit, usize::MAX);
+    assert!(bits(&rest.parameters()) == bits(&whole.parameters()));
+    assert_eq!(without_times(&report_of_rest), without_times(&report));
+}
+
 /// Losses, accuracies, rates and hashes.
 fn without_times(report: &Report) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
     let values = report.epochs.iter().map(|epoch| {

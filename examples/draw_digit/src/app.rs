@@ -2,17 +2,18 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
 
 use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Panel, TextureId, Ui};
 use eframe::egui_wgpu::RenderState;
 use eframe::{CreationContext, wgpu};
-use lenslet::{Gpu, Result};
+use lenslet::{Error, Gpu, Result};
 
 use crate::canvas::Canvas;
 use crate::device::Trouble;
 use crate::frames::{Curve, Frames, Rate};
 use crate::network::Network;
-use crate::options::Options;
+use crate::options::{AGAIN_AFTER, Options};
 use crate::panels::BELOW_PAPER;
 use crate::status::{Figures, Places, Status};
 use crate::theme::{self, GAP};
@@ -49,7 +50,8 @@ pub struct App {
     pub failed: bool,
     status: Option<Status>,
     pub places: Places,
-    opened: Instant,
+    /// When the window was opened, if the device of the one before was lost.
+    again: Option<Instant>,
 }
 
 impl App {
@@ -66,8 +68,7 @@ impl App {
         let gpu = Gpu::from_wgpu(render.device.clone(), render.queue.clone());
         let device = format!("{} ({})", gpu.name(), gpu.driver());
         let network = Network::new(&gpu, &render, &canvas);
-        let lost = options.lost.map(|reason| format!("The device was lost ({reason}); this is a new one"));
-        let failure = network.as_ref().err().map(ToString::to_string).or(lost);
+        let failure = network.as_ref().err().map(ToString::to_string);
         let failed = failure.is_some();
         let mut app = Self {
             render,
@@ -88,13 +89,32 @@ impl App {
             failed,
             status: options.status.then(Status::new),
             places: Places::default(),
-            opened: Instant::now(),
+            again: options.lost.is_some().then(Instant::now),
             folder: options.folder.unwrap_or_default(),
         };
-        if !app.folder.is_empty() {
-            app.load();
+        match &options.checkpoint {
+            Some(file) => app.resume(file, options.training),
+            None if !app.folder.is_empty() => app.load(),
+            None => {}
+        }
+        if let Some(reason) = options.lost {
+            app.fail(format!("The device was lost ({reason}); this is a new one. {}", app.message));
         }
         Ok(app)
+    }
+
+    /// Goes on from the last snapshot before the device was lost.
+    fn resume(&mut self, file: &Path, training: bool) {
+        let Ok(network) = &mut self.network else { return };
+        match network.resume(file) {
+            Ok(step) => {
+                (self.step, self.training) = (step, training);
+                self.say(format!("Goes on from step {step}"));
+            }
+            Err(error) => self.fail(error),
+        }
+        // Whatever it holds has been read.
+        let _ = fs::remove_file(file);
     }
 
     fn say(&mut self, message: impl Into<String>) {
@@ -170,19 +190,31 @@ impl App {
         network.run()
     }
 
-    /// Starts the program again if the device is lost, with the weights in the folder: eframe cannot paint its window
-    /// any more, and some drivers would never return from trying.
+    /// Starts the program again if the device is lost, with the last snapshot of the training, else with the weights in the
+    /// folder: eframe cannot paint its window any more, and some drivers would never return from trying.
     fn start_again_if_lost(&self) {
         // Losses are told of when someone asks.
         let _ = self.render.device.poll(wgpu::PollType::Poll);
-        if let Some(reason) = self.trouble.loss() {
-            let options = Options {
-                folder: Some(self.folder.clone()).filter(|folder| !folder.is_empty()),
-                status: self.status.is_some(),
-                lost: Some(reason),
-            };
-            options.start_again(self.opened);
+        let Some(reason) = self.trouble.loss() else { return };
+        if self.again.is_some_and(|opened| opened.elapsed() < AGAIN_AFTER) {
+            eprintln!("draw_digit: the new device was lost at once too: {reason}");
+            process::exit(1);
         }
+        let file = env::temp_dir().join(format!("draw_digit-{}.safetensors", process::id()));
+        let saved = self.network.as_ref().is_ok_and(|network| {
+            network.save_checkpoint(&file).unwrap_or_else(|error| {
+                eprintln!("draw_digit: what was learnt since is lost with the device: {error}");
+                false
+            })
+        });
+        let options = Options {
+            folder: Some(self.folder.clone()).filter(|folder| !folder.is_empty()),
+            status: self.status.is_some(),
+            lost: Some(reason),
+            checkpoint: saved.then_some(file),
+            training: self.training,
+        };
+        options.start_again();
     }
 
     fn print_status(&mut self, ctx: &egui::Context) {
@@ -204,6 +236,15 @@ impl App {
     }
 }
 
+impl Drop for App {
+    /// egui's painter panics where the device is lost while it paints.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.start_again_if_lost();
+        }
+    }
+}
+
 impl eframe::App for App {
     fn clear_color(&self, _: &egui::Visuals) -> [f32; 4] {
         theme::BACKGROUND.to_normalized_gamma_f32()
@@ -218,9 +259,13 @@ impl eframe::App for App {
         }
         self.frames.begin(self.training || self.canvas.is_drawing());
         if self.training {
-            if let Err(error) = self.train() {
-                self.training = false;
-                self.fail(error);
+            match self.train() {
+                // The program is about to start again, and to go on.
+                Ok(()) | Err(Error::DeviceLost(_)) => {}
+                Err(error) => {
+                    self.training = false;
+                    self.fail(error);
+                }
             }
             ctx.request_repaint();
         }
@@ -267,5 +312,9 @@ impl eframe::App for App {
         }
         self.print_status(&ctx);
         self.start_again_if_lost();
+        if self.status.as_ref().is_some_and(Status::is_to_lose) {
+            // Where it is hardest to bear: the window is about to be painted.
+            self.render.device.destroy();
+        }
     }
 }

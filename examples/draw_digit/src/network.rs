@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eframe::egui_wgpu::RenderState;
 use lenslet::data::Mnist;
 use lenslet::gpu::texture::{Channels, ColourMap, ValueRange};
-use lenslet::nn::Layout;
+use lenslet::nn::{Layout, Sequential};
 use lenslet::optim::Sgd;
-use lenslet::train::{Progress, RunFolder};
+use lenslet::train::{Checkpoint, Progress, RunFolder};
 use lenslet::{
     Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureRead, TextureWrite, Trainer, models, weights,
 };
@@ -24,6 +24,8 @@ use crate::pictures::Picture;
 const BATCH: usize = 64;
 /// Texels of the bars: as long as they need to be fine, each a row, with a row between.
 const BARS: [u32; 2] = [256, 19];
+/// How often a snapshot of the training is taken: what is learnt after the last one is lost with the device.
+const SNAPSHOT: Duration = Duration::from_secs(2);
 /// The name that weights are saved under, which `lenslet predict` knows too.
 const MODEL: &str = "lenet5";
 
@@ -50,8 +52,12 @@ pub struct Network {
     pub bars: Picture,
     pub layers: Vec<Layer>,
     training: Training,
-    /// What training begins with.
+    /// What training begins with,
     initial: Vec<f32>,
+    /// or goes on from.
+    checkpoint: Option<Checkpoint>,
+    /// When the last snapshot was taken.
+    kept: Instant,
 }
 
 enum Training {
@@ -98,7 +104,8 @@ impl Network {
         let initial = layout.initial(1);
         predictor.set_parameters(&initial)?;
         let (gpu, training) = (gpu.clone(), Training::NotBegun);
-        Ok(Self { gpu, layout, predictor, input, seen, bars, layers, training, initial })
+        let (checkpoint, kept) = (None, Instant::now());
+        Ok(Self { gpu, layout, predictor, input, seen, bars, layers, training, initial, checkpoint, kept })
     }
 
     /// Reads that rectangle of the paper from now on.
@@ -124,7 +131,7 @@ impl Network {
     pub fn train_for(&mut self, budget: Duration) -> Result<Option<Progress>> {
         match &mut self.training {
             Training::NotBegun => {
-                self.training = Training::Coming(prepare(self.gpu.clone(), self.initial.clone()));
+                self.training = Training::Coming(prepare(&self.gpu, self.initial.clone(), self.checkpoint.clone()));
                 Ok(None)
             }
             Training::Coming(coming) => {
@@ -139,15 +146,38 @@ impl Network {
                 self.training = Training::Ready(Box::new(prepared?));
                 Ok(None)
             }
-            Training::Ready(trainer) => trainer.train_for(budget).map(Some),
+            Training::Ready(trainer) => {
+                let progress = trainer.train_for(budget)?;
+                if self.kept.elapsed() > SNAPSHOT {
+                    trainer.snapshot()?;
+                    self.kept = Instant::now();
+                }
+                Ok(Some(progress))
+            }
         }
     }
 
     /// Takes these parameters; training begins anew with them.
     pub fn set_parameters(&mut self, parameters: Vec<f32>) -> Result<()> {
         self.predictor.set_parameters(&parameters)?;
-        (self.training, self.initial) = (Training::NotBegun, parameters);
+        (self.training, self.initial, self.checkpoint) = (Training::NotBegun, parameters, None);
         Ok(())
+    }
+
+    /// Leaves what training had learnt by the last snapshot in a file, even if the device is lost; whether there is such.
+    pub fn save_checkpoint(&self, file: &Path) -> Result<bool> {
+        let checkpoint = match &self.training {
+            Training::Ready(trainer) => Some(trainer.last_checkpoint()),
+            _ => self.checkpoint.clone(),
+        };
+        checkpoint.map(|checkpoint| checkpoint.save(file, &self.layout)).transpose().map(|saved| saved.is_some())
+    }
+
+    /// Goes on from there; returns the steps that led there.
+    pub fn resume(&mut self, file: &Path) -> Result<u64> {
+        let checkpoint = trainer(&self.gpu, &models::lenet5())?.read_checkpoint(file)?;
+        self.set_parameters(checkpoint.snapshot.parameters.clone())?;
+        Ok(self.checkpoint.insert(checkpoint).steps())
     }
 
     /// The parameters as they are, waiting for the device.
@@ -180,14 +210,22 @@ impl Network {
     }
 }
 
+fn trainer<'m>(gpu: &Gpu, model: &'m Sequential) -> Result<Trainer<'m>> {
+    Ok(Trainer::new(gpu, model, Sgd::new(0.05).momentum(0.9))?.batch_size(BATCH))
+}
+
 /// Makes the trainer on a thread of its own: reading MNIST, compiling and uploading take longer than a frame.
-fn prepare(gpu: Gpu, parameters: Vec<f32>) -> Receiver<Result<FrameTrainer>> {
+fn prepare(gpu: &Gpu, parameters: Vec<f32>, checkpoint: Option<Checkpoint>) -> Receiver<Result<FrameTrainer>> {
     let (sender, receiver) = mpsc::channel();
+    let gpu = gpu.clone();
     let make = move || {
         let mnist = Mnist::bundled()?;
         let model = models::lenet5();
-        let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(BATCH);
-        trainer.set_parameters(parameters)?;
+        let mut trainer = trainer(&gpu, &model)?;
+        match checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint)?,
+            None => trainer.set_parameters(parameters)?,
+        }
         trainer.in_frames(&mnist.train, u32::MAX)
     };
     // Nobody waits any more if other weights were loaded meanwhile.

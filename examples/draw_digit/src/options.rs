@@ -1,8 +1,9 @@
 //! The command line.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::{self, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const USAGE: &str = "usage: draw_digit [FOLDER] [--status] [--help]
 
@@ -10,19 +11,25 @@ Opens a window: draw a digit with the mouse, see the probabilities of the ten cl
 they find, and train it meanwhile.
 
   FOLDER      a folder that holds model.safetensors, as `lenslet train` and the Save button leave one
-  --status    print a JSON object a second on standard output: figures, and where things are in the window
+  --status    print a JSON object a second on standard output: figures, and where things are in the window; a line
+              'lose' on standard input destroys the device
 ";
 
-/// A device that is lost sooner is not worth another try.
-const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// A new device that is lost sooner too is not worth another try.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What the program is started with.
 #[derive(Clone, Default)]
 pub struct Options {
+    /// Where weights are, and where they are saved.
     pub folder: Option<String>,
     pub status: bool,
     /// Why the device before this one was lost: said by the program to itself.
     pub lost: Option<String>,
+    /// What training had learnt on it, in a file.
+    pub checkpoint: Option<PathBuf>,
+    /// Whether it was training.
+    pub training: bool,
 }
 
 impl Options {
@@ -35,30 +42,30 @@ impl Options {
             match argument.as_str() {
                 "-h" | "--help" => return Ok(None),
                 "--status" => options.status = true,
-                other => match other.strip_prefix("--lost=") {
-                    Some(reason) => options.lost = Some(reason.into()),
-                    None if !other.starts_with('-') && options.folder.is_none() => options.folder = Some(argument),
-                    None => return Err(argument),
+                "--training" => options.training = true,
+                other => match (other.strip_prefix("--lost="), other.strip_prefix("--checkpoint=")) {
+                    (Some(reason), _) => options.lost = Some(reason.into()),
+                    (_, Some(file)) => options.checkpoint = Some(file.into()),
+                    _ if !other.starts_with('-') && options.folder.is_none() => options.folder = Some(argument),
+                    _ => return Err(argument),
                 },
             }
         }
         Ok(Some(options))
     }
 
-    /// Ends this program, whose window was `opened` then, and starts it anew with these options.
-    pub fn start_again(&self, opened: Instant) -> ! {
+    /// Ends this program and starts it anew with these options.
+    pub fn start_again(&self) -> ! {
         let lost = self.lost.as_deref().unwrap_or_default();
-        if opened.elapsed() < AGAIN_AFTER {
-            eprintln!("draw_digit: the device was lost at once: {lost}");
-            process::exit(1);
-        }
         let failed = |error: io::Error| -> ! {
             eprintln!("draw_digit: the device was lost ({lost}), and the program cannot start again: {error}");
             process::exit(1);
         };
         let program = std::env::current_exe().unwrap_or_else(|error| failed(error));
         let mut command = Command::new(program);
-        command.args(&self.folder).args(self.status.then_some("--status")).arg(format!("--lost={lost}"));
+        command.args(&self.folder).arg(format!("--lost={lost}"));
+        command.args(self.status.then_some("--status")).args(self.training.then_some("--training"));
+        command.args(self.checkpoint.as_ref().map(|file| format!("--checkpoint={}", file.display())));
         match replace(&mut command) {
             Ok(()) => process::exit(0),
             Err(error) => failed(error),

@@ -1,6 +1,8 @@
 //! What `--status` prints: for tests, and for whoever drives the window by a program.
 
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use eframe::egui::Rect;
 
@@ -38,14 +40,25 @@ pub struct Figures {
     pub message: String,
 }
 
-/// When the next line is due.
+/// When the next line is due, and what is said to the program meanwhile.
 pub struct Status {
     next: Instant,
+    lose: Receiver<()>,
 }
 
 impl Status {
     pub fn new() -> Self {
-        Self { next: Instant::now() }
+        let (sender, lose) = mpsc::channel();
+        thread::spawn(move || {
+            let lines = io::stdin().lines().map_while(io::Result::ok);
+            lines.filter(|line| line == "lose").try_for_each(|_| sender.send(()))
+        });
+        Self { next: Instant::now(), lose }
+    }
+
+    /// Whether a line of standard input said `lose`: the device is to be destroyed.
+    pub fn is_to_lose(&self) -> bool {
+        self.lose.try_recv().is_ok()
     }
 
     /// Whether a line is due now.

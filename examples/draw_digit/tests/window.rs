@@ -59,6 +59,33 @@ fn digits_are_recognised_while_the_network_learns_them() {
     desk.assert_alive();
 }
 
+#[test]
+fn a_lost_device_is_replaced_and_training_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut desk) = Desk::start(folder.path()) else { return };
+    desk.wait_for(60, "the first line", |_| true);
+    desk.resize([960, 700]);
+    let first = desk.wait_for(10, "a smaller window", |line| line.place("layers").x < 600);
+    desk.click(first.place("train"));
+    let before = desk.wait_for(60, "a network that has begun to learn", |line| line.number("step") >= 100.0);
+    desk.lose_device();
+    let lost = |line: &Line| line.text("message").starts_with("The device was lost");
+    let after = desk.wait_for(60, "a new device", lost);
+    println!("{before:?}\n{after:?}");
+    let (_, step) = after.text("message").split_once("Goes on from step ").expect("a step that training goes on from");
+    let step: f64 = step.parse().unwrap();
+    assert!(step > 0.0 && step <= after.number("step") && after.is("training"), "{after:?}");
+
+    // Not with the losses of a network that begins.
+    let next = desk.wait_for(60, "another step", |line| line.number("step") > step);
+    assert!(next.number("loss") < 1.5, "{next:?}");
+    let learnt = |line: &Line| line.number("step") >= ENOUGH as f64;
+    desk.wait_for(60, "a network that has learnt", learnt);
+    desk.draw(next.place("paper"), &zero());
+    desk.recognises(0);
+    desk.assert_alive();
+}
+
 type Strokes = Vec<Vec<[f32; 2]>>;
 
 /// Points on an arc about `middle`, by angles in turns, clockwise from the right.

@@ -189,9 +189,6 @@ fn updates() -> Vec<Case> {
                 cases.push(update(&format!("record step {number} of {n}x{c}{what}"), inputs, Box::new(build)));
             }
         }
-        let inputs = vec![float(&[14], Fill::Any), float(&[4, 10], Fill::Ties), step(number)];
-        let build = |g: &mut Graph, i: &[NodeId]| g.classify(i[0], i[1], i[2]);
-        cases.push(update(&format!("classify step {number}"), inputs, Box::new(build)));
     }
     for (length, fill) in [(1, Fill::Any), (1000, Fill::Any), (65, Fill::Special)] {
         for (number, every) in [(0, 3), (1, 3), (3, 3), (77, 4), (u32::MAX, 2)] {

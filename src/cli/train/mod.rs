@@ -191,7 +191,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
         Some((folder, _)) => {
             let done = folder.resume(&mut trainer)?;
             eprintln!("going on with {} after step {done}", folder.path().display());
-            if config.device != device.describe() {
+            if config.device != device.identity() {
                 let before = &config.device;
                 eprintln!("note: it was begun on {before}; from here on its numbers are not what they would be there");
             }
@@ -199,7 +199,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
             folder
         }
         None => {
-            config.device = device.describe();
+            config.device = device.identity();
             let path = options.out.clone().unwrap_or_else(|| RunFolder::next_free(&config.model));
             RunFolder::create(path, &config, Some(&model))?
         }

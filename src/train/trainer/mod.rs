@@ -20,6 +20,7 @@ use crate::gpu::{Gpu, block_on};
 use crate::graph::Precision;
 use crate::nn::{Layout, Model};
 use crate::optim::Optimizer;
+use crate::weights::check_length;
 use crate::{Error, Result};
 
 /// A network being trained: its parameters, its optimizer, where and how.
@@ -181,9 +182,7 @@ impl<'m> Trainer<'m> {
     ///
     /// Errors: values of another layout.
     pub fn set_parameters(&mut self, flat: Vec<f32>) -> Result<()> {
-        if flat.len() != self.layout.total() {
-            return Err(Error::option("parameters", format!("{} values", self.layout.total()), flat.len()));
-        }
+        check_length(&self.layout, &flat)?;
         self.parameters = Some(flat);
         self.states.iter_mut().for_each(|state| state.fill(0.0));
         self.resumed = None;
@@ -254,10 +253,11 @@ impl<'m> Trainer<'m> {
             seed: self.seed,
             schedule: self.schedule.clone(),
             learning_rate: self.watch.rate(self.optimizer.learning_rate()),
-            first_step: self.resumed.as_ref().map_or(self.at.steps, |checkpoint| checkpoint.course.first.steps),
+            first: self.resumed.as_ref().map_or(self.position(), |checkpoint| checkpoint.course.first),
             total_steps: fit.total_steps(steps_per_epoch),
             every: self.accumulate,
             weights,
+            states: self.state_names().into_iter().map(str::to_string).collect(),
         };
         let from = Snapshot::new(self.parameters(), self.states.clone(), self.position());
         Ok((gpu.clone(), step, course, from))

@@ -19,7 +19,6 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "spatial_dropout", draw: dropped, build: |line| dropout(line, true) },
         Operation { name: "clock", draw: clocks, build: clock },
         Operation { name: "record", draw: records, build: record },
-        Operation { name: "classify", draw: classifications, build: classify },
         Operation { name: "tally", draw: tallies, build: tally },
         Operation { name: "accumulate", draw: accumulations, build: accumulate },
         Operation { name: "store", draw: stores, build: |line| updating(line, line.case(|g, i| g.store(i[0], i[1]))) },
@@ -150,17 +149,6 @@ fn record(line: &Line) -> Case {
         labels.fill = line.integer_fill(classes);
     }
     case
-}
-
-fn classifications() -> BoxedStrategy<Fields> {
-    let fields = |(length, [n, c], at): (usize, [usize; 2], Value)| {
-        vec![("classes", tensor([length])), ("logits", tensor([n, c])), ("step", counter()), ("at", at)]
-    };
-    filled((1usize..40, [1usize..9, 1usize..12], step()).prop_map(fields), &["any", "ties"])
-}
-
-fn classify(line: &Line) -> Case {
-    updating(line, line.case(|g, i| g.classify(i[0], i[1], i[2])))
 }
 
 fn tallies() -> BoxedStrategy<Fields> {

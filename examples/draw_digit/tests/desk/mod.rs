@@ -1,7 +1,7 @@
 //! A display with the app on it, its mouse, and what can be seen.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -113,6 +113,7 @@ impl Desk {
             .arg("--status")
             .env("DISPLAY", display)
             .env_remove("WAYLAND_DISPLAY")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
         let mut app = Ending(app.unwrap());
@@ -211,6 +212,11 @@ impl Desk {
         let window = self.x.query_tree(self.root).unwrap().reply().unwrap().children[0];
         let size = ConfigureWindowAux::new().width(width).height(height);
         self.x.configure_window(window, &size).unwrap().check().unwrap();
+    }
+
+    /// Takes the device away from the app.
+    pub fn lose_device(&mut self) {
+        writeln!(self.app.0.stdin.as_mut().unwrap(), "lose").unwrap();
     }
 
     pub fn rest(&self, time: Duration) {
