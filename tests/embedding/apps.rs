@@ -5,6 +5,7 @@ use lenslet::nn::Sequential;
 use lenslet::optim::Sgd;
 use lenslet::{Gpu, ShaderChecks, Trainer, wgpu};
 
+use crate::adapter::adapter;
 use crate::common;
 
 /// A device as an app makes it that knows nothing of lenslet: WebGPU's default limits, no features. `None` where there is

@@ -1,12 +1,15 @@
 //! Replay: the same step again gives the same bytes, in whosever encoder, with nothing allocated on the way; and what
 //! does not fit a device is refused before anything runs.
 
+#[path = "../common/adapter.rs"]
+mod adapter;
 #[path = "../common/mod.rs"]
 mod common;
 mod job;
 
 use std::collections::BTreeSet;
 
+use adapter::adapter;
 use approx::assert_relative_eq;
 use job::{BATCH, Job, STEPS, bits, noise, small};
 use lenslet::compile::{Choice, compile, compile_with, first};

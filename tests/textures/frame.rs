@@ -9,6 +9,7 @@ use lenslet::{
     TextureWrite, Window, device,
 };
 
+use super::adapter::adapter;
 use super::common;
 use super::fixture::{assert_close, noise, read, texture};
 

@@ -2,6 +2,8 @@
 //! that fails or is stopped keeps what was finished.
 
 mod accumulated;
+#[path = "../common/adapter.rs"]
+mod adapter;
 mod augmented;
 #[path = "../common/mod.rs"]
 mod common;

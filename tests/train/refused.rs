@@ -5,6 +5,7 @@ use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
 use lenslet::train::{Fit, Trainer};
 use lenslet::{Device, Error, Gpu, ShaderChecks, wgpu};
 
+use crate::adapter::adapter;
 use crate::common;
 use crate::fixture::{CLASSES, SHAPE, dataset, devices, network, sgd, trainer};
 
