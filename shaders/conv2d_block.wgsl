@@ -94,14 +94,12 @@ struct Places {
 
 fn places(first: u32) -> Places {
     var i = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    if PLACES % 4u == 0u {
-        // One clamp for all four: four before divisions by TAPS are more than a driver's compiler can take.
-        i = vec4<u32>(min(first, PLACES - 4u)) + vec4<u32>(0u, 1u, 2u, 3u);
-    } else if PLACES % BLOCK != 0u {
+    if PLACES % BLOCK != 0u {
         i = min(i, vec4<u32>(PLACES - 1u));
     }
-    let window = i / TAPS;
-    let tap = i % TAPS;
+    // One by one: on a division of vectors here, NVIDIA's compiler ends the program for some shapes (driver 580).
+    let window = vec4<u32>(i.x / TAPS, i.y / TAPS, i.z / TAPS, i.w / TAPS);
+    let tap = vec4<u32>(i.x % TAPS, i.y % TAPS, i.z % TAPS, i.w % TAPS);
     let row = (window / Y_W % Y_H * POOL_H + tap / POOL_W) * STRIDE_H - PAD_TOP;
     let column = (window % Y_W * POOL_W + tap % POOL_W) * STRIDE_W - PAD_LEFT;
     return Places(i / (P * Q) * (C * H * W) + row * W + column, row, column);

@@ -134,18 +134,24 @@ fn conv2d_subgroup(
         for (var r = first_r; r < end_r; r++) { // rounds: R
             strips[0] = strips[TILE_P - 1u];
             strips[TILE_P - 1u] = strip_of(plane, p * STRIDE_H + r * DILATION_H + TILE_P - 1u, q0);
+            var own: array<array<f32, LOADS>, S>;
             for (var s = 0u; s < S; s++) { // unroll
-                var own: array<f32, LOADS>;
                 for (var load = 0u; load < LOADS; load++) { // unroll
                     let k = min(k0 + load * 8u + lane, GROUP_K - 1u);
-                    own[load] = w[first_weight + k * W_K + c * W_C + tap(r, s)];
+                    own[s][load] = w[first_weight + k * W_K + c * W_C + tap(r, s)];
                 }
-                for (var k = 0u; k < TILE_K; k++) { // unroll
-                    let weight = subgroupShuffle(own[k / 8u], k % 8u);
-                    for (var i = 0u; i < TILE_P; i++) { // unroll
-                        for (var q = 0u; q < TILE_Q; q++) { // unroll
+            }
+            // All terms of a sum in turn: drivers that have few registers load and store it once.
+            for (var k = 0u; k < TILE_K; k++) { // unroll
+                var weights: array<f32, S>;
+                for (var s = 0u; s < S; s++) { // unroll
+                    weights[s] = subgroupShuffle(own[s][k / 8u], k % 8u);
+                }
+                for (var i = 0u; i < TILE_P; i++) { // unroll
+                    for (var q = 0u; q < TILE_Q; q++) { // unroll
+                        for (var s = 0u; s < S; s++) { // unroll
                             if WHOLE_ROWS == 0u || is_seen(q * STRIDE_W + s * DILATION_W) {
-                                sums[i][k][q] += weight * strips[i][q * STRIDE_W + s * DILATION_W];
+                                sums[i][k][q] += weights[s] * strips[i][q * STRIDE_W + s * DILATION_W];
                             }
                         }
                     }

@@ -88,7 +88,10 @@ fn matmul_subgroup(
         }
         for (var j = 0u; j < 4u; j++) { // unroll
             column_sums += right[j];
-            for (var m = 0u; m < 16u; m++) { // unroll
+        }
+        // All terms of a sum in turn: drivers that have few registers load and store it once.
+        for (var m = 0u; m < 16u; m++) { // unroll
+            for (var j = 0u; j < 4u; j++) { // unroll
                 if A_K == 1u {
                     sums[m] += subgroupShuffle(shared_a[m / 8u][j], m % 8u) * right[j];
                 } else {

@@ -72,6 +72,7 @@ fn computing(graph: &Graph, reader: NodeId, id: NodeId, limits: &Limits) -> Opti
         of: graph.node(id).op()?.clone(),
         ty: graph.ty(id).clone(),
         own: inputs.len() - 1,
+        elements: io.output.shape.elements(),
     };
     let all = Io { inputs: whole.types(&io, &graph.io(id)), output: io.output };
     // Not at the price of the kernel that suits it best.
@@ -90,6 +91,8 @@ struct Computing {
     ty: TensorType,
     /// How many other inputs there are.
     own: usize,
+    /// How many elements its output has.
+    elements: usize,
 }
 
 impl Computing {
@@ -159,9 +162,7 @@ impl Op for Computing {
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         self.with_inner(inputs, |inner| {
-            let elements =
-                self.inner.infer(&types(inner).iter().collect::<Vec<_>>()).map_or(0, |ty| ty.shape.elements());
-            let sums = eval_absolute(self.inner.as_ref(), inner, elements).into_iter().filter(|s| s.is_finite());
+            let sums = eval_absolute(self.inner.as_ref(), inner, self.elements).into_iter().filter(|s| s.is_finite());
             sums.fold(self.inner.error_scale(inner), f64::max) + self.of.error_scale(&inputs[self.own..])
         })
     }
@@ -175,8 +176,4 @@ impl Op for Computing {
         };
         Traits { takes_epilogue: false, multilinear: false, overwrites: &[], placement, ..traits }
     }
-}
-
-fn types(inputs: &[View<'_>]) -> Vec<TensorType> {
-    inputs.iter().map(|view| TensorType::f32(view.shape.clone())).collect()
 }

@@ -76,11 +76,11 @@ impl Block {
         products * rows.div_ceil(self.extent()) * columns.div_ceil(self.extent())
     }
 
-    /// Whether little of the work is for nothing, or there is so little that it does not matter.
+    /// Whether no more than half of the work is for nothing, or there is so little that it does not matter.
     pub fn suits(&self, products: usize, rows: usize, columns: usize) -> bool {
         let count = self.count(products, rows, columns);
         let outputs = count * self.extent() * self.extent();
-        count < 4 * ENOUGH_WORKGROUPS || outputs <= 4 * products * rows * columns
+        count < 4 * ENOUGH_WORKGROUPS || outputs <= 2 * products * rows * columns
     }
 
     /// The same block in one part. `None` if an invocation would take too long.

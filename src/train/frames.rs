@@ -147,8 +147,8 @@ impl FrameTrainer {
             while under_way.len() < IN_FLIGHT && !self.is_finished() {
                 let expected: f64 = under_way.iter().map(|(.., portion)| portion.expected).sum();
                 let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
-                let must_run = at_least_one && submissions == 0;
                 let limit = (left / 2).min(budget / PORTIONS);
+                let must_run = (at_least_one && submissions == 0).then_some(budget * 3 / 4);
                 let portion = self.pace.portion(self.place, self.steps_left(), limit, must_run);
                 let Some(portion) = portion else { break };
                 let mut encoder = self.session.encoder();

@@ -23,6 +23,8 @@ pub(super) struct Pace {
     slices: Vec<u32>,
     /// Seconds of a slice of each launch.
     seconds: Vec<f64>,
+    /// The least seconds that anything of each launch took: on a wide device few workgroups take as long as many.
+    least: Vec<f64>,
 }
 
 /// What to submit next.
@@ -42,12 +44,18 @@ impl Pace {
     /// For launches of so many slices each, which took so long as a whole.
     pub fn new(slices: Vec<u32>, launches: &[Duration]) -> Self {
         let seconds = slices.iter().zip(launches).map(|(slices, all)| seconds_of(*all) / f64::from(*slices)).collect();
-        Self { slices, seconds }
+        let least = vec![0.0; slices.len()];
+        Self { slices, seconds, least }
     }
 
-    /// The slices from `start` on that fit `limit`, of at most `steps` steps. `at_least_one`: a slice is taken even if it
-    /// does not fit, for else a long one would never run.
-    pub fn portion(&self, start: Place, steps: usize, limit: Duration, at_least_one: bool) -> Option<Portion> {
+    /// The slices from `start` on that fit `limit`, of at most `steps` steps. `must_run`, and so long at most: a slice is
+    /// taken even if it does not fit, for else a long one would never run; and as many as fit this longer time where any
+    /// number of them was seen to take longer than the limit.
+    pub fn portion(&self, start: Place, steps: usize, limit: Duration, must_run: Option<Duration>) -> Option<Portion> {
+        let limit = match must_run {
+            Some(longest) if self.least[start.launch] > limit.as_secs_f64() => longest.max(limit),
+            _ => limit,
+        };
         let limit = limit.as_secs_f64();
         let (mut end, mut finished, mut expected) = (start, 0, 0.0);
         let mut taken: Vec<Work> = vec![];
@@ -56,7 +64,7 @@ impl Pace {
             let Place { launch, slice } = end;
             let each = self.seconds[launch];
             let count = match ((limit - expected) / each) as u32 {
-                0 if at_least_one && taken.is_empty() && work.is_empty() => 1,
+                0 if must_run.is_some() && taken.is_empty() && work.is_empty() => 1,
                 0 => break,
                 fitting => fitting.min(self.slices[launch] - slice),
             };
@@ -84,7 +92,11 @@ impl Pace {
         let mut launches: Vec<usize> = portion.steps.iter().flatten().map(|(launch, _)| *launch).collect();
         launches.sort_unstable();
         launches.dedup();
-        launches.into_iter().for_each(|launch| self.seconds[launch] *= factor);
+        for launch in launches {
+            self.seconds[launch] *= factor;
+            let least = &mut self.least[launch];
+            *least = if *least == 0.0 { seconds_of(took) } else { least.min(seconds_of(took)) };
+        }
     }
 }
 
@@ -111,7 +123,7 @@ mod tests {
         let mut steps = 0;
         let mut ran = [[0u32; 10]; 3];
         while steps < 3 {
-            let portion = pace.portion(place, 3 - steps, 3 * MS, true).unwrap();
+            let portion = pace.portion(place, 3 - steps, 3 * MS, Some(3 * MS)).unwrap();
             assert!(portion.expected <= 3.0001e-3, "{portion:?}");
             for (launch, range) in portion.steps.iter().flatten() {
                 range.clone().for_each(|slice| ran[*launch][slice as usize] += 1);
@@ -125,20 +137,20 @@ mod tests {
     #[test]
     fn many_steps_fit_a_long_time_and_none_a_short_one() {
         let pace = known();
-        let portion = pace.portion(Place::default(), 5, 1000 * MS, false).unwrap();
+        let portion = pace.portion(Place::default(), 5, 1000 * MS, None).unwrap();
         assert_eq!((portion.finished, portion.steps.len(), portion.end), (5, 5, Place::default()));
-        assert_eq!(pace.portion(Place::default(), 5, MS / 2, false), None);
-        let one = pace.portion(Place::default(), 5, MS / 2, true).unwrap();
+        assert_eq!(pace.portion(Place::default(), 5, MS / 2, None), None);
+        let one = pace.portion(Place::default(), 5, MS / 2, Some(MS / 2)).unwrap();
         assert_eq!(one.steps, [vec![(0, 0..1)]]);
-        assert_eq!(pace.portion(Place::default(), 0, MS, true), None);
+        assert_eq!(pace.portion(Place::default(), 0, MS, Some(MS)), None);
     }
 
     #[test]
     fn what_a_portion_took_changes_what_fits_the_next_in_bounds() {
         let mut pace = known();
-        let slices = |pace: &Pace| pace.portion(Place::default(), 1, 2 * MS, true).unwrap().steps[0][0].1.len();
+        let slices = |pace: &Pace| pace.portion(Place::default(), 1, 2 * MS, Some(2 * MS)).unwrap().steps[0][0].1.len();
         let learn = |pace: &mut Pace, took: Duration| {
-            let portion = pace.portion(Place::default(), 1, 2 * MS, true).unwrap();
+            let portion = pace.portion(Place::default(), 1, 2 * MS, Some(2 * MS)).unwrap();
             pace.learn(&portion, took);
         };
         assert_eq!(slices(&pace), 2);
@@ -149,5 +161,20 @@ mod tests {
         assert_eq!(slices(&pace), 4);
         assert!((pace.seconds[0] - 2e-3 * LOWER.powi(8)).abs() < 1e-9);
         assert_eq!(pace.seconds[2], 0.5e-3, "what did not run stays");
+    }
+
+    #[test]
+    fn slices_that_take_as_long_one_by_one_as_together_run_together() {
+        // A wide device: 256 slices, any 100 of which take 2 ms, and a frame's 6 ms in portions of 1.5.
+        let took = |slices: usize| 2 * MS * slices.div_ceil(100) as u32;
+        let mut pace = Pace::new(vec![256], &[256 * 2 * MS]);
+        let slices = (0..60).map(|_| {
+            let portion = pace.portion(Place::default(), 1, 3 * MS / 2, Some(9 * MS / 2)).unwrap();
+            let slices = portion.steps[0][0].1.len();
+            pace.learn(&portion, took(slices));
+            slices
+        });
+        let last: Vec<usize> = slices.skip(40).collect();
+        assert!(last.iter().all(|&slices| slices > 80 && took(slices) <= 6 * MS), "{last:?}");
     }
 }
