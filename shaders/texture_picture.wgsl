@@ -30,15 +30,15 @@ const COLOURS = array<u32, 2>(0u, 16777215u);
 fn background() -> vec4<f32> { return vec4<f32>(0.1, 0.1, 0.1, 1.0); }
 fn shown(t: vec4<f32>) -> vec4<f32> { return t; }
 
-// Where a value lies in its range, from 0 to 1. Eighths, for WGSL divides by at most 2^126; and no infinite values, of
-// which a division may make anything.
+// Where a value lies in its range, from 0 to 1. Parts of 32, for WGSL divides by at most 2^126, and the reciprocal of what is
+// near that may become 0; and no infinite values, of which a division may make anything.
 fn share(v: f32, range: vec2<f32>) -> f32 {
-    let span = range.y * 0.125 - range.x * 0.125;
+    let span = range.y * 0.03125 - range.x * 0.03125;
     if span > 0.0 {
         if v <= range.x || v >= range.y {
             return select(0.0, 1.0, v >= range.y);
         }
-        return at_most(at_least((v * 0.125 - range.x * 0.125) / span, 0.0), 1.0);
+        return at_most(at_least((v * 0.03125 - range.x * 0.03125) / span, 0.0), 1.0);
     }
     return EMPTY;
 }

@@ -1,12 +1,13 @@
 //! Training between the frames of an app: in slices of launches that fit a time.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Past};
 use super::course::{Course, Position, Snapshot};
 use super::order;
-use super::pace::{Pace, Place, Portion};
+use super::pace::{Pace, Place, Portion, Timing};
 use super::predictor::Predictor;
 use super::report::StepReport;
 use super::step::{EpochInputs, HISTORY_COLUMNS, TrainingStep};
@@ -147,8 +148,8 @@ impl FrameTrainer {
             while under_way.len() < IN_FLIGHT && !self.is_finished() {
                 let expected: f64 = under_way.iter().map(|(.., portion)| portion.expected).sum();
                 let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
+                let must_run = at_least_one && submissions == 0;
                 let limit = (left / 2).min(budget / PORTIONS);
-                let must_run = (at_least_one && submissions == 0).then_some(budget * 3 / 4);
                 let portion = self.pace.portion(self.place, self.steps_left(), limit, must_run);
                 let Some(portion) = portion else { break };
                 let mut encoder = self.session.encoder();
@@ -358,7 +359,8 @@ const MEASURED: Duration = Duration::from_millis(100);
 
 /// How long each launch of a step takes as a whole, once drivers have compiled what they compile late: in the second of two
 /// steps, launch by launch. Before anything is known of a launch a 64th of it runs, and more as it turns out to be quick.
-async fn time_launches(session: &GpuSession) -> Result<Vec<Duration>> {
+/// At last, how long a slice of each takes alone.
+async fn time_launches(session: &GpuSession) -> Result<Vec<Timing>> {
     let slices = session.slices();
     let fitting = |slices: u32, took: Duration| {
         (f64::from(slices) * MEASURED.as_secs_f64() / took.as_secs_f64().max(1e-9)).min(u32::MAX.into()) as u32
@@ -370,17 +372,28 @@ async fn time_launches(session: &GpuSession) -> Result<Vec<Duration>> {
             let (mut done, mut time) = (0, Duration::ZERO);
             while done < all {
                 let until = all.min(done + count);
-                let mut encoder = session.encoder();
-                session.encode_slices(&mut encoder, &[(launch, done..until)]);
-                let begun = Instant::now();
-                let submission = session.submit_encoder(encoder);
-                session.gpu().settle(Some(submission)).await?;
-                let took = begun.elapsed();
+                let took = time_slices(session, launch, done..until).await?;
                 let ran = until - done;
                 (done, time, count) = (until, time + took, fitting(ran, took).clamp(1, ran.saturating_mul(8)));
             }
             *known = Some(time);
         }
     }
-    Ok(times.into_iter().flatten().collect())
+    let mut timings = vec![];
+    for (launch, whole) in times.into_iter().flatten().enumerate() {
+        // The lesser of two: whatever else the machine does takes time, too.
+        let alone = time_slices(session, launch, 0..1).await?.min(time_slices(session, launch, 0..1).await?);
+        timings.push(Timing { whole, alone });
+    }
+    Ok(timings)
+}
+
+/// How long slices of a launch take.
+async fn time_slices(session: &GpuSession, launch: usize, slices: Range<u32>) -> Result<Duration> {
+    let mut encoder = session.encoder();
+    session.encode_slices(&mut encoder, &[(launch, slices)]);
+    let begun = Instant::now();
+    let submission = session.submit_encoder(encoder);
+    session.gpu().settle(Some(submission)).await?;
+    Ok(begun.elapsed())
 }

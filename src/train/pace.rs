@@ -18,13 +18,20 @@ pub(super) struct Place {
 const RAISE: f64 = 2.0;
 const LOWER: f64 = 0.8;
 
+/// How long a launch takes as a whole, and one of its slices alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timing {
+    pub whole: Duration,
+    pub alone: Duration,
+}
+
 /// What each launch's slices take, learnt from what they took.
 pub(super) struct Pace {
     slices: Vec<u32>,
-    /// Seconds of a slice of each launch.
+    /// How many slices of each launch the device runs at once: fewer take as long.
+    grains: Vec<u32>,
+    /// Seconds of so many.
     seconds: Vec<f64>,
-    /// The least seconds that anything of each launch took: on a wide device few workgroups take as long as many.
-    least: Vec<f64>,
 }
 
 /// What to submit next.
@@ -41,35 +48,34 @@ pub(super) struct Portion {
 }
 
 impl Pace {
-    /// For launches of so many slices each, which took so long as a whole.
-    pub fn new(slices: Vec<u32>, launches: &[Duration]) -> Self {
-        let seconds = slices.iter().zip(launches).map(|(slices, all)| seconds_of(*all) / f64::from(*slices)).collect();
-        let least = vec![0.0; slices.len()];
-        Self { slices, seconds, least }
+    /// For launches of so many slices each, which took so long.
+    pub fn new(slices: Vec<u32>, launches: &[Timing]) -> Self {
+        let one_by_one = |timing: &Timing| seconds_of(timing.whole) / seconds_of(timing.alone);
+        let grain = |(&slices, timing): (&u32, &Timing)| slices.div_ceil((one_by_one(timing).round() as u32).max(1));
+        let grains: Vec<u32> = slices.iter().zip(launches).map(grain).collect();
+        let parts = slices.iter().zip(&grains).map(|(slices, grain)| f64::from(slices.div_ceil(*grain)));
+        let seconds = parts.zip(launches).map(|(parts, timing)| seconds_of(timing.whole) / parts).collect();
+        Self { slices, grains, seconds }
     }
 
-    /// The slices from `start` on that fit `limit`, of at most `steps` steps. `must_run`, and so long at most: a slice is
-    /// taken even if it does not fit, for else a long one would never run; and as many as fit this longer time where any
-    /// number of them was seen to take longer than the limit.
-    pub fn portion(&self, start: Place, steps: usize, limit: Duration, must_run: Option<Duration>) -> Option<Portion> {
-        let limit = match must_run {
-            Some(longest) if self.least[start.launch] > limit.as_secs_f64() => longest.max(limit),
-            _ => limit,
-        };
+    /// The slices from `start` on that fit `limit`, of at most `steps` steps, by grains. `at_least_one`: a grain is taken
+    /// even if it does not fit, for else a long one would never run.
+    pub fn portion(&self, start: Place, steps: usize, limit: Duration, at_least_one: bool) -> Option<Portion> {
         let limit = limit.as_secs_f64();
         let (mut end, mut finished, mut expected) = (start, 0, 0.0);
         let mut taken: Vec<Work> = vec![];
         let mut work: Work = vec![];
         while finished < steps {
             let Place { launch, slice } = end;
-            let each = self.seconds[launch];
-            let count = match ((limit - expected) / each) as u32 {
-                0 if must_run.is_some() && taken.is_empty() && work.is_empty() => 1,
+            let (each, grain, left) = (self.seconds[launch], self.grains[launch], self.slices[launch] - slice);
+            let grains = match ((limit - expected) / each) as u32 {
+                0 if at_least_one && taken.is_empty() && work.is_empty() => 1,
                 0 => break,
-                fitting => fitting.min(self.slices[launch] - slice),
+                fitting => fitting.min(left.div_ceil(grain)),
             };
+            let count = grains.saturating_mul(grain).min(left);
             work.push((launch, slice..slice + count));
-            expected += each * f64::from(count);
+            expected += each * f64::from(grains);
             end.slice += count;
             if end.slice == self.slices[launch] {
                 end = Place { launch: launch + 1, slice: 0 };
@@ -92,11 +98,7 @@ impl Pace {
         let mut launches: Vec<usize> = portion.steps.iter().flatten().map(|(launch, _)| *launch).collect();
         launches.sort_unstable();
         launches.dedup();
-        for launch in launches {
-            self.seconds[launch] *= factor;
-            let least = &mut self.least[launch];
-            *least = if *least == 0.0 { seconds_of(took) } else { least.min(seconds_of(took)) };
-        }
+        launches.into_iter().for_each(|launch| self.seconds[launch] *= factor);
     }
 }
 
@@ -113,7 +115,8 @@ mod tests {
 
     /// A pace of three launches: 4 slices of 1 ms, one of 2 ms, 10 of 0.5 ms.
     fn known() -> Pace {
-        Pace::new(vec![4, 1, 10], &[4 * MS, 2 * MS, 5 * MS])
+        let timing = |(whole, alone)| Timing { whole, alone };
+        Pace::new(vec![4, 1, 10], &[(4 * MS, MS), (2 * MS, 2 * MS), (5 * MS, MS / 2)].map(timing))
     }
 
     #[test]
@@ -123,7 +126,7 @@ mod tests {
         let mut steps = 0;
         let mut ran = [[0u32; 10]; 3];
         while steps < 3 {
-            let portion = pace.portion(place, 3 - steps, 3 * MS, Some(3 * MS)).unwrap();
+            let portion = pace.portion(place, 3 - steps, 3 * MS, true).unwrap();
             assert!(portion.expected <= 3.0001e-3, "{portion:?}");
             for (launch, range) in portion.steps.iter().flatten() {
                 range.clone().for_each(|slice| ran[*launch][slice as usize] += 1);
@@ -137,20 +140,20 @@ mod tests {
     #[test]
     fn many_steps_fit_a_long_time_and_none_a_short_one() {
         let pace = known();
-        let portion = pace.portion(Place::default(), 5, 1000 * MS, None).unwrap();
+        let portion = pace.portion(Place::default(), 5, 1000 * MS, false).unwrap();
         assert_eq!((portion.finished, portion.steps.len(), portion.end), (5, 5, Place::default()));
-        assert_eq!(pace.portion(Place::default(), 5, MS / 2, None), None);
-        let one = pace.portion(Place::default(), 5, MS / 2, Some(MS / 2)).unwrap();
+        assert_eq!(pace.portion(Place::default(), 5, MS / 2, false), None);
+        let one = pace.portion(Place::default(), 5, MS / 2, true).unwrap();
         assert_eq!(one.steps, [vec![(0, 0..1)]]);
-        assert_eq!(pace.portion(Place::default(), 0, MS, Some(MS)), None);
+        assert_eq!(pace.portion(Place::default(), 0, MS, true), None);
     }
 
     #[test]
     fn what_a_portion_took_changes_what_fits_the_next_in_bounds() {
         let mut pace = known();
-        let slices = |pace: &Pace| pace.portion(Place::default(), 1, 2 * MS, Some(2 * MS)).unwrap().steps[0][0].1.len();
+        let slices = |pace: &Pace| pace.portion(Place::default(), 1, 2 * MS, true).unwrap().steps[0][0].1.len();
         let learn = |pace: &mut Pace, took: Duration| {
-            let portion = pace.portion(Place::default(), 1, 2 * MS, Some(2 * MS)).unwrap();
+            let portion = pace.portion(Place::default(), 1, 2 * MS, true).unwrap();
             pace.learn(&portion, took);
         };
         assert_eq!(slices(&pace), 2);
@@ -164,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn slices_that_take_as_long_one_by_one_as_together_run_together() {
-        // A wide device: 256 slices, any 100 of which take 2 ms, and a frame's 6 ms in portions of 1.5.
-        let took = |slices: usize| 2 * MS * slices.div_ceil(100) as u32;
-        let mut pace = Pace::new(vec![256], &[256 * 2 * MS]);
-        let slices = (0..60).map(|_| {
-            let portion = pace.portion(Place::default(), 1, 3 * MS / 2, Some(9 * MS / 2)).unwrap();
-            let slices = portion.steps[0][0].1.len();
-            pace.learn(&portion, took(slices));
-            slices
-        });
-        let last: Vec<usize> = slices.skip(40).collect();
-        assert!(last.iter().all(|&slices| slices > 80 && took(slices) <= 6 * MS), "{last:?}");
+    fn slices_that_take_as_long_alone_as_together_run_together() {
+        // A device that runs 100 of 256 slices in 2 ms, as it does one; and one that runs all of them.
+        for (side_by_side, grain) in [(100, 86), (300, 256)] {
+            let took = |slices: usize| 2 * MS * slices.div_ceil(side_by_side) as u32;
+            let pace = Pace::new(vec![256], &[Timing { whole: took(256), alone: took(1) }]);
+            let slices = |limit, must_run| {
+                pace.portion(Place::default(), 1, limit, must_run).map(|portion| portion.steps[0][0].1.len())
+            };
+            assert_eq!(slices(3 * MS / 2, false), None, "one would take longer");
+            assert_eq!(slices(3 * MS / 2, true), Some(grain));
+            assert_eq!(slices(5 * MS, false), Some((2 * grain).min(256)));
+        }
     }
 }
