@@ -76,11 +76,11 @@ impl Block {
         products * rows.div_ceil(self.extent()) * columns.div_ceil(self.extent())
     }
 
-    /// Whether no more than half of the work is for nothing, or there is so little that it does not matter.
-    pub fn suits(&self, products: usize, rows: usize, columns: usize) -> bool {
+    /// Whether at most so many outputs are computed for each that is wanted, or there are so few that it does not matter.
+    pub fn suits(&self, products: usize, rows: usize, columns: usize, most: usize) -> bool {
         let count = self.count(products, rows, columns);
         let outputs = count * self.extent() * self.extent();
-        count < 4 * ENOUGH_WORKGROUPS || outputs <= 2 * products * rows * columns
+        count < 4 * ENOUGH_WORKGROUPS || outputs <= most * products * rows * columns
     }
 
     /// The same block in one part. `None` if an invocation would take too long.
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn tiny_products_by_the_thousand_are_for_other_kernels() {
-        assert!(!Block::of(100_000, 3, 5, 2).suits(100_000, 3, 5));
-        assert!(Block::of(1, 1, 10, 84).suits(1, 1, 10));
-        assert!(Block::of(9, 300, 300, 300).suits(9, 300, 300));
+        assert!(!Block::of(100_000, 3, 5, 2).suits(100_000, 3, 5, 4));
+        assert!(Block::of(1, 1, 10, 84).suits(1, 1, 10, 4));
+        assert!(Block::of(9, 300, 300, 300).suits(9, 300, 300, 4));
     }
 }

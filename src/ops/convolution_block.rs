@@ -11,6 +11,8 @@ use crate::shader;
 const BLOCK: Shader = shader!("conv2d_block");
 const GRAD_WEIGHT: Shader = shader!("conv2d_grad_weight_block");
 
+/// Most places of y a block may compute for each that is wanted: the direct kernel, which computes no others, is faster then.
+const MOST_FOR_ONE: usize = 2;
 /// Fewest channels of which fours are worth it.
 const FEWEST_CHANNELS: usize = 4;
 
@@ -61,7 +63,7 @@ impl Extents {
         let taps = self.pooling.size[0] * self.pooling.size[1];
         let fits = self.groups == 1
             && self.c >= FEWEST_CHANNELS
-            && block.suits(1, self.k, places)
+            && block.suits(1, self.k, places, MOST_FOR_ONE)
             && 4usize.is_multiple_of(taps);
         let mut dispatch = self
             .dispatch(BLOCK)

@@ -32,6 +32,8 @@ const SUM_PARTS: Shader = shader!("matmul_sum_parts");
 const SHORTEST_PART: usize = 256;
 /// Longest run of K in one invocation, which may have to clear the gap before the sums of columns too.
 const LONGEST_PART: usize = MOST_ROUNDS - ALIGNMENT / 4;
+/// Most outputs a block may compute for each that is wanted.
+const MOST_FOR_ONE: usize = 4;
 /// Invocations that fill a GPU: with fewer, K is split.
 const ENOUGH_INVOCATIONS: usize = 2048;
 
@@ -232,7 +234,7 @@ impl Matmul {
             dispatch = dispatch.constant(alias, Constant::Type(if aligned { "vec4<f32>" } else { "f32" }));
             dispatch = dispatch.function(of_quad, quad);
         }
-        (finished(e, dispatch, block.parts), block.suits(pairs, rows, n))
+        (finished(e, dispatch, block.parts), block.suits(pairs, rows, n, MOST_FOR_ONE))
     }
 
     /// The candidates for a product of these extents.
