@@ -2,7 +2,7 @@
 //! Each row begins with the picture itself.
 
 use lenslet::data::{Augment, Dataset, Mnist};
-use lenslet::{Device, Error, Result, train};
+use lenslet::{Device, Error, Result, infer};
 
 const TIMES: usize = 11;
 /// The sheet's pixels for one of a picture's, along each axis.
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let first = |class: u8| digits.labels.iter().position(|label| *label == class).map(|i| i as u32);
     let numbers: Vec<u32> = (0..10).filter_map(first).collect();
     let device = Device::choose("auto")?;
-    let varied = train::augmented(&device, &digits, augment, &numbers, TIMES, 1)?;
+    let varied = infer::augmented(&device, &digits, augment, &numbers, TIMES, 1)?;
     let rows: Vec<Vec<&[u8]>> =
         numbers.iter().enumerate().map(|(row, &number)| row_of(&digits, number, &varied, row)).collect();
 

@@ -1,11 +1,11 @@
 //! Where a computation runs: a GPU, or the CPU.
 
 use crate::cpu::CpuSession;
-use crate::gpu::{self, Gpu, GpuSession, Reading, block_on};
+use crate::gpu::{Gpu, GpuSession, Reading, block_on};
 use crate::graph::{Graph, NodeId};
 use crate::shape::DType;
 use crate::tensor::HostData;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu};
 
 /// A place to compute.
 #[derive(Clone, Debug)]

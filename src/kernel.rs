@@ -36,15 +36,25 @@ pub struct Shader {
     pub source: &'static str,
 }
 
-/// The shader `shaders/<name>.wgsl`, compiled into the binary.
+/// The shader `shaders/<path>.wgsl` of the crate that asks, compiled into its binary: `shader!("pooling/max_pool2d")`.
 #[macro_export]
 macro_rules! shader {
-    ($name:literal) => {
+    ($path:literal) => {
         $crate::kernel::Shader {
-            name: $name,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+            name: $crate::kernel::file_stem($path),
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path, ".wgsl")),
         }
     };
+}
+
+/// The part of a path after its last `/`.
+#[doc(hidden)]
+pub const fn file_stem(path: &str) -> &str {
+    let mut at = path.len();
+    while at > 0 && path.as_bytes()[at - 1] != b'/' {
+        at -= 1;
+    }
+    path.split_at(at).1
 }
 
 /// A binding's range begins at a multiple of this many bytes: WebGPU's rule, whatever the device.

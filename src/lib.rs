@@ -21,8 +21,10 @@ pub mod cpu;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod formats;
 pub mod gpu;
 pub mod graph;
+pub mod infer;
 pub mod kernel;
 pub mod models;
 pub mod nn;
@@ -31,18 +33,19 @@ pub mod optim;
 pub mod plan;
 #[cfg(feature = "plot")]
 pub mod plot;
+pub mod runs;
 pub mod shape;
 pub mod tensor;
 pub mod train;
-pub mod weights;
 
 pub use device::{Device, Session};
 pub use error::{Error, Result};
 pub use gpu::{Gpu, ShaderChecks, TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use graph::{Graph, NodeId, Precision};
+pub use infer::Predictor;
 pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};
-pub use train::{FrameTrainer, Predictor, Trainer};
+pub use train::{FrameTrainer, Trainer};
 pub use wgpu;
 
 /// The README's program compiles.

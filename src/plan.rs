@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub use launch::Launch;
 
 use crate::graph::NodeId;
-use crate::kernel::{self, Dispatch, Limits};
-use crate::{Error, Result};
+use crate::kernel::{Dispatch, Limits};
+use crate::{Error, Result, kernel};
 
 /// What a buffer is for.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,11 +20,12 @@ use lenslet::compile::{compile, fuse, gradients};
 use lenslet::data::Spec;
 use lenslet::gpu::texture::{Bind, TexturePass};
 use lenslet::graph::Graph;
+use lenslet::infer::EvaluationStep;
 use lenslet::kernel::{Dispatch, JOINED, Kernel, Limits, Operand, Shader, fold, slice};
 use lenslet::nn::{Layout, Model};
 use lenslet::ops::{Scalar, TABLE};
 use lenslet::optim::{Optimizer, RmsProp, Sgd};
-use lenslet::train::{EvaluationStep, StepOptions, TrainingStep};
+use lenslet::train::{StepOptions, TrainingStep};
 use lenslet::{DType, NodeId, Precision, Result, TensorType, models};
 use rayon::prelude::*;
 use reflection::{Reflection, asks_for_subgroups, has_halves, validate};
@@ -293,16 +294,21 @@ fn check_with_tint(sources: &[String]) {
     });
 }
 
-/// Name and text of each file of `shaders/`.
+/// Name and text of each kernel of `shaders/`.
 fn shaders() -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let paths = std::fs::read_dir(folder).expect("the shaders' folder").map(|entry| entry.expect("readable").path());
-    let wgsl = paths.filter(|path| path.extension().is_some_and(|e| e == "wgsl"));
-    wgsl.map(|path| {
-        let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        (name, std::fs::read_to_string(&path).expect("a readable shader"))
-    })
-    .collect()
+    let (mut found, mut folders) = (BTreeMap::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of shaders") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() && !path.ends_with("common") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "wgsl") {
+                let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+                found.insert(name, std::fs::read_to_string(&path).expect("a readable shader"));
+            }
+        }
+    }
+    found
 }
 
 fn is_word(c: char) -> bool {

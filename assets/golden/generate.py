@@ -12,14 +12,14 @@ import pathlib
 import torch
 
 import record
-from families import convolution, elementwise, layout, losses, matrices, normalisation, optimizers, pooling, reductions
+from families import convolution, elementwise, layout, losses, matrices, normalization, pooling, reductions, training
 
 WANTED = "2.15.0"
 
 
 def main():
     assert torch.__version__.partition("+")[0] == WANTED, f"made with torch {WANTED}, this is {torch.__version__}"
-    for family in (convolution, pooling, matrices, elementwise, reductions, losses, normalisation, layout, optimizers):
+    for family in (convolution, pooling, matrices, elementwise, reductions, losses, normalization, layout, training):
         family.add_all()
     record.write(pathlib.Path(__file__).parent)
 

@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use lenslet::Gpu;
-use lenslet::wgpu::{self, TextureUsages as Usage};
+use lenslet::wgpu;
+use lenslet::wgpu::TextureUsages as Usage;
 
 /// Texels around each texture in the file.
 const MARGIN: u32 = 24;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pictures::pictures;
+use crate::bench::pictures::pictures;
 use crate::nn::{Model, Sequential};
 use crate::optim::Optimizer;
 use crate::train::FrameTrainer;

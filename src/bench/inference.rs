@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
-use super::Preparation;
-use super::pictures::{parameters, pictures};
-use super::training::{Stretch, check_batch, picture_shape};
+use crate::bench::Preparation;
+use crate::bench::pictures::{parameters, pictures};
+use crate::bench::training::{Stretch, check_batch, picture_shape};
 use crate::device::Session;
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Layout, Model};
@@ -31,7 +31,7 @@ pub struct Inference {
 impl Inference {
     /// Compiles the network and puts its parameters on the device.
     ///
-    /// Errors: as [`super::Training::new`].
+    /// Errors: as [`crate::bench::Training::new`].
     pub fn new(device: &Device, model: &dyn Model, batch: usize) -> Result<Self> {
         let start = Instant::now();
         check_batch(batch)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cpu_time::ProcessTime;
 
-use super::{Peak, Spread, peak_cases};
+use crate::bench::{Peak, Spread, peak_cases};
 use crate::check::cases::{Case, case};
 use crate::check::{Attempt, Trial};
 use crate::gpu::Gpu;

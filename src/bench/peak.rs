@@ -16,14 +16,14 @@ pub struct Peak {
     pub gbytes_per_s: f64,
 }
 
-const MULTIPLY_ADD: Shader = shader!("peak_multiply_add");
-const COPY: Shader = shader!("peak_copy");
+const MULTIPLY_ADD: Shader = shader!("bench/peak_multiply_add");
+const COPY: Shader = shader!("bench/peak_copy");
 
 /// Multiply-adds in each of the chains.
 const ROUNDS: usize = 512;
 const CHAINS: usize = 8;
 
-/// What [`super::Bench::peak`] times: a loop of multiply-adds, and a copy. Both are several times what the largest GPU
+/// What [`crate::bench::Bench::peak`] times: a loop of multiply-adds, and a copy. Both are several times what the largest GPU
 /// runs at once; on a software device the loop takes a tenth of a second.
 pub fn peak_cases(software: bool) -> [Case; 2] {
     let numbers = if software { 1 << 20 } else { 1 << 23 };

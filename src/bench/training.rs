@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 
-use super::pictures::{IMAGES, parameters, pictures};
-use super::{Preparation, Spread};
+use crate::bench::pictures::{IMAGES, parameters, pictures};
+use crate::bench::{Preparation, Spread};
 use crate::device::Session;
 use crate::gpu::block_on;
 use crate::nn::{Layout, Model, Summary};

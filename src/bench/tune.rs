@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Bench, Ready, Spread, Training};
+use crate::bench::{Bench, Ready, Spread, Training};
 use crate::check::{Trial, Value, interpret_nodes};
 use crate::compile::{compile_with, fuse, inline, schedule};
 use crate::device::Session;

@@ -9,14 +9,14 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
-use super::kernel::{Element, Trial};
-use super::values::{Random, Value, interpret_rounded};
+use crate::check::kernel::{Element, Trial};
+use crate::check::values::{Random, Value, interpret_rounded};
 use crate::compile::{fuse, gradients, schedule};
+use crate::formats::replace_file;
 use crate::gpu::{Gpu, KernelChoice};
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::nn::{Layout, Model, Part, TrainingForward};
 use crate::shape::{DType, TensorType};
-use crate::weights::replace_file;
 use crate::{Error, Result};
 
 /// One operation's result on both sides.

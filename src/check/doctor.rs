@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::cases::{self, Case};
-use super::kernel::Verdict;
-use super::values::Random;
 use crate::Result;
+use crate::check::cases;
+use crate::check::cases::Case;
+use crate::check::kernel::Verdict;
+use crate::check::values::Random;
 use crate::gpu::Gpu;
 
 /// Trials of each kernel of each operation in a quick examination.

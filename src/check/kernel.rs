@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::cases::Case;
-use super::values::{Built, Value, interpret_rounded};
 use crate::Result;
+use crate::check::cases::Case;
+use crate::check::values::{Built, Value, interpret_rounded};
 use crate::compile::{compile_with, fuse};
 use crate::cpu::budget;
 use crate::gpu::{Gpu, GpuSession, KernelChoice, TunedOperation};

@@ -1,12 +1,11 @@
 //! The values a case runs on, and what the reference makes of them.
 
-use super::cases::{Case, Fill, Input};
-use crate::Result;
-use crate::compile;
+use crate::check::cases::{Case, Fill, Input};
 use crate::graph::{Graph, NodeId, Source};
 use crate::ops::IGNORE;
 use crate::shape::{DType, TensorType};
 use crate::tensor::{HostData, Tensor, View, ViewData};
+use crate::{Result, compile};
 
 /// A value of the reference.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use lenslet::optim::{AnyOptimizer, RmsProp, Sgd};
 use lenslet::{Device, Gpu, Precision};
 use serde_json::json;
 
-use super::{DeviceOption, JsonOption};
+use crate::cli::{DeviceOption, JsonOption};
 
 mod frames;
 
@@ -41,10 +41,10 @@ enum What {
 
 #[derive(clap::Args)]
 struct Work {
-    #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
+    #[arg(help = crate::cli::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
     /// Seconds to measure
-    #[arg(long, default_value_t = 10.0, value_parser = super::seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     #[command(flatten)]
     device: DeviceOption,
@@ -208,7 +208,7 @@ fn stretches(seconds: f64, mut run: impl FnMut(usize) -> lenslet::Result<Stretch
 
 fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
     let work = &options.work;
-    let model = super::model(&work.model)?;
+    let model = crate::cli::model(&work.model)?;
     let optimizer = match options.optimizer.as_str() {
         "sgd" => AnyOptimizer::Sgd(Sgd::new(0.05).momentum(0.9)),
         _ => AnyOptimizer::RmsProp(RmsProp::new(0.001)),
@@ -268,7 +268,7 @@ fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
 
 fn infer(options: &InferOptions, start: Instant) -> anyhow::Result<()> {
     let work = &options.work;
-    let model = super::model(&work.model)?;
+    let model = crate::cli::model(&work.model)?;
     let batch = options.batch_size;
     let new = |device: &Device| {
         let inference = Inference::new(device, &model, batch)?;

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lenslet::data::folder::{self, Colour, Resize, Share};
+use lenslet::data::folder;
+use lenslet::data::folder::{Colour, Resize, Share};
 use lenslet::data::{Dataset, Mnist};
-use lenslet::train::Config;
+use lenslet::runs::Config;
 use lenslet::{Error, Result};
 
 #[derive(clap::Args)]
@@ -119,7 +120,7 @@ impl DataConfig {
         tell(&report);
         let count = |set: Option<&Dataset>| set.map_or(0, Dataset::len);
         let counts = [count(Some(&train)), count(validation.as_ref()), count(Some(&test))];
-        let [training, validating, testing] = counts.map(|n| super::thousands(n as u64));
+        let [training, validating, testing] = counts.map(|n| crate::cli::thousands(n as u64));
         let from = if report.decoded == 0 { ", as decoded before" } else { "" };
         let classes = train.classes;
         eprintln!("{classes} classes: {training} pictures to train, {validating} to validate, {testing} to test{from}");
@@ -128,7 +129,7 @@ impl DataConfig {
 
     /// The sets of MNIST or one that copies its files.
     fn idx(&self) -> Result<Sets> {
-        let Mnist { train, test } = super::data(&self.data)?;
+        let Mnist { train, test } = crate::cli::data(&self.data)?;
         for (option, given) in [("--train", self.pictures.train), ("--test", self.pictures.test)] {
             if let Some(given) = given {
                 return Err(Error::option(option, "a folder of pictures: IDX files are split already", given));

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use lenslet::gpu::{self, AdapterSummary, HOW_TO_GET_A_DRIVER};
+use lenslet::gpu;
+use lenslet::gpu::{AdapterSummary, HOW_TO_GET_A_DRIVER};
 use serde_json::json;
 
-use super::{JsonOption, thousands};
+use crate::cli::{JsonOption, thousands};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

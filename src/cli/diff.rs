@@ -9,8 +9,8 @@ use lenslet::nn::{Model, Network};
 use lenslet::{Device, Gpu};
 use serde_json::json;
 
-use super::doctor::finite;
-use super::{DeviceOption, JsonOption};
+use crate::cli::doctor::finite;
+use crate::cli::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -19,7 +19,7 @@ use super::{DeviceOption, JsonOption};
   lenslet diff --replay difference.safetensors
 Each operation gets the inputs that the reference computed, so the first out of bounds is the one that is wrong.")]
 pub struct Options {
-    #[arg(help = super::model_help(), required_unless_present = "replay")]
+    #[arg(help = crate::cli::model_help(), required_unless_present = "replay")]
     model: Option<String>,
     /// Run the one operation of a reproduction file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "data", "out"])]
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
-    let model = super::model(options.model.as_deref().context("a model")?)?;
+    let model = crate::cli::model(options.model.as_deref().context("a model")?)?;
     let batch = options.batch_size as usize;
     let pictures = options.data.as_ref().map(|name| pictures(name, &model, batch)).transpose()?;
     let (mut count, mut failed) = (0, None);
@@ -80,7 +80,7 @@ fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
 }
 
 fn pictures(name: &str, model: &dyn Model, batch: usize) -> anyhow::Result<Vec<f32>> {
-    let test = super::data(name)?.test;
+    let test = crate::cli::data(name)?.test;
     if model.input()[..] != test.shape {
         let expected = format!("pictures of {}", model.input());
         return Err(lenslet::Error::option("data set", expected, format!("pictures of {:?}", test.shape)).into());

@@ -10,7 +10,7 @@ use lenslet::check::{Examination, Verdict, doctor};
 use lenslet::gpu::Distrusted;
 use serde_json::json;
 
-use super::{DeviceOption, JsonOption};
+use crate::cli::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

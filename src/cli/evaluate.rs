@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lenslet::train::{Evaluation, Evaluator};
+use lenslet::infer::{Evaluation, Evaluator};
 use serde_json::json;
 
-use super::data::DataOptions;
-use super::{DeviceOption, JsonOption, Run};
+use crate::cli::data::DataOptions;
+use crate::cli::{DeviceOption, JsonOption, Run};
 
 #[derive(clap::Args)]
 #[command(after_help = "What is not given of the data is the run's own.

@@ -25,10 +25,10 @@ use std::time::Instant;
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
 use lenslet::nn::{Layout, Model, Network};
-use lenslet::train::{Config, RunFolder};
+use lenslet::runs::{Config, RunFolder};
 use lenslet::{Device, Error};
 
-use self::data::{DataConfig, DataOptions, Sets};
+use crate::cli::data::{DataConfig, DataOptions, Sets};
 
 /// Trains convolutional networks on the GPU, of any make.
 #[derive(Parser)]

@@ -14,7 +14,7 @@ use lenslet::train::{StepOptions, TrainingStep};
 use lenslet::{Device, Error, Precision};
 use serde_json::json;
 
-use super::{DeviceOption, JsonOption, thousands};
+use crate::cli::{DeviceOption, JsonOption, thousands};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -24,7 +24,7 @@ use super::{DeviceOption, JsonOption, thousands};
   lenslet plan convnet --device cpu --shaders wgsl     the WGSL of a hardware GPU's kernels, in the folder wgsl
 The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
 pub struct Options {
-    #[arg(help = super::model_help())]
+    #[arg(help = crate::cli::model_help())]
     model: String,
     /// Pictures a step
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
@@ -51,7 +51,7 @@ pub struct Options {
 const PICTURES: usize = 60_000;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let model = super::model(&options.model)?;
+    let model = crate::cli::model(&options.model)?;
     let limits = match options.device.open()? {
         Device::Gpu(gpu) => *gpu.limits(),
         Device::Cpu => Limits::desktop(),

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use anyhow::bail;
 use lenslet::data::folder::{Colour, Resize};
 use lenslet::data::picture::Preparation;
+use lenslet::infer::Classifier;
 use lenslet::nn::Model;
-use lenslet::train::{Classifier, Config};
+use lenslet::runs::Config;
 use lenslet::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{DeviceOption, JsonOption, Run};
+use crate::cli::{DeviceOption, JsonOption, Run};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

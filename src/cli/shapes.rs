@@ -5,7 +5,7 @@ use std::io::Write;
 use lenslet::shape::advice::{Axis, Fit, Reach};
 use serde_json::{Value, json};
 
-use super::JsonOption;
+use crate::cli::JsonOption;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

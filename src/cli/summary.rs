@@ -4,7 +4,7 @@ use std::io::Write;
 
 use lenslet::nn::Summary;
 
-use super::JsonOption;
+use crate::cli::JsonOption;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -13,14 +13,14 @@ use super::JsonOption;
   lenslet summary convnet-no-pool    why pooling: 30,976 features that each see 7x7 pixels
   lenslet summary net.toml           a network of your own; docs/your-network.md says how to write one")]
 pub struct Options {
-    #[arg(help = super::model_help())]
+    #[arg(help = crate::cli::model_help())]
     model: String,
     #[command(flatten)]
     json: JsonOption,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let summary = Summary::of(&super::model(&options.model)?)?;
+    let summary = Summary::of(&crate::cli::model(&options.model)?)?;
     let mut out = std::io::stdout().lock();
     if options.json.json {
         for row in &summary.rows {

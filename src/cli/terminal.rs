@@ -9,7 +9,7 @@ use ratatui_core::symbols::Marker;
 use ratatui_core::widgets::Widget;
 use ratatui_widgets::chart::{Axis, Chart, Dataset, GraphType, LegendPosition};
 
-use super::thousands;
+use crate::cli::thousands;
 
 /// Lines of the two diagrams.
 const HEIGHT: u16 = 11;

@@ -10,7 +10,7 @@ use lenslet::models::NAMES;
 use lenslet::optim::Sgd;
 use serde_json::json;
 
-use super::{DeviceOption, JsonOption};
+use crate::cli::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -21,13 +21,13 @@ The heaviest operations of the step are run with each of their kernels, which ar
 the same values. The times go to tuned.toml in the cache folder; from then on what runs on this device takes the fastest.
 Nothing is measured unless this command is called. Leave the machine alone meanwhile.")]
 pub struct Options {
-    #[arg(help = super::model_help() + "; or all of them", long, value_name = "NAME|FILE.toml|all", default_value = "lenet5")]
+    #[arg(help = crate::cli::model_help() + "; or all of them", long, value_name = "NAME|FILE.toml|all", default_value = "lenet5")]
     model: String,
     /// Pictures a step: other batches have other shapes
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// Seconds a model after which no further operation is begun
-    #[arg(long, default_value_t = 30.0, value_parser = super::seconds)]
+    #[arg(long, default_value_t = 30.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     /// Deletes the record
     #[arg(long, conflicts_with_all = ["model", "batch_size", "seconds"])]
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let models = if options.model == "all" { NAMES.to_vec() } else { vec![options.model.as_str()] };
-    let models: Vec<_> = models.into_iter().map(super::model).collect::<lenslet::Result<_>>()?;
+    let models: Vec<_> = models.into_iter().map(crate::cli::model).collect::<lenslet::Result<_>>()?;
     let Device::Gpu(gpu) = options.device.open()? else {
         bail!("kernels run on a GPU; {}", lenslet::gpu::HOW_TO_GET_A_DRIVER);
     };

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use console::Term;
 use lenslet::data::Augment;
+use lenslet::infer::{Classifier, Evaluator};
 use lenslet::nn::{Model, Summary};
-use lenslet::plot::{self, Canvas, Curves, Tiles};
-use lenslet::train::{Classifier, Evaluator, RunFolder};
+use lenslet::plot;
+use lenslet::plot::{Canvas, Curves, Tiles};
+use lenslet::runs::RunFolder;
 use lenslet::{Error, Result};
 use serde_json::json;
 
-use super::data::DataConfig;
-use super::predict::{PictureOptions, picture_shape};
-use super::{DeviceOption, JsonOption, Run, terminal};
+use crate::cli::data::DataConfig;
+use crate::cli::predict::{PictureOptions, picture_shape};
+use crate::cli::{DeviceOption, JsonOption, Run, terminal};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -105,7 +107,7 @@ fn print(run: &Path) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let width = terminal::room(&Term::stdout()).unwrap_or(80);
     let is_coloured = std::io::stdout().is_terminal() && terminal::is_coloured();
-    writeln!(out, "{}", super::title(&config))?;
+    writeln!(out, "{}", crate::cli::title(&config))?;
     write!(out, "{}", terminal::curves(&curves, width, is_coloured))?;
     Ok(())
 }
@@ -123,7 +125,7 @@ impl Options {
     }
 
     fn curves(&self) -> anyhow::Result<Canvas> {
-        let title = super::title(&RunFolder::read_config(&self.run)?);
+        let title = crate::cli::title(&RunFolder::read_config(&self.run)?);
         let log = RunFolder::read_log(&self.run)?;
         let at = |error: Error| Error::data(self.run.join("log.jsonl"), error.to_string());
         Ok(plot::curves(&title, &log).map_err(at)?)
@@ -134,7 +136,7 @@ impl Options {
         let device = self.device.open()?;
         let batch = 256.min(test.len());
         let result = Evaluator::new(&device, &run.model, &run.layout, &test, batch)?.run(&run.parameters)?;
-        Ok(plot::confusion(&format!("{}, test set", super::title(&run.config)), &result, &run.config.classes)?)
+        Ok(plot::confusion(&format!("{}, test set", crate::cli::title(&run.config)), &result, &run.config.classes)?)
     }
 
     fn filters(&self, run: &Run) -> anyhow::Result<Canvas> {
@@ -151,7 +153,7 @@ impl Options {
             };
             return Err(Error::option("--layer", expected, self.layer.as_deref().unwrap_or(run.model.name())).into());
         };
-        Ok(plot::filters(&super::title(&run.config), layer, &run.parameters, range, &spec.shape)?)
+        Ok(plot::filters(&crate::cli::title(&run.config), layer, &run.parameters, range, &spec.shape)?)
     }
 
     /// The first pictures of the training set, a row each: as it is, and as some steps see it.
@@ -168,7 +170,7 @@ impl Options {
         let none = || Error::data(&config.data, "expected at least one picture to train on, found none");
         let some = train.subset(&numbers).ok_or_else(none)?;
         let device = self.device.open()?;
-        let varied = lenslet::train::augmented(&device, &some, augment, &numbers, TIMES, config.seed)?;
+        let varied = lenslet::infer::augmented(&device, &some, augment, &numbers, TIMES, config.seed)?;
         let (some, varied, size) = (some.bytes()?, varied.bytes()?, train.image_len());
         let row = |&number: &u32| {
             let at = number as usize;
@@ -181,7 +183,7 @@ impl Options {
         };
         let rows: Vec<Tiles> = numbers.iter().map(row).collect();
         let numbers = format!("a picture as it is, then as {TIMES} steps of training see it;  {augment}");
-        Ok(plot::pictures(&super::title(&config), &numbers, &rows)?)
+        Ok(plot::pictures(&crate::cli::title(&config), &numbers, &rows)?)
     }
 
     /// A picture, and what each layer makes of it.
@@ -214,6 +216,6 @@ impl Options {
         layers.push(Tiles { name: "probabilities".into(), values: probabilities, shape: classes });
         let [c, h, w] = shape;
         let picture = Tiles { name, values, shape: [1, c, h, w].into() };
-        Ok(draw(&super::title(&run.config), &picture, &layers)?)
+        Ok(draw(&crate::cli::title(&run.config), &picture, &layers)?)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{narrow, pool};
+use crate::compile::{narrow, pool};
 use crate::graph::{Epilogue, Graph, NodeId, Op, Placement, Pooling, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits, Operand};
 use crate::shape::{Shape, TensorType};

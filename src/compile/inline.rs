@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::schedule::needed;
+use crate::compile::schedule::needed;
 use crate::graph::{Graph, NodeId, Op, Placement, Traits, eval_absolute};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand};
 use crate::shape::TensorType;

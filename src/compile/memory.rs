@@ -12,14 +12,14 @@ mod slots;
 
 use std::collections::HashSet;
 
-use super::Launches;
+use crate::compile::Launches;
 use crate::graph::{Graph, NodeId, Placement, Source};
 use crate::kernel::{Dispatch, Kernel, Operand};
 use crate::ops;
 use crate::plan::{Bound, BufferRole, BufferSpec, Memory, Place, Plan, Step};
 
 /// Plans the buffers and dispatches of the nodes of `order` with their kernels, which run in these launches, and take these
-/// nodes as [halves](super::halves).
+/// nodes as [halves](crate::compile::halves).
 pub fn memory(
     graph: &Graph,
     order: &[NodeId],

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::schedule::needed;
+use crate::compile::schedule::needed;
 use crate::graph::{Graph, NodeId, Op, Placement, Pooling, Traits, eval_absolute};
 use crate::kernel::{Io, Kernel, Limits, Operand};
 use crate::shape::TensorType;

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{allowed_labels, first_label_over};
+use crate::data::{allowed_labels, first_label_over};
 use crate::error::{Error, Result};
 
 /// How a gzip stream starts (RFC 1952, section 2.3.1).

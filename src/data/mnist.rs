@@ -4,7 +4,7 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, idx};
+use crate::data::{Dataset, idx};
 use crate::error::{Error, Result};
 
 /// Digits, or Fashion-MNIST's kinds of clothing.

@@ -8,11 +8,14 @@ pub mod folder;
 pub mod idx;
 mod mnist;
 mod moments;
+mod normalize;
+pub(crate) mod order;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod pixels;
 
 pub use mnist::Mnist;
+pub use normalize::Normalize;
 pub use pixels::Pixels;
 
 use std::borrow::Cow;

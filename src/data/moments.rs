@@ -1,6 +1,6 @@
 //! What the pixels of a set are like.
 
-use super::Dataset;
+use crate::data::Dataset;
 use crate::{Error, Result};
 
 /// Bytes of pictures that are looked at together.

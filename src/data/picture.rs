@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::folder::decode::{Failure, Taking, decode, pixels};
-use super::folder::{Colour, Resize};
+use crate::data::folder::decode::{Failure, Taking, decode, pixels};
+use crate::data::folder::{Colour, Resize};
 use crate::{Error, Result};
 
 /// What is made of a picture on its way to a network. Nothing is guessed: a dark digit on white paper stays one unless
@@ -32,7 +32,7 @@ impl Default for Preparation {
 
 impl Preparation {
     /// The values `[C, H, W]` in `[0, 1]` of a JPEG, PNG, BMP, GIF or WebP file; of several pictures in it, the first. They
-    /// are those that [`folder`](super::folder) makes of the same file.
+    /// are those that [`folder`](crate::data::folder) makes of the same file.
     ///
     /// Errors: a file that cannot be read or decoded; a coloured picture for a network of one channel, unless
     /// [`grey`](Self::grey) says so; a network of neither one nor three channels.

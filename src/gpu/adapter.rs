@@ -2,7 +2,7 @@
 
 use wgpu::{Backends, DeviceType};
 
-use super::wait::block_on;
+use crate::gpu::wait::block_on;
 use crate::kernel::Limits;
 use crate::{Error, Result};
 

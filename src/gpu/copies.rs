@@ -1,6 +1,6 @@
 //! Copies of leaves on the device: what a step had left there when it was whole, while the next one is under way.
 
-use super::{Buffer, CommandEncoder, GpuSession, TensorBuffer};
+use crate::gpu::{Buffer, CommandEncoder, GpuSession, TensorBuffer};
 use crate::graph::NodeId;
 use crate::{Error, Result};
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::wait::on_all_cores;
-use super::{Gpu, ShaderChecks};
+use crate::gpu::wait::on_all_cores;
+use crate::gpu::{Gpu, ShaderChecks};
 use crate::kernel::{Dispatch, slice};
 use crate::plan::Launch;
 use crate::{Error, Result};

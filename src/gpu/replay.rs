@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Gpu;
-use super::pipeline::Pipeline;
-use super::slices::Slices;
-use super::wait::block_on;
+use crate::gpu::Gpu;
+use crate::gpu::pipeline::Pipeline;
+use crate::gpu::slices::Slices;
+use crate::gpu::wait::block_on;
 use crate::kernel::{SLICE_GROUP, fold};
 use crate::plan::{BufferRole, Launch, Plan};
 use crate::{Error, Result};

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::wait::{Submission, apart, block_on};
-use super::{Buffer, CommandEncoder, Gpu, Preparation, Replay};
+use crate::gpu::wait::{Submission, apart, block_on};
+use crate::gpu::{Buffer, CommandEncoder, Gpu, Preparation, Replay};
 use crate::graph::{Graph, NodeId};
 use crate::plan::Plan;
 use crate::shape::DType;

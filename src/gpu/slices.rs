@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Gpu;
+use crate::gpu::Gpu;
 
 /// Most slices of a launch, unless its grid has more than so many times what one axis takes.
 const MOST: u64 = 256;

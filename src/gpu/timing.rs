@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gpu, Instant, Replay};
+use crate::gpu::{Gpu, Instant, Replay};
 use crate::{Error, Result};
 
 /// Rounds of a dispatch in one submission where the device has no clock.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gpu, cache};
+use crate::gpu::{Gpu, cache};
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Distrusted, Gpu, cache};
 use crate::Result;
+use crate::gpu::{Distrusted, Gpu, cache};
 use crate::kernel::{Io, Kernel};
 
 /// What was measured on one adapter.

@@ -11,7 +11,7 @@ pub use host::Submission;
 pub(crate) use host::{Instant, block_on};
 pub(super) use host::{apart, on_all_cores};
 
-use super::Gpu;
+use crate::gpu::Gpu;
 use crate::{Error, Result};
 
 impl Gpu {

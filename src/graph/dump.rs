@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Graph, Node, Source};
+use crate::graph::{Graph, Node, Source};
 
 impl fmt::Display for Graph {
     /// One line a node: `%3 = relu(%2) f32[64, 6, 28, 28] "conv1"`.

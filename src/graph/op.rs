@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{Graph, NodeId};
+use crate::graph::{Graph, NodeId};
 use crate::kernel::{Io, Kernel, Limits};
 use crate::shape::TensorType;
 use crate::tensor::{View, ViewData};

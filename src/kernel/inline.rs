@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::join::{declared_name, rename};
-use super::storage::{closing, floats, next_access};
-use super::{Binding, Dispatch, Operand};
+use crate::kernel::join::{declared_name, rename};
+use crate::kernel::storage::{closing, floats, next_access};
+use crate::kernel::{Binding, Dispatch, Operand};
 
 /// The functions of a shader that compute one element of what it writes, by its number and by its place in a plane.
 const VALUE: [&str; 2] = ["value", "value_at"];

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{COMMON, Constant, Dispatch, storage};
+use crate::kernel::{COMMON, Constant, Dispatch, storage};
 use crate::{Error, Result};
 
 /// The entry point of a joined shader.

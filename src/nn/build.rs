@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::layout::Part;
-use super::{Fate, Init, Layout, Leaves, Model, ParameterSpec, Row, Stored};
 use crate::graph::{Graph, NodeId};
+use crate::nn::layout::Part;
+use crate::nn::{Fate, Init, Layout, Leaves, Model, ParameterSpec, Row, Stored};
 use crate::shape::{TensorType, Window};
 use crate::{Error, Result, Shape};
 
@@ -99,7 +99,7 @@ struct Field {
 
 impl<'a> Build<'a> {
     /// For finding out what a model declares.
-    pub(super) fn declare(graph: &'a mut Graph) -> Self {
+    pub(crate) fn declare(graph: &'a mut Graph) -> Self {
         Self::new(graph, Parameters::Own)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Build<'a> {
     }
 
     /// A batch of one.
-    pub(super) fn begin(&mut self, input: &Shape) -> Result<NodeId> {
+    pub(crate) fn begin(&mut self, input: &Shape) -> Result<NodeId> {
         let batch: Vec<usize> = std::iter::once(1).chain(input.iter().copied()).collect();
         let x = self.graph.input(INPUT, TensorType::f32(batch))?;
         self.input = Some(x);

@@ -5,12 +5,11 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::build::Declared;
-use super::{Build, Init, Model};
 use crate::graph::{Graph, NodeId};
-use crate::kernel;
+use crate::nn::build::Declared;
+use crate::nn::{Build, Init, Model};
 use crate::shape::{Shape, TensorType};
-use crate::{Error, Result};
+use crate::{Error, Result, kernel};
 
 /// Parameters begin at multiples of this many floats, so that kernels can be bound to them.
 const ALIGNMENT: usize = kernel::ALIGNMENT / 4;

@@ -33,11 +33,10 @@
 //! ```
 
 mod build;
-mod file;
 mod init;
 mod layer;
 mod layout;
-mod network;
+pub(crate) mod network;
 mod sequential;
 mod summary;
 

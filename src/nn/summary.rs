@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Build, Layout, Model};
 use crate::Result;
 use crate::graph::Graph;
+use crate::nn::{Build, Layout, Model};
 use crate::shape::Shape;
 
 /// What a network consists of, layer by layer.

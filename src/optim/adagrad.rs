@@ -5,15 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
-use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::optim::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::shape::TensorType;
 use crate::tensor::View;
+use crate::{Result, shader};
 
-const ADAGRAD: Shader = shader!("adagrad");
+const ADAGRAD: Shader = shader!("training/adagrad");
 
 /// Adagrad with a rate that may fall, and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,15 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
-use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::optim::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::shape::TensorType;
 use crate::tensor::View;
+use crate::{Result, shader};
 
-const ADAM: Shader = shader!("adam");
+const ADAM: Shader = shader!("training/adam");
 
 /// Adam; weight decay is part of the gradient.
 pub type Adam = AdamRule<false>;

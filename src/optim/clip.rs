@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Group, Optimizer};
 use crate::graph::{Graph, NodeId};
+use crate::optim::{Flat, Group, Optimizer};
 use crate::{Error, Result};
 
 /// How gradients are clipped. See [`Graph::clip_value`] and [`Graph::clip_norm`].

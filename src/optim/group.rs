@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Optimizer, in_range};
 use crate::graph::{Graph, NodeId};
+use crate::optim::{Flat, Optimizer, in_range};
 use crate::{Error, Result};
 
 /// The parameters whose names match a pattern, and what is different for them.

@@ -7,16 +7,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
-use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::optim::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::shape::TensorType;
 use crate::tensor::View;
+use crate::{Result, shader};
 
-const RMSPROP: Shader = shader!("rmsprop");
-const CENTERED: Shader = shader!("rmsprop_centered");
+const RMSPROP: Shader = shader!("training/rmsprop");
+const CENTERED: Shader = shader!("training/rmsprop_centered");
 
 /// RMSprop with momentum and weight decay, plain or centered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,16 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
-use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::shader;
+use crate::optim::{Flat, Number, Optimizer, Ruled, check_rate, in_range, keep, kernels, magnitude, updated};
 use crate::shape::TensorType;
 use crate::tensor::View;
+use crate::{Result, shader};
 
-const SGD: Shader = shader!("sgd");
-const DAMPENING: Shader = shader!("sgd_dampening");
+const SGD: Shader = shader!("training/sgd");
+const DAMPENING: Shader = shader!("training/sgd_dampening");
 
 /// Stochastic gradient descent with momentum, Nesterov's variant, dampening, and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! A launch: dispatches that run side by side as one call of the device.
 
-use super::{Bound, Step};
-use crate::Result;
-use crate::kernel::{self, JOINED, Part};
+use crate::kernel::{JOINED, Part};
+use crate::plan::{Bound, Step};
+use crate::{Result, kernel};
 
 /// Steps of a plan that run side by side.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,8 @@ use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Mask, Paint, PathBuilder, Pixmap, PremultipliedColorU8, Rect, Stroke, Transform,
 };
 
-use crate::{Error, Result, weights};
+use crate::formats::replace_file;
+use crate::{Error, Result};
 
 /// Red, green and blue, sRGB-encoded.
 pub type Ink = [u8; 3];
@@ -85,7 +86,7 @@ impl Canvas {
             image::ExtendedColorType::Rgb8,
         );
         encoded.map_err(|error| Error::data(path.as_ref(), error.to_string()))?;
-        weights::replace_file(path, |out| out.write_all(&file))
+        replace_file(path, |out| out.write_all(&file))
     }
 
     /// From here on nothing outside this rectangle is drawn; with `None`, everything.

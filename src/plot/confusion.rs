@@ -1,9 +1,9 @@
 //! Which classes are taken for which.
 
-use super::canvas::{Align, BLACK, Canvas, GREY, Ink, PALE, WHITE};
-use super::{HEAD, counted, head, thousands};
 use crate::gpu::texture::ColourMap;
-use crate::train::Evaluation;
+use crate::infer::Evaluation;
+use crate::plot::canvas::{Align, BLACK, Canvas, GREY, Ink, PALE, WHITE};
+use crate::plot::{HEAD, counted, head, thousands};
 use crate::{Error, Result};
 
 /// The most room for the names of classes.

@@ -1,9 +1,9 @@
 //! How a training went: loss, accuracy and learning rate over its steps and epochs.
 
-use super::canvas::{Align, BLACK, BLUE, Canvas, GREEN, GREY, Ink, PALE, VERMILLION};
-use super::series::{Curves, Points, decades, ticks};
-use super::{HEAD, counted, head, thousands};
-use crate::train::callbacks::LogLine;
+use crate::plot::canvas::{Align, BLACK, BLUE, Canvas, GREEN, GREY, Ink, PALE, VERMILLION};
+use crate::plot::series::{Curves, Points, decades, ticks};
+use crate::plot::{HEAD, counted, head, thousands};
+use crate::runs::LogLine;
 use crate::{Error, Result};
 
 /// Width of the picture, and what is left and right of the panels.

@@ -5,7 +5,8 @@
 //!
 //! ```no_run
 //! # fn main() -> lenslet::Result<()> {
-//! use lenslet::{plot, train::RunFolder};
+//! use lenslet::plot;
+//! use lenslet::runs::RunFolder;
 //!
 //! let log = RunFolder::read_log("runs/lenet5-1")?;
 //! plot::curves("lenet5 on mnist", &log)?.save("curves.png")?;
@@ -55,8 +56,8 @@ fn counted(n: u64, one: &str, several: &str) -> String {
 mod tests {
     use super::canvas::{BLUE, VERMILLION, WHITE};
     use super::*;
-    use crate::train::Evaluation;
-    use crate::train::callbacks::LogLine;
+    use crate::infer::Evaluation;
+    use crate::runs::LogLine;
 
     fn step(step: u64, loss: f64) -> LogLine {
         LogLine::Step { step, epoch: 1, loss, accuracy: 0.5, images_per_s: 1.0, learning_rate: 0.1 }

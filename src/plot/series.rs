@@ -1,6 +1,6 @@
 //! The numbers of a log as curves.
 
-use crate::train::callbacks::LogLine;
+use crate::runs::LogLine;
 
 /// Steps and values.
 pub type Points = Vec<[f64; 2]>;

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::canvas::{Align, BLACK, Canvas, GREY, Ink, SCALE};
-use super::{HEAD, counted, head};
 use crate::gpu::TextureWrite;
 use crate::gpu::texture::{ColourMap, ValueRange};
+use crate::plot::canvas::{Align, BLACK, Canvas, GREY, Ink, SCALE};
+use crate::plot::{HEAD, counted, head};
 use crate::shape::Shape;
 use crate::{Error, Result};
 

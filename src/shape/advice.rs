@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{LARGEST, Window};
+use crate::shape::{LARGEST, Window};
 use crate::{Error, Result};
 
 /// A window along one axis. A stride or padding left open is searched.
@@ -95,7 +95,7 @@ impl Axis {
 
     fn with(self, window: usize, stride: usize, padding: [usize; 2], ceil_mode: bool) -> Option<Fit> {
         let [left, right] = padding;
-        let explicit = super::Padding::Explicit { top: 0, bottom: 0, left, right };
+        let explicit = crate::shape::Padding::Explicit { top: 0, bottom: 0, left, right };
         let sliding = Window::new([1, window]).stride([1, stride]).dilation([1, self.dilation]).padding(explicit);
         let output = sliding.ceil_mode(ceil_mode).place([1, self.input]).ok()?.out[1];
         let reached = (output - 1) * stride + (window - 1) * self.dilation + 1;
@@ -239,11 +239,11 @@ impl Window {
     /// This window with the largest stride that makes `[rows, columns]` of `output` from `input`.
     ///
     /// Errors: no whole stride does; the message says which would be needed, and which padding, window or other
-    /// output would do. [`Padding::Same`](super::Padding::Same), which sets the output itself.
+    /// output would do. [`Padding::Same`](crate::shape::Padding::Same), which sets the output itself.
     pub fn reaching(mut self, input: [usize; 2], output: [usize; 2]) -> Result<Self> {
         let explicit = match self.padding {
-            super::Padding::Valid => [[0; 2]; 2],
-            super::Padding::Explicit { top, bottom, left, right } => [[top, bottom], [left, right]],
+            crate::shape::Padding::Valid => [[0; 2]; 2],
+            crate::shape::Padding::Explicit { top, bottom, left, right } => [[top, bottom], [left, right]],
             same => {
                 return Err(Error::option(
                     "padding",
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(window.stride, [2, 1]);
         let error = Window::new(3).reaching([7, 7], [5, 4]).unwrap_err().to_string();
         assert!(error.contains("output columns") && error.contains("1.33"), "{error}");
-        assert!(Window::new(3).padding(super::super::Padding::Same).reaching([7, 7], [4, 4]).is_err());
+        assert!(Window::new(3).padding(crate::shape::Padding::Same).reaching([7, 7], [4, 4]).is_err());
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
         );
         assert_eq!(out(7, Window::new([1, 3]).stride(2)).overhang, [0, 0]);
         // It would begin in the padding at the end.
-        let padded = Window::new([1, 2]).stride(2).padding(super::super::Padding::Explicit {
+        let padded = Window::new([1, 2]).stride(2).padding(crate::shape::Padding::Explicit {
             top: 0,
             bottom: 0,
             left: 1,

@@ -5,28 +5,28 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::course::{Position, Snapshot};
-use super::plateau::Watch;
-use super::report::{EpochReport, StepReport};
+use crate::formats::weights::tensors::Tensors;
+use crate::formats::weights::{from_tensors, tensors, to_tensors};
 use crate::nn::Layout;
-use crate::weights::tensors::{self, Tensors};
-use crate::weights::{from_tensors, to_tensors};
+use crate::train::course::{Position, Snapshot};
+use crate::train::plateau::Watch;
+use crate::train::report::{EpochReport, StepReport};
 use crate::{Error, Result};
 
-/// A run between two of its steps. [`Trainer::resume`](super::Trainer::resume) goes on from it, on the same device to the
+/// A run between two of its steps. [`Trainer::resume`](crate::train::Trainer::resume) goes on from it, on the same device to the
 /// same bytes as if it had never been stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Parameters and what the optimizer keeps.
     pub snapshot: Snapshot,
     /// Names of what the optimizer keeps, and of the gradients of an update under way.
-    pub(super) states: Vec<String>,
-    pub(super) course: Past,
+    pub(in crate::train) states: Vec<String>,
+    pub(in crate::train) course: Past,
 }
 
 /// What a run has behind it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Past {
+pub(in crate::train) struct Past {
     /// Where the run began: later in the trainer's life than at its beginning, if it had trained before.
     pub first: Position,
     /// Over the steps of the epoch under way.
@@ -39,8 +39,8 @@ pub(super) struct Past {
 
 /// Of the steps of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sums {
-    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
+pub(in crate::train) struct Sums {
+    #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
     pub loss: f64,
     pub correct: f64,
     pub counted: f64,
@@ -103,7 +103,7 @@ impl Checkpoint {
     /// Reads a file. `layout` is the trainer's, `states` are the names of what its optimizer keeps.
     ///
     /// Errors: it cannot be read, is damaged or not of this network and optimizer.
-    pub(super) fn load(path: &Path, layout: &Layout, states: &[&str]) -> Result<Self> {
+    pub(in crate::train) fn load(path: &Path, layout: &Layout, states: &[&str]) -> Result<Self> {
         let tensors::Content { tensors: mut all, metadata } = tensors::read(path)?;
         let no_checkpoint = || Error::data(path, "expected a checkpoint, found other weights");
         let [progress, expected] = ["progress", "sha256"].map(|key| metadata.get(key).ok_or_else(no_checkpoint));

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use crate::Result;
+use crate::formats::weights;
 use crate::nn::Layout;
-use crate::{Result, weights};
+use crate::train::Schedule;
 
 /// What is the same over the whole training.
 #[derive(Clone)]
-pub(super) struct Course {
+pub(in crate::train) struct Course {
     pub pictures: Vec<u32>,
     pub batch: usize,
     pub seed: u64,
@@ -45,7 +46,7 @@ impl Course {
 
 /// How far the training is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Position {
+pub(in crate::train) struct Position {
     /// Whole epochs before this one.
     pub epochs: u32,
     /// Whole steps of this epoch.
@@ -89,12 +90,12 @@ pub struct Snapshot {
     /// All parameters, flat, as the [`Layout`] has them.
     pub parameters: Vec<f32>,
     /// What the optimizer keeps.
-    pub(super) states: Vec<Vec<f32>>,
-    pub(super) at: Position,
+    pub(in crate::train) states: Vec<Vec<f32>>,
+    pub(in crate::train) at: Position,
 }
 
 impl Snapshot {
-    pub(super) fn new(parameters: Vec<f32>, states: Vec<Vec<f32>>, at: Position) -> Self {
+    pub(in crate::train) fn new(parameters: Vec<f32>, states: Vec<Vec<f32>>, at: Position) -> Self {
         Self { parameters, states, at }
     }
 

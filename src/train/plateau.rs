@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Evaluation;
+use crate::infer::Evaluation;
 use crate::{Error, Result};
 
 /// What is to get better.
@@ -69,7 +69,7 @@ impl Plateau {
 
 /// What has been seen of the validation so far.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Watch {
+pub(in crate::train) struct Watch {
     best: Option<f64>,
     /// Epochs without a better value since the best, or since the last fall.
     worse: u32,

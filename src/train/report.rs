@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, Evaluation};
 use crate::data::Dataset;
+use crate::infer::Evaluation;
+use crate::train::Checkpoint;
 
 /// How long to train and what to hold out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Default for Fit {
 }
 
 impl Fit {
-    pub(super) fn total_steps(&self, steps_per_epoch: usize) -> u64 {
+    pub(in crate::train) fn total_steps(&self, steps_per_epoch: usize) -> u64 {
         let all = u64::from(self.epochs) * steps_per_epoch as u64;
         self.steps.map_or(all, |most| most.min(all))
     }
@@ -113,10 +114,10 @@ pub struct EpochReport {
     /// The last of its steps, counted from 1 over the whole run.
     pub step: u64,
     /// Mean over the epoch's pictures, each before its own update.
-    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
+    #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
     pub loss: f64,
     /// Share of the epoch's pictures classified right, each before its own update.
-    #[serde(deserialize_with = "super::callbacks::null_as_nan")]
+    #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
     pub accuracy: f64,
     /// On the pictures held out.
     pub validation: Option<Evaluation>,
@@ -132,7 +133,7 @@ pub struct EpochReport {
 
 impl EpochReport {
     /// As checkpoints have it.
-    pub(super) fn without_confusion(self) -> Self {
+    pub(in crate::train) fn without_confusion(self) -> Self {
         let validation =
             self.validation.map(|validation| Evaluation { confusion: vec![], undecided: vec![], ..validation });
         Self { validation, ..self }

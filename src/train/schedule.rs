@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Plateau;
+use crate::train::Plateau;
 use crate::{Error, Result};
 
 /// How the learning rate changes from the first step to the last. Steps are counted from 0.

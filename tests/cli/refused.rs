@@ -155,7 +155,7 @@ fn damaged_runs_are_refused() {
 
     let convnet = lenslet::models::convnet();
     let layout = Layout::of(&convnet).unwrap();
-    lenslet::weights::save(&weights, &layout, &layout.initial(1), &BTreeMap::new()).unwrap();
+    lenslet::formats::weights::save(&weights, &layout, &layout.initial(1), &BTreeMap::new()).unwrap();
     let shapes = "conv1.weight: expected F32 [6, 1, 5, 5], found F32 [32, 1, 3, 3]";
     place.refuses(evaluate, 1, &["model.safetensors", "not the weights of this model", shapes]);
     for length in [0, 7, 100, intact.len() - 1] {

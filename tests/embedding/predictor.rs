@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use lenslet::infer::Predictor;
 use lenslet::nn::{Layout, Sequential};
-use lenslet::train::Predictor;
 use lenslet::{Device, Session, Tensor};
 
 use crate::apps::{bits, lent, network, noise, pictures, trainer};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lenslet::gpu::GpuSession;
+use lenslet::infer::Predictor;
 use lenslet::nn::Layout;
-use lenslet::train::Predictor;
 use lenslet::{Gpu, Graph, NodeId, TensorType, wgpu};
 use wgpu::util::DeviceExt as _;
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use lenslet::infer::Predictor;
 use lenslet::nn::Layout;
-use lenslet::train::{Event, Predictor, StepReport};
+use lenslet::train::{Event, StepReport};
 use lenslet::{Error, Gpu};
 
 use crate::apps::{bits, device, lent, network, noise, pictures, trainer};

@@ -1,9 +1,10 @@
 //! Sets that do not fit on the device are learned to the same bytes as those that do.
 
 use lenslet::data::{Dataset, folder::Options, folder::Share, folder::load};
+use lenslet::infer::Evaluator;
 use lenslet::nn::Sequential;
 use lenslet::optim::Sgd;
-use lenslet::train::{Evaluator, Fit, Report, Schedule};
+use lenslet::train::{Fit, Report, Schedule};
 use lenslet::{Device, ShaderChecks, Trainer};
 
 use crate::common;

@@ -24,7 +24,7 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("record", "keeps a run's history, of what softmax_cross_entropy and count_correct compute"),
     ("tally", "counts what a classifier says: no arithmetic"),
     (
-        "standardise",
+        "normalize",
         "a difference over a number, as sub and div; tests/train/normalised.rs does it to the pictures by hand",
     ),
     ("store", "keeps a value: no arithmetic"),

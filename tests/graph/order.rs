@@ -3,9 +3,9 @@
 use lenslet::compile::schedule;
 use lenslet::data::Spec;
 use lenslet::graph::Graph;
+use lenslet::infer::EvaluationStep;
 use lenslet::nn::Layout;
 use lenslet::optim::{Flat, Optimizer, Sgd};
-use lenslet::train::EvaluationStep;
 use lenslet::{NodeId, Result, TensorType, models};
 
 use super::training_step;

@@ -4,11 +4,11 @@ use lenslet::check::cases;
 use lenslet::compile::{Choice, compile, first, fuse, gradients, inline, schedule, select};
 use lenslet::data::Spec;
 use lenslet::graph::Graph;
+use lenslet::infer::EvaluationStep;
 use lenslet::kernel::{Io, Kernel, Limits};
 use lenslet::nn::{Build, Layer, Layout, Model, Sequential};
 use lenslet::optim::{Adam, Clip, Clipped, Optimizer, RmsProp, Sgd};
 use lenslet::plan::{BufferRole, Plan};
-use lenslet::train::EvaluationStep;
 use lenslet::{DType, Error, NodeId, Result, Shape, TensorType, models};
 
 use super::simulation::{follow, plan_and_follow};

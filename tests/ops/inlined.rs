@@ -52,14 +52,14 @@ const PRODUCERS: [(&str, Produce); 8] = [
         Ok(pull_back(graph, loss, dy, &[logits])?[0])
     }),
     ("gathered pictures", gathered),
-    ("standardised values", |graph, leaves, shape| {
+    ("normalized values", |graph, leaves, shape| {
         let x = leaf(graph, leaves, TensorType::f32(shape), Fill::Any)?;
-        graph.standardise(x, &[0.25], &[0.5])
+        graph.normalize(x, &[0.25], &[0.5])
     }),
     // Computed inside what is computed inside.
-    ("standardised pictures", |graph, leaves, shape| {
+    ("normalized pictures", |graph, leaves, shape| {
         let x = gathered(graph, leaves, shape)?;
-        graph.standardise(x, &[0.4, 0.5, 0.6], &[0.3, 0.2, 0.1])
+        graph.normalize(x, &[0.4, 0.5, 0.6], &[0.3, 0.2, 0.1])
     }),
 ];
 
@@ -117,7 +117,7 @@ pub fn every_reader(gpu: &Gpu) {
         for (read, reads) in READERS {
             let shape: &[usize] = if read == "two products" { &[13, 9] } else { &[2, 3, 7, 6] };
             let is_for = match produced {
-                "gradient of pooling" | "gathered pictures" | "standardised pictures" => shape.len() == 4,
+                "gradient of pooling" | "gathered pictures" | "normalized pictures" => shape.len() == 4,
                 "gradient of the loss" => shape.len() == 2,
                 _ => true,
             };

@@ -16,7 +16,8 @@ use lenslet::compile::{Choice, compile, compile_with, first};
 use lenslet::gpu::GpuSession;
 use lenslet::kernel::Limits;
 use lenslet::nn::Model as _;
-use lenslet::wgpu::{self, util::DeviceExt as _};
+use lenslet::wgpu;
+use lenslet::wgpu::util::DeviceExt as _;
 use lenslet::{
     Device, Error, Gpu, Graph, HostData, NodeId, Session, ShaderChecks, Tensor, TensorType, Window, device, models,
 };

@@ -1,7 +1,8 @@
 //! Textures with known texels, and what is in a texture.
 
 use lenslet::gpu::GpuSession;
-use lenslet::wgpu::{self, TextureFormat as Format, TextureUsages as Usage};
+use lenslet::wgpu;
+use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{Gpu, Graph, NodeId, TensorType};
 
 /// What GPUs may be off when they make 8 bits of a float: 0.6 of 1/255 (Direct3D 11.3, "FLOAT -> UNORM"), and what floats

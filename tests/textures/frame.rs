@@ -3,7 +3,8 @@
 
 use lenslet::gpu::GpuSession;
 use lenslet::gpu::texture::ValueRange;
-use lenslet::wgpu::{self, TextureFormat as Format, TextureUsages as Usage};
+use lenslet::wgpu;
+use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{
     Device, Gpu, Graph, HostData, NodeId, ShaderChecks, Tensor, TensorType, TextureInput, TextureOutput, TextureRead,
     TextureWrite, Window, device,

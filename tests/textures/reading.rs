@@ -2,7 +2,8 @@
 
 use image::imageops::{FilterType, crop_imm, resize};
 use lenslet::gpu::texture::{Channels, Light, Sampling};
-use lenslet::wgpu::{self, TextureFormat as Format, TextureUsages as Usage};
+use lenslet::wgpu;
+use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{Gpu, ShaderChecks, Shape, TextureInput, TextureRead};
 
 use super::common;

@@ -2,7 +2,8 @@
 
 use lenslet::gpu::GpuSession;
 use lenslet::gpu::texture::{Channels, Light, ValueRange};
-use lenslet::wgpu::{self, TextureFormat as Format, TextureUsages as Usage};
+use lenslet::wgpu;
+use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{Graph, ShaderChecks, TensorType, TextureInput, TextureOutput, TextureRead, TextureWrite};
 
 use super::common;

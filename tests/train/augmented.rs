@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use lenslet::data::{Augment, Dataset, Fill, Flip};
+use lenslet::infer::augmented;
 use lenslet::kernel::Limits;
 use lenslet::nn::Layout;
 use lenslet::optim::Sgd;
-use lenslet::train::{StepOptions, TrainingStep, augmented};
+use lenslet::train::{StepOptions, TrainingStep};
 use lenslet::{Device, Graph, Precision, Tensor, TensorType, compile};
 
 use crate::fixture::{bits, dataset, devices, fit, network, sgd, trainer};

@@ -2,10 +2,12 @@
 
 use approx::assert_relative_eq;
 use lenslet::data::Dataset;
+use lenslet::infer::{Evaluation, Evaluator};
 use lenslet::nn::{Layout, Sequential};
 use lenslet::ops::IGNORE;
 use lenslet::optim::{AnyOptimizer, Sgd};
-use lenslet::train::{Evaluation, Evaluator, Fit, HISTORY_COLUMNS, TrainingStep};
+use lenslet::infer::HISTORY_COLUMNS;
+use lenslet::train::{Fit, TrainingStep};
 use lenslet::{Device, Graph, Session, Tensor, TensorType};
 
 use crate::fixture::{CLASSES, dataset, devices, fit, network, rounding, sgd, trainer};

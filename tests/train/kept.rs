@@ -2,10 +2,12 @@
 
 use lenslet::Precision;
 use lenslet::data::folder;
+use lenslet::infer::Evaluator;
 use lenslet::nn::Layout;
 use lenslet::optim::Group;
+use lenslet::runs::{Config, RunFolder};
+use lenslet::train::Schedule;
 use lenslet::train::callbacks::EarlyStopping;
-use lenslet::train::{Config, Evaluator, RunFolder, Schedule};
 
 use crate::fixture::{bits, dataset, devices, fit, network, sgd, trainer};
 

@@ -1,10 +1,11 @@
 //! Layers that behave differently in training: running averages move and are kept, dropout draws, frozen layers stay.
 
 use approx::assert_relative_eq;
+use lenslet::formats::weights;
+use lenslet::infer::Evaluator;
 use lenslet::nn::{Init, Layout, Sequential};
 use lenslet::optim::{Adam, AnyOptimizer, Group, Grouped, Sgd};
-use lenslet::train::{Evaluator, Trainer};
-use lenslet::weights;
+use lenslet::train::Trainer;
 use lenslet::{Device, Graph, Session, ShaderChecks, TensorType};
 
 use crate::common;

@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use lenslet::data::Dataset;
+use lenslet::infer::Evaluator;
 use lenslet::nn::{Layout, Sequential};
-use lenslet::train::Evaluator;
 use lenslet::{Graph, Session, TensorType};
 
 use crate::fixture::devices;

@@ -1,8 +1,9 @@
 //! Pictures that a network normalises: as if that had been done to them before, on every device.
 
 use lenslet::Device;
+use lenslet::data::Normalize;
+use lenslet::infer::Classifier;
 use lenslet::nn::{Layout, Network, Sequential};
-use lenslet::train::{Classifier, Normalize};
 
 use crate::fixture::{bits, dataset, devices, fit, network, network_from, rounding, sgd, trainer};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use lenslet::data::Dataset;
 use lenslet::nn::Sequential;
 use lenslet::optim::{Adam, AnyOptimizer};
-use lenslet::train::callbacks::{CsvLog, EarlyStopping, JsonLog, TimeLimit};
+use lenslet::runs::{CsvLog, JsonLog};
+use lenslet::train::callbacks::{EarlyStopping, TimeLimit};
 use lenslet::train::{Checkpoint, Event, Fit, Plateau, Report, Schedule, Trainer};
 use lenslet::{Device, Padding};
 
@@ -149,7 +150,7 @@ fn files_that_are_no_whole_checkpoint_of_this_training_are_refused() {
     }
     fs::write(&path, &good[..good.len() - 4]).unwrap();
     assert!(refused(&first).contains("damaged"));
-    lenslet::weights::save(&path, first.layout(), &first.parameters(), &Default::default()).unwrap();
+    lenslet::formats::weights::save(&path, first.layout(), &first.parameters(), &Default::default()).unwrap();
     assert!(refused(&first).contains("expected a checkpoint, found other weights"));
 
     fs::write(&path, &good).unwrap();
@@ -221,7 +222,7 @@ fn a_run_may_go_on_through_numbers_that_are_not_finite() {
 #[cfg(feature = "tensorboard")]
 #[test]
 fn event_files_are_records_of_scalars() {
-    use lenslet::train::callbacks::TensorBoard;
+    use lenslet::runs::TensorBoard;
 
     let folder = tempfile::tempdir().unwrap();
     let model = network();

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from record import add, draw
 
-from .windows import SAME, SAME_LOWER, VALID, every_window, is_native, padded, place, window
+from windows import SAME, SAME_LOWER, VALID, every_window, is_native, padded, place, window
 
 # Groups, channels, filters: one group, some, depthwise, depthwise with a channel multiplier.
 PLAIN, TWO, DEPTHWISE, MULTIPLIED, TRIPLED, UNEVEN = (1, 3, 4), (2, 4, 6), (4, 4, 4), (3, 3, 6), (2, 2, 6), (3, 6, 3)

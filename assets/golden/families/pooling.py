@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from record import add, draw, single
 
-from .windows import SAME, SAME_LOWER, VALID, every_window, is_native, padded, place, under, window
+from windows import SAME, SAME_LOWER, VALID, every_window, is_native, padded, place, under, window
 
 SIZES, STRIDES = [(2, 2), (3, 2), (2, 3), (3, 3)], [(1, 1), (2, 2), (3, 2), (2, 3)]
 DILATIONS = [(1, 1), (2, 1), (1, 2)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lenslet::data::Dataset;
 use lenslet::optim::Sgd;
-use lenslet::train::Evaluator;
+use lenslet::infer::Evaluator;
 use lenslet::{Device, FrameTrainer, Gpu, Trainer, models};
 use wasm_bindgen::prelude::*;
 

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use eframe::egui_wgpu::RenderState;
 use lenslet::data::Mnist;
+use lenslet::formats::weights;
 use lenslet::gpu::texture::{Channels, ColourMap, ValueRange};
 use lenslet::nn::{Layout, Sequential};
 use lenslet::optim::Sgd;
-use lenslet::train::{Checkpoint, Progress, RunFolder};
-use lenslet::{
-    Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureRead, TextureWrite, Trainer, models, weights,
-};
+use lenslet::runs::RunFolder;
+use lenslet::train::{Checkpoint, Progress};
+use lenslet::{Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureRead, TextureWrite, Trainer, models};
 
 use crate::canvas::Canvas;
 use crate::pictures::Picture;

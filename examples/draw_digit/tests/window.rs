@@ -7,7 +7,9 @@ mod desk;
 use std::time::Duration;
 
 use desk::{Desk, Line, Place, differing};
-use lenslet::{models, nn::Layout, weights};
+use lenslet::formats::weights;
+use lenslet::models;
+use lenslet::nn::Layout;
 
 /// Steps after which LeNet-5 knows most digits.
 const ENOUGH: u64 = 250;

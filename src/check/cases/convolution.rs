@@ -2,7 +2,7 @@
 
 use crate::{Padding, Window};
 
-use super::{Case, case};
+use crate::check::cases::{Case, case};
 
 fn conv(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window) -> Case {
     let k = [w[0]];

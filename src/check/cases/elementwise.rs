@@ -2,7 +2,7 @@
 
 use crate::ops::{ARITHMETIC, TABLE};
 
-use super::{Case, Fill, MANY, case};
+use crate::check::cases::{Case, Fill, MANY, case};
 
 pub fn all() -> Vec<Case> {
     [scalars(), prelu(), arithmetic(), standardisation()].into_iter().flatten().collect()
@@ -46,9 +46,9 @@ fn prelu() -> Vec<Case> {
 fn standardisation() -> Vec<Case> {
     let numbers = |n: usize, first: f32| (0..n).map(|c| first + 0.3 * c as f32).collect::<Vec<_>>();
     let of = |shape: &'static [usize], [means, deviations]: [usize; 2]| {
-        let name = format!("standardise {shape:?} by {means} {deviations}");
+        let name = format!("normalize {shape:?} by {means} {deviations}");
         let (mean, deviation) = (numbers(means, -0.7), numbers(deviations, 0.4));
-        case(name, &[shape], move |g, i| g.standardise(i[0], &mean, &deviation))
+        case(name, &[shape], move |g, i| g.normalize(i[0], &mean, &deviation))
     };
     let mut cases: Vec<Case> = [
         (&[][..], [1, 1]),

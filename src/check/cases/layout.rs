@@ -2,7 +2,7 @@
 
 use crate::ops::{Cut, Upsampling};
 
-use super::{Case, case};
+use crate::check::cases::{Case, case};
 
 pub fn all() -> Vec<Case> {
     [views(), parts(), upsampling()].into_iter().flatten().collect()

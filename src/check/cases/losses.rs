@@ -3,7 +3,7 @@
 use crate::ops::{CrossEntropy, IGNORE};
 use crate::{Graph, NodeId, Result, TensorType};
 
-use super::{Case, Fill, Input, case};
+use crate::check::cases::{Case, Fill, Input, case};
 
 pub fn all() -> Vec<Case> {
     [softmax(), options(), errors()].into_iter().flatten().collect()

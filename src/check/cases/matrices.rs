@@ -1,6 +1,6 @@
 //! Matrix products and the dense layer.
 
-use super::{Case, case};
+use crate::check::cases::{Case, case};
 
 pub fn all() -> Vec<Case> {
     let mut cases = vec![];

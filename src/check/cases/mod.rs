@@ -5,7 +5,7 @@ mod elementwise;
 mod layout;
 mod losses;
 mod matrices;
-mod normalisation;
+mod normalization;
 mod pooling;
 mod reductions;
 mod training;
@@ -125,7 +125,7 @@ pub fn all() -> Vec<Case> {
         elementwise::all(),
         reductions::all(),
         losses::all(),
-        normalisation::all(),
+        normalization::all(),
         layout::all(),
         training::all(),
     ]

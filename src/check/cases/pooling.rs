@@ -2,7 +2,7 @@
 
 use crate::{Graph, NodeId, Padding, Result, TensorType, Window};
 
-use super::{Case, Fill, Input, case};
+use crate::check::cases::{Case, Fill, Input, case};
 
 pub fn all() -> Vec<Case> {
     let shapes: Vec<(&str, [usize; 4], Window)> = vec![

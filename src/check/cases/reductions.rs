@@ -1,6 +1,6 @@
 //! Sums, means and maxima over axes.
 
-use super::{Case, Fill, MANY, case};
+use crate::check::cases::{Case, Fill, MANY, case};
 
 pub fn all() -> Vec<Case> {
     let shapes: [(&[usize], &[usize]); 9] = [

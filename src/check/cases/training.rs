@@ -4,7 +4,7 @@ use crate::ops::{Augment, IGNORE};
 use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd, Share};
 use crate::{Graph, NodeId, TensorType};
 
-use super::{Build, Case, Fill, Input, MANY, case};
+use crate::check::cases::{Build, Case, Fill, Input, MANY, case};
 
 pub fn all() -> Vec<Case> {
     [batches(), augmentations(), updates(), dropouts(), clips()].into_iter().flatten().collect()

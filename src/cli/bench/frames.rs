@@ -19,13 +19,13 @@ pub struct FramesOptions {
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// Milliseconds of each frame for training
-    #[arg(long, default_value_t = 6.0, value_parser = super::super::seconds)]
+    #[arg(long, default_value_t = 6.0, value_parser = crate::cli::seconds)]
     budget_ms: f64,
     /// Frames a second
-    #[arg(long, default_value_t = 60.0, value_parser = super::super::seconds)]
+    #[arg(long, default_value_t = 60.0, value_parser = crate::cli::seconds)]
     rate: f64,
     /// Seconds to measure
-    #[arg(long, default_value_t = 10.0, value_parser = super::super::seconds)]
+    #[arg(long, default_value_t = 10.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     #[command(flatten)]
     device: DeviceOption,

@@ -11,17 +11,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use lenslet::data::Normalize;
 use lenslet::data::{Augment, Dataset};
+use lenslet::infer::augment_of;
 use lenslet::nn::{Layout, Model, Network};
 use lenslet::optim::{Clip, Clipped, Group, Grouped};
-use lenslet::train::callbacks::{Callback, CsvLog, EarlyStopping, TensorBoard, TimeLimit};
-use lenslet::train::{self, ClassWeights, Config, Event, Fit, Normalize, RunFolder, Schedule, Trainer, augment_of};
+use lenslet::runs::{Config, RunFolder};
+use lenslet::runs::{CsvLog, TensorBoard};
+use lenslet::train;
+use lenslet::train::callbacks::{Callback, EarlyStopping, TimeLimit};
+use lenslet::train::{ClassWeights, Event, Fit, Schedule, Trainer};
 use lenslet::{Device, Precision};
 
-use self::optimizer::OptimizerOptions;
-use self::show::Show;
-use super::data::{DataConfig, DataOptions, Sets};
-use super::{DeviceOption, JsonOption};
+use crate::cli::data::{DataConfig, DataOptions, Sets};
+use crate::cli::train::optimizer::OptimizerOptions;
+use crate::cli::train::show::Show;
+use crate::cli::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -36,7 +41,7 @@ use super::{DeviceOption, JsonOption};
   lenslet train --resume runs/lenet5-1         after Ctrl-C, a crash or a full disk
   lenslet train --steps 200 --json")]
 pub struct Options {
-    #[arg(help = super::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
+    #[arg(help = crate::cli::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
     #[command(flatten)]
     data: DataOptions,
@@ -160,7 +165,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     };
     let mut model = match &begun {
         Some((folder, _)) => folder.read_model()?,
-        None => super::model(&config.model)?,
+        None => crate::cli::model(&config.model)?,
     };
     let data = DataConfig::of(&config);
     let Sets { train, validation, test, held_out, pictures } = data.load(&model.input(), config.seed)?;

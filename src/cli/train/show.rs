@@ -8,9 +8,13 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::Device;
 use lenslet::data::Dataset;
-use lenslet::plot::{self, Curves};
-use lenslet::train::callbacks::{Callback, LogLine, Window};
-use lenslet::train::{Config, EpochReport, Evaluation, Event, Report, RunFolder, Trainer};
+use lenslet::infer::Evaluation;
+use lenslet::plot;
+use lenslet::plot::Curves;
+use lenslet::runs::{Config, RunFolder};
+use lenslet::runs::{LogLine, Window};
+use lenslet::train::callbacks::Callback;
+use lenslet::train::{EpochReport, Event, Report, Trainer};
 use serde_json::json;
 
 use crate::cli::{terminal, thousands, title};
@@ -127,7 +131,7 @@ impl Show {
         report: &Report,
     ) -> anyhow::Result<()> {
         let test = trainer.evaluate(test)?;
-        let sha256 = lenslet::weights::sha256(trainer.layout(), &trainer.parameters())?;
+        let sha256 = lenslet::formats::weights::sha256(trainer.layout(), &trainer.parameters())?;
         let first_step = self.first_step.unwrap_or(0.0);
         if self.json {
             print(&json!({

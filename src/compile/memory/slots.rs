@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use super::{Life, Place, Planner, Use};
+use crate::compile::memory::{Life, Place, Planner, Use};
 use crate::kernel::{ALIGNMENT, Kernel};
 use crate::plan::{BufferRole, BufferSpec};
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::load::Bad;
-use crate::data::pixels::{self, Records};
-use crate::weights::replace_file;
+use crate::data::folder::load::Bad;
+use crate::data::pixels;
+use crate::data::pixels::Records;
+use crate::formats::replace_file;
 use crate::{Error, Result, gpu};
 
 /// The last bytes of each file: the length of what is to be known, its CRC-32, and these letters.

@@ -9,7 +9,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgba};
 
-use super::options::{Colour, Resize};
+use crate::data::folder::options::{Colour, Resize};
 
 /// Bytes of the largest file that is read, and of the largest picture once decoded.
 const MOST_BYTES: u64 = 512 << 20;

@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cache::Cache;
-use super::decode::{Failure, Taking, decode};
-use super::listing::{Listing, Picture};
-use super::options::Options;
-use super::split::split;
+use crate::data::folder::cache::Cache;
+use crate::data::folder::decode::{Failure, Taking, decode};
+use crate::data::folder::listing::{Listing, Picture};
+use crate::data::folder::options::Options;
+use crate::data::folder::split::split;
 use crate::data::{Dataset, Pixels};
 use crate::{Error, Result};
 

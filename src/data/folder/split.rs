@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::listing::{Listing, Picture};
-use super::options::{Options, Share};
+use crate::data::folder::listing::{Listing, Picture};
+use crate::data::folder::options::{Options, Share};
 use crate::{Error, Result};
 
 const NAMES: [&str; 3] = ["train", "validation", "test"];

@@ -14,7 +14,7 @@ pub enum ColourMap {
     /// off the others.
     #[default]
     Viridis,
-    /// From blue over white to red: for values around zero, with [`ValueRange::Symmetric`](super::ValueRange::Symmetric).
+    /// From blue over white to red: for values around zero, with [`ValueRange::Symmetric`](crate::gpu::texture::ValueRange::Symmetric).
     ///
     /// ColorBrewer's RdBu of eleven classes (Brewer 2013, colorbrewer2.org), blue first.
     Diverging,

@@ -1,8 +1,8 @@
 //! A texture as an input of a session.
 
-use super::TextureRead;
-use super::pass::{Passes, quoted, scratch, size_of};
-use super::read::check_rectangle;
+use crate::gpu::texture::TextureRead;
+use crate::gpu::texture::pass::{Passes, quoted, scratch, size_of};
+use crate::gpu::texture::read::check_rectangle;
 use crate::gpu::{Gpu, GpuSession, block_on};
 use crate::graph::{NodeId, Source};
 use crate::shape::DType;

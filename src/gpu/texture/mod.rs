@@ -1,7 +1,7 @@
 //! Textures of a graphics app: into a session's inputs, out of its values, wholly on the GPU.
 //!
 //! A frame is one command encoder: the app draws, [`TextureInput::encode`] reads what it drew,
-//! [`GpuSession::encode`](super::GpuSession::encode) computes, [`TextureOutput::encode`] writes a picture of some value,
+//! [`GpuSession::encode`](crate::gpu::GpuSession::encode) computes, [`TextureOutput::encode`] writes a picture of some value,
 //! the app samples it. Nothing of it is submitted, polled, read back or made while encoding, and WebGPU's default limits
 //! suffice.
 //!

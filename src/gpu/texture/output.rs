@@ -1,7 +1,7 @@
 //! A value of a session as a picture in a texture.
 
-use super::TextureWrite;
-use super::pass::{Passes, quoted, scratch, size_of};
+use crate::gpu::texture::TextureWrite;
+use crate::gpu::texture::pass::{Passes, quoted, scratch, size_of};
 use crate::gpu::{GpuSession, block_on};
 use crate::graph::NodeId;
 use crate::shape::{DType, Shape};
@@ -57,7 +57,7 @@ impl TextureOutput {
     /// Width and height of the texture in which each value of a node of this shape takes `scale` by `scale` texels; of bars,
     /// each is `scale` texels thick and the picture is square.
     ///
-    /// Errors: a shape that cannot be drawn so; a scale of 0; more than [`LARGEST_SIDE`](super::LARGEST_SIDE) texels a side.
+    /// Errors: a shape that cannot be drawn so; a scale of 0; more than [`LARGEST_SIDE`](crate::gpu::texture::LARGEST_SIDE) texels a side.
     pub fn size(shape: &Shape, write: &TextureWrite, scale: u32) -> Result<[u32; 2]> {
         write.size(shape, scale)
     }

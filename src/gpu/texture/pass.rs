@@ -20,7 +20,7 @@ pub enum Bind {
     Writes,
 }
 
-/// One dispatch of a [`TextureInput`](super::TextureInput) or [`TextureOutput`](super::TextureOutput), as data.
+/// One dispatch of a [`TextureInput`](crate::gpu::texture::TextureInput) or [`TextureOutput`](crate::gpu::texture::TextureOutput), as data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TexturePass {
     /// Shader, constants and grid; it names no operands.
@@ -151,7 +151,7 @@ pub(super) fn quoted(session: &GpuSession, node: NodeId) -> String {
 
 /// The size of the view's texture, if a view of it can be bound as `usage`.
 ///
-/// Errors: a texture without that usage, multisampled, not 2D, or wider or higher than [`super::LARGEST_SIDE`].
+/// Errors: a texture without that usage, multisampled, not 2D, or wider or higher than [`crate::gpu::texture::LARGEST_SIDE`].
 pub(super) fn size_of(view: &wgpu::TextureView, usage: wgpu::TextureUsages) -> Result<[u32; 2]> {
     let texture = view.texture();
     if !texture.usage().contains(usage) {
@@ -165,8 +165,8 @@ pub(super) fn size_of(view: &wgpu::TextureView, usage: wgpu::TextureUsages) -> R
         return Err(Error::option("texture", expected, format!("{} samples", texture.sample_count())));
     }
     let size = [texture.width(), texture.height()];
-    if size.iter().any(|&side| side > super::LARGEST_SIDE) {
-        let expected = format!("at most {0}x{0} texels", super::LARGEST_SIDE);
+    if size.iter().any(|&side| side > crate::gpu::texture::LARGEST_SIDE) {
+        let expected = format!("at most {0}x{0} texels", crate::gpu::texture::LARGEST_SIDE);
         return Err(Error::option("texture", expected, format!("{}x{}", size[0], size[1])));
     }
     Ok(size)

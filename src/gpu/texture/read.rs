@@ -2,13 +2,12 @@
 
 use wgpu::TextureFormat;
 
-use super::LARGEST_SIDE;
-use super::colours::{decoded, encoded};
-use super::pass::{Bind, TexturePass};
+use crate::gpu::texture::LARGEST_SIDE;
+use crate::gpu::texture::colours::{decoded, encoded};
+use crate::gpu::texture::pass::{Bind, TexturePass};
 use crate::kernel::{Dispatch, f32_literal};
-use crate::shader;
 use crate::shape::Shape;
-use crate::{Error, Result};
+use crate::{Error, Result, shader};
 
 /// The formats that can be read: how many channels, and whether loading decodes sRGB.
 const FORMATS: [(TextureFormat, usize, bool); 12] = [
@@ -170,12 +169,12 @@ impl TextureRead {
         };
         let nearest = usize::from(self.sampling == Sampling::Nearest);
         let width = size[0] as usize;
-        let columns = Dispatch::new(shader!("texture_columns"))
+        let columns = Dispatch::new(shader!("textures/texture_columns"))
             .constants([("C", c), ("H", h), ("WIDTH", width), ("NEAREST", nearest)])
             .function("stored", stored)
             .function("chosen", format!("vec4<f32>({})", chosen.join(", ")))
             .invocations(h * width, 64);
-        let rows = Dispatch::new(shader!("texture_rows"))
+        let rows = Dispatch::new(shader!("textures/texture_rows"))
             .constants([("C", c), ("H", h), ("W", w), ("WIDTH", width), ("NEAREST", nearest)])
             .constant("OFFSET", self.row * c * h * w)
             .function("finish", self.finish(c))

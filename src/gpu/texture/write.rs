@@ -4,13 +4,12 @@ use std::ops::Range;
 
 use wgpu::TextureFormat;
 
-use super::LARGEST_SIDE;
-use super::colours::{ColourMap, decoded};
-use super::pass::{Bind, TexturePass};
+use crate::gpu::texture::LARGEST_SIDE;
+use crate::gpu::texture::colours::{ColourMap, decoded};
+use crate::gpu::texture::pass::{Bind, TexturePass};
 use crate::kernel::{Constant, Dispatch, f32_literal};
-use crate::shader;
 use crate::shape::Shape;
-use crate::{Error, Result};
+use crate::{Error, Result, shader};
 
 /// The formats that can be written, all of WebGPU's core, as WGSL declares them.
 const FORMATS: [(TextureFormat, &str); 3] = [
@@ -298,17 +297,17 @@ impl TextureWrite {
                 true => "vec2(-at_least(-least, largest), at_least(-least, largest))",
                 false => "vec2(least, largest)",
             };
-            let of_parts = Dispatch::new(shader!("texture_range_parts"))
+            let of_parts = Dispatch::new(shader!("textures/texture_range_parts"))
                 .constants([("OFFSET", tiles.offset), ("GROUPS", groups), ("LENGTH", length), ("PARTS", parts)])
                 .invocations(groups * parts, 64);
-            let of_tiles = Dispatch::new(shader!("texture_range"))
+            let of_tiles = Dispatch::new(shader!("textures/texture_range"))
                 .constants([("GROUPS", groups), ("PARTS", parts)])
                 .function("finish", finish)
                 .invocations(groups, 64);
             [of_parts, of_tiles].map(|dispatch| TexturePass { dispatch, binds: vec![Bind::Reads, Bind::Writes] })
         });
         let background = self.background.map(f32_literal).join(", ");
-        let picture = Dispatch::new(shader!("texture_picture"))
+        let picture = Dispatch::new(shader!("textures/texture_picture"))
             .constant("Picture", Constant::Type(ty))
             .constants([("OFFSET", tiles.offset), ("TILES", tiles.tiles), ("PLANES", tiles.planes)])
             .constants([("H", tiles.h), ("W", tiles.w), ("COLUMNS", tiles.columns), ("ROWS", tiles.rows)])

@@ -1,7 +1,7 @@
 //! Layers put into a network under construction.
 
-use super::{Kind, Layer};
 use crate::graph::NodeId;
+use crate::nn::layer::{Kind, Layer};
 use crate::nn::{Build, Init, ParameterSpec, Reach, Statistics, Stored};
 use crate::ops::{Affine, Upsampling};
 use crate::shape::{Padding, Shape, Window};
@@ -74,7 +74,7 @@ impl Layer {
                 layer(Reach::All, &|b| self.normalised(b, x))
             }
             Kind::LocalResponseNorm { by } => layer(Reach::Point, &|b| b.graph.local_response_norm(x, *by)),
-            Kind::Normalize { mean, deviation } => layer(Reach::Point, &|b| b.graph.standardise(x, mean, deviation)),
+            Kind::Normalize { mean, deviation } => layer(Reach::Point, &|b| b.graph.normalize(x, mean, deviation)),
             Kind::Dropout { p } | Kind::SpatialDropout { p } => {
                 let spatial = matches!(self.kind, Kind::SpatialDropout { .. });
                 layer(Reach::Point, &|b| dropped(b, name, x, *p, spatial))

@@ -1,6 +1,6 @@
 //! What layers there are, and how a summary calls them.
 
-use super::super::Init;
+use crate::nn::Init;
 use crate::ops::{LocalResponse, Upsampling};
 use crate::shape::{Padding, Window};
 
@@ -238,17 +238,17 @@ impl Groups {
 
 impl Kind {
     /// Whether it belongs to the layer before it.
-    pub(in crate::nn) fn is_activation(&self) -> bool {
+    pub(crate) fn is_activation(&self) -> bool {
         matches!(self, Kind::Activation { .. } | Kind::Softmax | Kind::LogSoftmax)
     }
 
     /// Whether it reads several values.
-    pub(in crate::nn) fn is_join(&self) -> bool {
+    pub(crate) fn is_join(&self) -> bool {
         matches!(self, Kind::Arithmetic { .. } | Kind::Concat { .. })
     }
 
     /// Whether it has parameters.
-    pub(in crate::nn) fn is_parametric(&self) -> bool {
+    pub(crate) fn is_parametric(&self) -> bool {
         use Kind::*;
         match self {
             Conv2d { .. } | ConvTranspose2d { .. } | Dense { .. } | BatchNorm { .. } | Prelu { .. } => true,
@@ -261,7 +261,7 @@ impl Kind {
     }
 
     /// What names without one begin with.
-    pub(in crate::nn) fn stem(&self) -> &str {
+    pub(crate) fn stem(&self) -> &str {
         match self {
             Kind::Conv2d { .. } => "conv",
             Kind::ConvTranspose2d { .. } => "deconv",

@@ -1,7 +1,7 @@
 //! One method for each kind of layer, with its usual options.
 
-use super::{Groups, Kind, Layer};
 use crate::nn::Init;
+use crate::nn::layer::{Groups, Kind, Layer};
 use crate::ops::{LocalResponse, Upsampling};
 use crate::shape::{Padding, Pair, Window};
 

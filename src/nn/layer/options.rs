@@ -1,7 +1,7 @@
 //! Options of layers. One that a layer does not have is told when the network is built.
 
-use super::{Groups, Kind, Layer};
 use crate::nn::Init;
+use crate::nn::layer::{Groups, Kind, Layer};
 use crate::shape::{Padding, Pair, Window};
 
 impl Layer {

@@ -1,7 +1,8 @@
 //! Writing a network down.
 
-use super::{Network, Wired};
-use crate::nn::{Kind, Layer, build::INPUT};
+use crate::nn::build::INPUT;
+use crate::nn::network::{Network, Wired};
+use crate::nn::{Kind, Layer};
 use crate::{Error, Result};
 
 impl Network {

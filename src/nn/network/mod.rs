@@ -3,10 +3,10 @@
 mod append;
 mod wires;
 
-pub(super) use wires::Fault;
+pub(crate) use wires::Fault;
 
-use super::{Build, Layer, Model, Sequential, layer};
 use crate::graph::NodeId;
+use crate::nn::{Build, Layer, Model, Sequential, layer};
 use crate::shape::Shape;
 use crate::{Error, Result};
 
@@ -49,14 +49,14 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct Network {
-    pub(super) name: String,
-    pub(super) input: Vec<usize>,
-    pub(super) layers: Vec<Wired>,
-    pub(super) augment: Option<toml::Table>,
+    pub(crate) name: String,
+    pub(crate) input: Vec<usize>,
+    pub(crate) layers: Vec<Wired>,
+    pub(crate) augment: Option<toml::Table>,
     /// What the next layer reads, if that is not the last.
-    after: Option<String>,
+    pub(crate) after: Option<String>,
     /// The first option that was given before any layer.
-    misuse: Option<&'static str>,
+    pub(crate) misuse: Option<&'static str>,
 }
 
 /// A layer and what it reads.
@@ -97,7 +97,7 @@ impl Network {
     }
 
     /// As [`Model::forward`], with the number of the layer that fails.
-    pub(super) fn run(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId, Fault> {
+    pub(crate) fn run(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId, Fault> {
         if let Some(option) = self.misuse {
             let error = Error::option(format!(".{option}()"), "a layer before it", "the network's beginning");
             return Err(Fault { layer: None, error });

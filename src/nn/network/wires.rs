@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::Network;
 use crate::error::did_you_mean;
 use crate::nn::build::INPUT;
+use crate::nn::network::Network;
 use crate::{Error, Result};
 
 /// What is wrong with a network, and the number of the layer it is wrong with.
-pub(in crate::nn) struct Fault {
+pub(crate) struct Fault {
     pub layer: Option<usize>,
     pub error: Error,
 }
@@ -19,7 +19,7 @@ type Wires = (Vec<String>, Vec<Vec<usize>>);
 
 impl Network {
     /// Errors: two layers of a name; a layer that reads what is not above it, or that nothing reads.
-    pub(super) fn wires(&self) -> Result<Wires, Fault> {
+    pub(crate) fn wires(&self) -> Result<Wires, Fault> {
         let names = self.names();
         let fault = |number: usize, what: &str, expected: String, found: String| Fault {
             layer: Some(number),

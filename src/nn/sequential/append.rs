@@ -1,7 +1,7 @@
 //! One method for each kind of layer. Their options and usual values are told at [`Layer`]'s.
 
-use super::Sequential;
 use crate::nn::Layer;
+use crate::nn::sequential::Sequential;
 use crate::ops::LocalResponse;
 use crate::shape::{Padding, Pair};
 

@@ -3,8 +3,8 @@
 mod append;
 mod options;
 
-use super::{Build, Layer, Model, layer};
 use crate::graph::NodeId;
+use crate::nn::{Build, Layer, Model, layer};
 use crate::shape::Shape;
 use crate::{Error, Result};
 

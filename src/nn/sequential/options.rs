@@ -1,6 +1,6 @@
 //! Options of the last layer.
 
-use super::Sequential;
+use crate::nn::sequential::Sequential;
 use crate::nn::{Init, Layer};
 use crate::shape::{Padding, Pair};
 

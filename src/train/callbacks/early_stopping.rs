@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Callback;
+use crate::infer::Evaluation;
+use crate::train::Monitor;
+use crate::train::callbacks::Callback;
 use crate::train::report::{EpochReport, Event};
-use crate::train::{Evaluation, Monitor};
 use crate::{Error, Result};
 
 /// Ends a training after so many epochs in which validation got no better. A resumed run counts those before it.
@@ -29,7 +30,7 @@ pub struct EarlyStopping {
 
 /// The best value so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::train) struct Best {
+pub(crate) struct Best {
     value: Option<f64>,
     /// Epochs since.
     worse: u32,

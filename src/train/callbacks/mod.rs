@@ -5,7 +5,9 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use lenslet::train::{Fit, callbacks::{CsvLog, EarlyStopping, TimeLimit}};
+//! use lenslet::runs::CsvLog;
+//! use lenslet::train::Fit;
+//! use lenslet::train::callbacks::{EarlyStopping, TimeLimit};
 //! # fn f(trainer: &mut lenslet::Trainer<'_>, data: &lenslet::data::Dataset) -> lenslet::Result<()> {
 //! let fit = Fit { epochs: 100, validation: 1000, ..Fit::default() };
 //! let stop = (EarlyStopping::after(5), TimeLimit::new(Duration::from_secs(600)));
@@ -15,24 +17,16 @@
 //! ```
 
 mod early_stopping;
-mod log;
-#[cfg(feature = "tensorboard")]
-mod tensorboard;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-pub(super) use early_stopping::Best;
+pub(crate) use early_stopping::Best;
 pub use early_stopping::EarlyStopping;
-pub use log::{CsvLog, JsonLog, LogLine, Window};
-#[cfg(feature = "tensorboard")]
-pub use tensorboard::TensorBoard;
 
-use serde::Deserialize;
-
-use super::report::Event;
 use crate::Result;
 use crate::gpu::Instant;
+use crate::train::report::Event;
 
 /// Something that follows a training.
 pub trait Callback {
@@ -78,7 +72,7 @@ impl Callback for &mut (dyn Callback + '_) {
 }
 
 /// Does nothing.
-pub(super) struct Silent;
+pub(in crate::train) struct Silent;
 
 impl Callback for Silent {
     fn tell(&mut self, _: &Event) -> Result<ControlFlow<()>> {
@@ -108,9 +102,4 @@ impl Callback for TimeLimit {
             _ => ControlFlow::Continue(()),
         })
     }
-}
-
-/// A float of JSON, which has no NaN.
-pub(super) fn null_as_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -1,31 +1,23 @@
-//! Scalar functions, arithmetic, reductions, clipping.
+//! Scalar functions, arithmetic, clipping.
 
 use lenslet::check::Case;
 use lenslet::ops::{ARITHMETIC, TABLE};
-use lenslet::{Graph, NodeId, Result};
 use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
+use proptest::sample::select;
 
 use super::{Operation, filled, float_of, shape};
-use crate::line::{Fields, Line, Value, flag, number, tensor, word};
+use crate::line::{Fields, Line, Value, number, tensor, word};
 
 pub fn all() -> Vec<Operation> {
     vec![
         Operation { name: "unary", draw: scalars, build: unary },
         Operation { name: "unary_with", draw: scalars_with, build: unary_with },
         Operation { name: "prelu", draw: prelus, build: |line| line.case(|g, i| g.prelu(i[0], i[1])) },
-        Operation { name: "standardise", draw: standardisation, build: standardise },
+        Operation { name: "normalize", draw: normalization, build: normalize },
         Operation { name: "binary", draw: arithmetic, build: binary },
         Operation { name: "scale", draw: || with_factor("by", &[-0.3, 0.0, 1.0, 7.5], &["any"]), build: scale },
         Operation { name: "clip_value", draw: || with_factor("most", BOUNDS, CLIPPED), build: clip_value },
         Operation { name: "clip_norm", draw: || with_factor("most", BOUNDS, CLIPPED), build: clip_norm },
-        Operation { name: "sum", draw: || reductions(&["any"]), build: |line| reduce(line, Graph::sum) },
-        Operation { name: "mean", draw: || reductions(&["any"]), build: |line| reduce(line, Graph::mean) },
-        Operation {
-            name: "max",
-            draw: || reductions(&["any", "ties", "special"]),
-            build: |line| reduce(line, Graph::max),
-        },
     ]
 }
 
@@ -69,7 +61,7 @@ fn prelus() -> BoxedStrategy<Fields> {
 }
 
 /// By one number for all channels or one for each.
-fn standardisation() -> BoxedStrategy<Fields> {
+fn normalization() -> BoxedStrategy<Fields> {
     let fields = |(x, means, deviation): (Vec<usize>, bool, f32)| {
         let means = if means { x.get(1).copied().unwrap_or(1) } else { 1 };
         vec![("x", tensor(x)), ("means", number(means)), ("deviation", Value::Float(deviation))]
@@ -77,10 +69,10 @@ fn standardisation() -> BoxedStrategy<Fields> {
     filled((shape(0..5), any::<bool>(), float_of(&[0.25, 1.0, 7.5])).prop_map(fields), &["any", "special", "large"])
 }
 
-fn standardise(line: &Line) -> Case {
+fn normalize(line: &Line) -> Case {
     let (means, deviation) = (line.number("means").min(1 << 16), line.float("deviation"));
     let means: Vec<f32> = (0..means).map(|c| 0.3 - 0.2 * c as f32).collect();
-    line.case(move |g, i| g.standardise(i[0], &means, &[deviation]))
+    line.case(move |g, i| g.normalize(i[0], &means, &[deviation]))
 }
 
 /// Two shapes that broadcast: of each axis, which side is stretched, and how many leading axes each side lacks.
@@ -125,19 +117,4 @@ fn clip_norm(line: &Line) -> Case {
     let mut case = line.case(move |g, i| g.clip_norm(i[0], most));
     (case.backward, case.differentiable) = (false, false);
     case
-}
-
-fn reductions(fills: &'static [&'static str]) -> BoxedStrategy<Fields> {
-    let some = shape(0..6).prop_flat_map(|x| {
-        let axes: Vec<usize> = (0..x.len()).collect();
-        (Just(x), subsequence(axes.clone(), 0..=axes.len()).prop_shuffle(), any::<bool>())
-    });
-    let fields =
-        some.prop_map(|(x, axes, keep)| vec![("x", tensor(x)), ("axes", Value::List(axes)), ("keep", flag(keep))]);
-    filled(fields, fills)
-}
-
-fn reduce(line: &Line, over: fn(&mut Graph, NodeId, &[usize], bool) -> Result<NodeId>) -> Case {
-    let (axes, keep) = (line.numbers("axes").to_vec(), line.flag("keep"));
-    line.case(move |g, i| over(g, i[0], &axes, keep))
 }

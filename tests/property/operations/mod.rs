@@ -5,8 +5,9 @@ mod elementwise;
 mod layout;
 mod losses;
 mod matrices;
-mod normalisation;
+mod normalization;
 mod pooling;
+mod reductions;
 mod training;
 
 use lenslet::check::Case;
@@ -30,9 +31,10 @@ pub fn all() -> Vec<Operation> {
         pooling::all(),
         matrices::all(),
         elementwise::all(),
+        reductions::all(),
         layout::all(),
         losses::all(),
-        normalisation::all(),
+        normalization::all(),
         training::all(),
     ]
     .into_iter()

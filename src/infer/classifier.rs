@@ -1,0 +1,85 @@
+//! A network that names classes, on any device.
+
+use crate::device::{Device, Session};
+use crate::graph::NodeId;
+use crate::infer::predictor::{Nodes, build};
+use crate::nn::{Layout, Model};
+use crate::{Error, Result, Shape};
+
+/// A network compiled for inference on a GPU or the CPU: pictures of the host in, probabilities on the host out.
+///
+/// ```
+/// # fn main() -> lenslet::Result<()> {
+/// use lenslet::{models, Device};
+/// use lenslet::infer::Classifier;
+/// use lenslet::nn::Layout;
+///
+/// let model = models::lenet5();
+/// let layout = Layout::of(&model)?;
+/// let mut classifier = Classifier::new(&Device::Cpu, &model, &layout, &layout.initial(1), 1, &[])?;
+/// let probabilities = classifier.predict(&[0.0; 28 * 28])?;
+/// assert!((probabilities[0].iter().sum::<f32>() - 1.0).abs() < 1e-5);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Classifier {
+    session: Session,
+    nodes: Nodes,
+    picture: usize,
+    batch: usize,
+    shapes: Vec<Shape>,
+}
+
+impl Classifier {
+    /// The network with these parameters, flat, for up to `batch` pictures at a time. Layers whose activations shall be
+    /// read are `watched`, by their names in the [`Summary`](crate::nn::Summary).
+    ///
+    /// Errors: a batch of 0; a network whose output is no row of numbers for each picture; a layer that it does not have,
+    /// with those it has; parameters of another layout; those of [`Session::new`].
+    pub fn new(
+        device: &Device,
+        model: &dyn Model,
+        layout: &Layout,
+        parameters: &[f32],
+        batch: usize,
+        watched: &[&str],
+    ) -> Result<Self> {
+        let (graph, nodes) = build(model, layout, batch, watched)?;
+        let mut session = Session::new(device, &graph)?;
+        session.write(nodes.parameters, parameters)?;
+        let shapes = nodes.watched.iter().map(|(_, node)| graph.shape(*node).clone()).collect();
+        Ok(Self { session, nodes, picture: model.input().elements(), batch, shapes })
+    }
+
+    /// The probability of each class for each of these pictures, which lie one after the other: `f32[n, C, H, W]` in
+    /// `[0, 1]`, as training has them.
+    ///
+    /// Errors: no whole number of pictures; the device is lost.
+    pub fn predict(&mut self, pictures: &[f32]) -> Result<Vec<Vec<f32>>> {
+        if !pictures.len().is_multiple_of(self.picture) {
+            let expected = format!("a multiple of {}, the values of a picture", self.picture);
+            return Err(Error::option("values of pictures", expected, pictures.len()));
+        }
+        let mut all = vec![];
+        for part in pictures.chunks(self.batch * self.picture) {
+            let mut whole = part.to_vec();
+            whole.resize(self.batch * self.picture, 0.0);
+            self.session.write(self.nodes.pictures, whole.as_slice())?;
+            let pending = self.session.run_and_read(1, self.nodes.probabilities)?;
+            let rows = self.session.finish_reading(pending)?;
+            let rows = rows.chunks(rows.len() / self.batch).take(part.len() / self.picture);
+            all.extend(rows.map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+
+    /// What the watched layers gave for the last batch, their activations included: names, shapes `[batch, ...]`, values.
+    ///
+    /// Errors: the device is lost.
+    pub fn activations(&self) -> Result<Vec<(String, Shape, Vec<f32>)>> {
+        let read = |((name, node), shape): (&(String, NodeId), &Shape)| {
+            Ok((name.clone(), shape.clone(), self.session.read(*node)?))
+        };
+        self.nodes.watched.iter().zip(&self.shapes).map(read).collect()
+    }
+}

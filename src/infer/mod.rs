@@ -1,0 +1,15 @@
+//! Inference and evaluation: networks with fixed weights, on images one by one, by batches, or streamed from a file.
+
+mod batches;
+mod classifier;
+mod evaluator;
+mod predictor;
+mod preview;
+pub(crate) mod stream;
+
+pub use batches::{Batches, EvaluationStep, HISTORY_COLUMNS};
+pub(crate) use batches::{Forward, Source};
+pub use classifier::Classifier;
+pub use evaluator::{Evaluation, Evaluator};
+pub use predictor::Predictor;
+pub use preview::{augment_of, augmented};

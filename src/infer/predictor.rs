@@ -1,0 +1,175 @@
+//! A network that answers: pictures in, probabilities out, with the layers between for whoever wants to see them.
+
+use std::ops::Range;
+
+use crate::gpu::{CommandEncoder, Gpu, GpuSession, block_on};
+use crate::graph::{Graph, NodeId};
+use crate::nn::{Layout, Model};
+use crate::shape::{Shape, TensorType};
+use crate::{Error, Result};
+
+/// A network compiled for inference on a GPU, in an app's own order of commands if it likes.
+///
+/// Its values stay on the device: an app writes pictures into [`pictures`](Self::pictures) (by
+/// [`TextureInput`](crate::TextureInput), or its own shader through [`GpuSession::buffer`]), [encodes](Self::encode) the
+/// computation, and uses [`probabilities`](Self::probabilities) and [activations](Self::activation) where they are.
+///
+/// ```no_run
+/// # fn main() -> lenslet::Result<()> {
+/// use lenslet::{models, Gpu};
+/// use lenslet::formats::weights;
+/// use lenslet::infer::Predictor;
+/// use lenslet::nn::Layout;
+///
+/// let (gpu, model) = (Gpu::new()?, models::lenet5());
+/// let layout = Layout::of(&model)?;
+/// let predictor = Predictor::new(&gpu, &model, &layout, 1, &[])?;
+/// predictor.set_parameters(&weights::load("runs/lenet5-1/model.safetensors", &layout)?)?;
+/// let probabilities = predictor.predict(&[0.0; 28 * 28])?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Predictor {
+    session: GpuSession,
+    layout: Layout,
+    pictures: NodeId,
+    parameters: NodeId,
+    probabilities: NodeId,
+    watched: Vec<(String, NodeId)>,
+}
+
+impl Predictor {
+    /// The network for batches of `batch` pictures, its parameters 0. Layers whose activations shall be there after a step
+    /// are `watched`, by their names in the [`Summary`](crate::nn::Summary); others share their memory.
+    ///
+    /// Errors: a batch of 0; a network whose output is no row of numbers for each picture; a layer that it does not have,
+    /// with those it has; those of [`GpuSession::new`].
+    pub fn new(gpu: &Gpu, model: &dyn Model, layout: &Layout, batch: usize, watched: &[&str]) -> Result<Self> {
+        let (graph, nodes) = build(model, layout, batch, watched)?;
+        Self::of(GpuSession::new(gpu, &graph)?, layout, nodes)
+    }
+
+    /// The `async` form of [`Predictor::new`].
+    pub async fn new_async(
+        gpu: &Gpu,
+        model: &dyn Model,
+        layout: &Layout,
+        batch: usize,
+        watched: &[&str],
+    ) -> Result<Self> {
+        let (graph, nodes) = build(model, layout, batch, watched)?;
+        Self::of(GpuSession::new_async(gpu, &graph).await?, layout, nodes)
+    }
+
+    fn of(session: GpuSession, layout: &Layout, nodes: Nodes) -> Result<Self> {
+        let Nodes { pictures, parameters, probabilities, watched } = nodes;
+        Ok(Self { session, layout: layout.clone(), pictures, parameters, probabilities, watched })
+    }
+
+    /// The computation on the device.
+    pub fn session(&self) -> &GpuSession {
+        &self.session
+    }
+
+    /// Where the parameters lie in the flat buffer.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The pictures, an input `f32[batch, C, H, W]`.
+    pub fn pictures(&self) -> NodeId {
+        self.pictures
+    }
+
+    /// All parameters, flat.
+    pub fn parameters(&self) -> NodeId {
+        self.parameters
+    }
+
+    /// The probability of each class, an output `f32[batch, classes]`.
+    pub fn probabilities(&self) -> NodeId {
+        self.probabilities
+    }
+
+    /// What a watched layer gives, its activation included.
+    ///
+    /// Errors: a layer that is not watched, with those that are.
+    pub fn activation(&self, layer: &str) -> Result<NodeId> {
+        find(&self.watched, layer, "a watched layer")
+    }
+
+    /// The weights of a layer: their range of the flat [parameters](Self::parameters), and their shape: `[K, C, R, S]` for
+    /// the K filters of a convolution.
+    ///
+    /// Errors: a layer without, with those that have some.
+    pub fn filters(&self, layer: &str) -> Result<(Range<usize>, Shape)> {
+        let name = format!("{layer}.weight");
+        let found = self.layout.parameters().find(|(spec, _)| spec.name == name);
+        let has = || self.layout.specs().iter().filter_map(|spec| spec.name.strip_suffix(".weight"));
+        let refuse =
+            || Error::option("layer", format!("one with weights: {}", has().collect::<Vec<_>>().join(", ")), layer);
+        found.map(|(spec, range)| (range, spec.shape.clone())).ok_or_else(refuse)
+    }
+
+    /// Sets all parameters, flat.
+    ///
+    /// Errors: values of another layout.
+    pub fn set_parameters(&self, flat: &[f32]) -> Result<()> {
+        self.session.write(self.parameters, flat.into())
+    }
+
+    /// Appends the computation to an encoder. See [`Replay::encode`](crate::gpu::Replay::encode).
+    pub fn encode(&self, encoder: &mut CommandEncoder) {
+        self.session.encode(encoder);
+    }
+
+    /// The probabilities of these pictures, row by row, waiting for the device.
+    ///
+    /// Errors: pictures of another shape; the device is lost.
+    pub fn predict(&self, pictures: &[f32]) -> Result<Vec<f32>> {
+        block_on(self.predict_async(pictures))
+    }
+
+    /// The `async` form of [`Predictor::predict`].
+    pub async fn predict_async(&self, pictures: &[f32]) -> Result<Vec<f32>> {
+        self.session.write(self.pictures, pictures.into())?;
+        self.session.finish_reading_async(self.session.submit_and_read(1, self.probabilities)?).await
+    }
+}
+
+/// The ends of a network's computation.
+pub(crate) struct Nodes {
+    pub pictures: NodeId,
+    pub parameters: NodeId,
+    pub probabilities: NodeId,
+    pub watched: Vec<(String, NodeId)>,
+}
+
+pub(crate) fn build(model: &dyn Model, layout: &Layout, batch: usize, watched: &[&str]) -> Result<(Graph, Nodes)> {
+    if batch == 0 {
+        return Err(Error::option("batch", "at least 1", batch));
+    }
+    let mut graph = Graph::new();
+    let shape: Vec<usize> = [batch].into_iter().chain(model.input().iter().copied()).collect();
+    let pictures = graph.input("pictures", TensorType::f32(shape))?;
+    let parameters = graph.variable("parameters", layout.ty())?;
+    let (logits, layers) = layout.forward_layers(model, &mut graph, parameters, pictures)?;
+    let shape = graph.shape(logits);
+    if shape.len() != 2 {
+        let expected = "a row of numbers for each picture, [batch, classes]";
+        return Err(Error::option(format!("output of {}", model.name()), expected, shape));
+    }
+    graph.set_scope("probabilities");
+    let probabilities = graph.softmax(logits, 1)?;
+    graph.output(probabilities);
+    let found = |layer: &&str| Ok((layer.to_string(), find(&layers, layer, "a layer of the network")?));
+    let watched: Vec<(String, NodeId)> = watched.iter().map(found).collect::<Result<_>>()?;
+    watched.iter().for_each(|(_, node)| graph.output(*node));
+    Ok((graph, Nodes { pictures, parameters, probabilities, watched }))
+}
+
+fn find(layers: &[(String, NodeId)], layer: &str, what: &str) -> Result<NodeId> {
+    let found = layers.iter().find(|(name, _)| name == layer).map(|(_, node)| *node);
+    let names = || layers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| Error::option("layer", format!("{what}: {}", names()), layer))
+}

@@ -1,0 +1,8 @@
+//! Operations that move, cut, join or resize values without computing sums of them.
+
+pub(crate) mod concat;
+pub(crate) mod copy;
+pub(crate) mod resize;
+pub(crate) mod slice;
+pub(crate) mod transpose;
+pub(crate) mod view;

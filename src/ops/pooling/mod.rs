@@ -1,0 +1,9 @@
+//! Pooling over windows, over whole maps and across channels.
+
+pub(crate) mod adaptive_pool2d;
+pub(crate) mod avg_pool2d;
+pub(crate) mod channel_pool;
+pub(crate) mod lp_pool2d;
+pub(crate) mod max_pool2d;
+pub(crate) mod max_unpool2d;
+pub(crate) mod pool;
