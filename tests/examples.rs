@@ -24,10 +24,15 @@ fn headless_names_the_digit_and_draws_what_the_network_sees() {
         image::imageops::FilterType::Triangle,
     );
     large.save(folder.path().join("two.png")).unwrap();
+    // The profile that this test was built with, so that nothing is compiled twice.
+    let target = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().file_name().unwrap().to_os_string();
+    let profile = if target == "debug" { "dev".into() } else { target };
     for (arguments, digit) in [(&[][..], "digit 7,"), (&["two.png"][..], "digit 2,")] {
         let output = Command::new(env!("CARGO"))
             .args(["run", "--quiet", "--example", "headless", "--manifest-path"])
             .arg(&manifest)
+            .arg("--profile")
+            .arg(&profile)
             .arg("--")
             .args(arguments)
             .current_dir(&folder)
