@@ -1,4 +1,4 @@
-//! The data that a command takes: which, how it is split, how pictures get the network's size.
+//! Data options of a command: the data set, its splits, and the preprocessing of images.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -12,86 +12,87 @@ use lenslet::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct DataOptions {
-    /// mnist, which is included; a folder with four IDX files named as MNIST's, plain or gzipped; or a folder of
-    /// pictures, with a folder for each class or such folders within train, validation and test [default: mnist]
+    /// mnist, which is included; a folder with four IDX files named as MNIST's, plain or gzipped; or a folder of images with
+    /// a folder per class, or with such folders inside train, validation and test [default: mnist]
     #[arg(long, value_name = "mnist|DIR")]
     data: Option<String>,
-    /// Pictures of each class to learn from, as 1000 or as a share 0.7 [default: the rest]
-    #[arg(long, value_name = "N|SHARE")]
+    /// Training images of each class, as a count (1000) or a fraction (0.7) [default: the rest]
+    #[arg(long, value_name = "N|FRACTION")]
     train: Option<Share>,
-    /// Pictures evaluated after each epoch, as 500 or as a share 0.2: of each class of a folder of pictures [default: its
-    /// validation folder, else 0.1, or none beside counts]; else of the training set [default: 5000, or a tenth of a
-    /// smaller set]
-    #[arg(long, value_name = "N|SHARE")]
+    /// Validation images, evaluated after each epoch, as a count (500) or a fraction (0.2): of each class of a folder of
+    /// images [default: its validation folder, else 0.1, or none if another set is a count]; else of the training set
+    /// [default: 5000, or a tenth of a smaller set]
+    #[arg(long, value_name = "N|FRACTION")]
     validation: Option<Share>,
-    /// Pictures of each class to test with, as 500 or as a share 0.2 [default: its test folder, else 0.2]
-    #[arg(long, value_name = "N|SHARE")]
+    /// Test images of each class, as a count (500) or a fraction (0.2) [default: the test folder, else 0.2]
+    #[arg(long, value_name = "N|FRACTION")]
     test: Option<Share>,
-    /// How pictures get the network's size: stretch, crop (the centre) or pad (with the background) [default: stretch]
+    /// Resizing of images to the network's input: stretch, crop (to the center) or pad (with the background) [default:
+    /// stretch]
     #[arg(long, value_name = "stretch|crop|pad")]
     resize: Option<Resize>,
-    /// Behind transparent pictures and beside padded ones: black, white, grey or #rrggbb [default: black]
-    #[arg(long, value_name = "COLOUR")]
+    /// Background of transparent and of padded images: black, white, grey or #rrggbb [default: black]
+    #[arg(long, value_name = "COLOR")]
     background: Option<Colour>,
-    /// Leave out pictures that cannot be read
+    /// Skip images that cannot be read
     #[arg(long)]
     skip_bad: bool,
-    /// Pictures up to so many MiB lie on the device at once; more come while it computes [default: 1024, or what one
-    /// binding can span]
+    /// Device memory for training images in MiB; larger sets are streamed [default: 1024, or the largest binding of the
+    /// device]
     #[arg(long, value_name = "MIB")]
     resident: Option<u32>,
 }
 
-/// What a run's `config.toml` keeps of them.
+/// The data options of a run, as its `config.toml` keeps them.
 pub struct DataConfig {
     /// `mnist`, or the folder.
     pub data: String,
-    /// How a folder of pictures is taken.
-    pub pictures: folder::Options,
+    /// Options of a folder of images.
+    pub images: folder::Options,
 }
 
-/// What a command trains on and evaluates.
+/// The data sets of a command.
 pub struct Sets {
     pub train: Dataset,
-    /// A set of its own; else [`Sets::held_out`].
+    /// A separate validation set; if there is none, [`Sets::held_out`] applies.
     pub validation: Option<Dataset>,
     pub test: Dataset,
-    /// Pictures of the training set to hold out.
+    /// Number of images of the training set to hold out for validation.
     pub held_out: usize,
-    /// How it was taken, if from a folder of pictures.
-    pub pictures: Option<folder::Options>,
+    /// Options of the folder, if the data is a folder of images.
+    pub images: Option<folder::Options>,
 }
 
 impl DataOptions {
-    /// Bytes of pictures that lie on the device at once, if said.
+    /// Device memory for images in bytes, if given.
     pub fn resident(&self) -> Option<u64> {
         self.resident.map(|mib| u64::from(mib) << 20)
     }
 
-    /// These options, and for what is not given those of a run, or the usual ones.
+    /// These options; where one is not given, that of a run, or the default.
     pub fn over(&self, run: Option<DataConfig>) -> DataConfig {
-        let DataConfig { data, pictures } =
-            run.unwrap_or_else(|| DataConfig { data: "mnist".into(), pictures: folder::Options::default() });
-        let pictures = folder::Options {
-            train: self.train.or(pictures.train),
-            validation: self.validation.or(pictures.validation),
-            test: self.test.or(pictures.test),
-            resize: self.resize.unwrap_or(pictures.resize),
-            background: self.background.unwrap_or(pictures.background),
-            skip_bad: self.skip_bad || pictures.skip_bad,
-            ..pictures
+        let DataConfig { data, images } =
+            run.unwrap_or_else(|| DataConfig { data: "mnist".into(), images: folder::Options::default() });
+        let images = folder::Options {
+            train: self.train.or(images.train),
+            validation: self.validation.or(images.validation),
+            test: self.test.or(images.test),
+            resize: self.resize.unwrap_or(images.resize),
+            background: self.background.unwrap_or(images.background),
+            skip_bad: self.skip_bad || images.skip_bad,
+            ..images
         };
-        DataConfig { data: self.data.clone().unwrap_or(data), pictures }
+        DataConfig { data: self.data.clone().unwrap_or(data), images }
     }
 }
 
 impl DataConfig {
-    /// That of a run.
+    /// The data options of a run.
     pub fn of(config: &Config) -> Self {
-        Self { data: config.data.clone(), pictures: config.pictures.clone().unwrap_or_default() }
+        Self { data: config.data.clone(), images: config.images.clone().unwrap_or_default() }
     }
 
-    /// Loads the sets for a network that takes `shape`; notes go to standard error, and on a terminal how far it is.
+    /// Loads the sets for a network with inputs of `shape`. Notes, and on a terminal the progress, go to standard error.
     pub fn load(&self, shape: &[usize], seed: u64) -> Result<Sets> {
         if self.data == "mnist" || Mnist::is_in(&self.data) {
             return self.idx();
@@ -99,48 +100,47 @@ impl DataConfig {
         let dir = Path::new(&self.data);
         if !dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir())) {
             return self.idx().map_err(|error| match error {
-                Error::Data { path, reason } => Error::data(
-                    path,
-                    reason + "; and no folders of pictures either, one for each class, as cat and dog",
-                ),
+                Error::Data { path, reason } => {
+                    Error::data(path, reason + "; and no folders of images either, one per class, such as cat and dog")
+                }
                 other => other,
             });
         }
         let Ok(shape) = <[usize; 3]>::try_from(shape) else {
-            return Err(Error::option("network", "one that takes pictures, [C, H, W]", format!("{shape:?}")));
+            return Err(Error::option("network", "one with images as input, [C, H, W]", format!("{shape:?}")));
         };
         let bar = bar();
         let progress = |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         };
-        let sets = folder::load(dir, shape, seed, &self.pictures, &progress);
+        let sets = folder::load(dir, shape, seed, &self.images, &progress);
         bar.finish_and_clear();
         let folder::Sets { train, validation, test, report } = sets?;
-        tell(&report);
+        note(&report);
         let count = |set: Option<&Dataset>| set.map_or(0, Dataset::len);
         let counts = [count(Some(&train)), count(validation.as_ref()), count(Some(&test))];
         let [training, validating, testing] = counts.map(|n| crate::cli::thousands(n as u64));
-        let from = if report.decoded == 0 { ", as decoded before" } else { "" };
+        let cached = if report.decoded == 0 { ", from the cache" } else { "" };
         let classes = train.classes;
-        eprintln!("{classes} classes: {training} pictures to train, {validating} to validate, {testing} to test{from}");
-        Ok(Sets { train, validation, test, held_out: 0, pictures: Some(self.pictures.clone()) })
+        eprintln!("{classes} classes: {training} images to train, {validating} to validate, {testing} to test{cached}");
+        Ok(Sets { train, validation, test, held_out: 0, images: Some(self.images.clone()) })
     }
 
     /// The sets of MNIST or one that copies its files.
     fn idx(&self) -> Result<Sets> {
         let Mnist { train, test } = crate::cli::data(&self.data)?;
-        for (option, given) in [("--train", self.pictures.train), ("--test", self.pictures.test)] {
+        for (option, given) in [("--train", self.images.train), ("--test", self.images.test)] {
             if let Some(given) = given {
-                return Err(Error::option(option, "a folder of pictures: IDX files are split already", given));
+                return Err(Error::option(option, "a folder of images: IDX files are split already", given));
             }
         }
-        let held_out = match self.pictures.validation {
+        let held_out = match self.images.validation {
             None => (train.len() / 10).min(5000),
             Some(Share::Count(count)) => count,
             Some(Share::Part(part)) => (part * train.len() as f64).round() as usize,
         };
-        Ok(Sets { train, validation: None, test, held_out, pictures: None })
+        Ok(Sets { train, validation: None, test, held_out, images: None })
     }
 }
 
@@ -148,24 +148,24 @@ fn bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} pictures decoded  {eta} left");
+    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} images decoded  {eta} left");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }
 
-/// Says what was left out, and why the next run will decode again.
-fn tell(report: &folder::Report) {
+/// Prints which files were skipped, and why the decoded images were not cached.
+fn note(report: &folder::Report) {
     if !report.ignored.is_empty() {
         let kinds: Vec<String> = report.ignored.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        eprintln!("note: files that are no pictures by their names: {}", kinds.join(", "));
+        eprintln!("note: skipped files that are not images by their names: {}", kinds.join(", "));
     }
     if !report.bad.is_empty() {
-        eprintln!("note: {} pictures that cannot be read are left out:", report.bad.len());
+        eprintln!("note: skipped {} images that cannot be read:", report.bad.len());
         report.bad.iter().take(10).for_each(|bad| eprintln!("  {}: {}", bad.path, bad.reason));
         if report.bad.len() > 10 {
             eprintln!("  and {} more", report.bad.len() - 10);
         }
     }
     if let Some(reason) = &report.uncached {
-        eprintln!("note: the next run decodes the pictures again: {reason}");
+        eprintln!("note: the next run will decode the images again: {reason}");
     }
 }

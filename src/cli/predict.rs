@@ -65,11 +65,11 @@ pub struct PictureOptions {
 impl PictureOptions {
     /// What is made of a picture file for a run's network.
     pub fn of(&self, config: &Config) -> Preparation {
-        let run = config.pictures.clone().unwrap_or_default();
+        let run = config.images.clone().unwrap_or_default();
         Preparation {
             resize: self.resize.unwrap_or(run.resize),
             background: self.background.unwrap_or(run.background),
-            grey: self.grey || config.pictures.is_some(),
+            grey: self.grey || config.images.is_some(),
             invert: self.invert,
         }
     }

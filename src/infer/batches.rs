@@ -1,4 +1,4 @@
-//! What a step reads and what it leaves: the batches of a data set, the loss, the history of steps.
+//! Inputs and results of a step: the batches of a data set, the loss, the history of steps.
 
 use crate::data::Spec;
 use crate::graph::{Graph, NodeId};
@@ -6,34 +6,34 @@ use crate::nn::{Layout, Model};
 use crate::shape::TensorType;
 use crate::{Error, Result};
 
-/// Values of a step's history row: loss, correct, counted.
+/// Columns of the history, one row per step: loss, correct, counted.
 pub const HISTORY_COLUMNS: usize = 3;
 
-/// A resident data set and the counter that walks through it.
+/// Leaves of a resident data set, and the step counter.
 #[derive(Clone, Copy, Debug)]
 pub struct Batches {
-    /// All pictures, `u8[M,C,H,W]`.
-    pub pictures: NodeId,
+    /// All images, `u8[M,C,H,W]`.
+    pub images: NodeId,
     /// All labels, `u8[M]`.
     pub labels: NodeId,
-    /// Which picture each row of each step takes, `u32[steps·batch]`.
+    /// Index of the image in each row of each step, `u32[steps·batch]`.
     pub order: NodeId,
-    /// The same with pictures in the rows that count for nothing, for networks whose running averages see every row.
+    /// The same with images in the padded rows, for networks with running averages, which see every row.
     pub shown: Option<NodeId>,
-    /// The number of the step, `u32[1]`; the step advances it.
+    /// Number of the step in the epoch, `u32[1]`; the step increments it.
     pub step: NodeId,
-    /// Loss, correct and counted of each step, `f32[steps,3]`; the loss weighted as the classes are.
+    /// Loss, correct and counted of each step, `f32[steps,3]`; the loss is weighted by class if class weights are set.
     pub history: NodeId,
 }
 
-/// The loss and what it is computed from.
+/// The loss and its operands.
 pub(crate) struct Forward {
     pub logits: NodeId,
     pub labels: NodeId,
     pub loss: NodeId,
 }
 
-/// What a step reads besides the parameters.
+/// Data and batches of a step.
 pub(crate) struct Source {
     pub data: Spec,
     pub batch: usize,
@@ -42,17 +42,17 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The leaves of the data set; with `shown`, rows that count for nothing show pictures.
+    /// Appends the leaves of the data set; with `shown`, padded rows hold images.
     pub fn batches(&self, graph: &mut Graph, model: &dyn Model, shown: bool) -> Result<Batches> {
         let Self { data, batch, steps, .. } = *self;
         if *model.input() != data.shape {
-            let expected = format!("pictures of {} for {}", model.input(), model.name());
-            return Err(Error::option("data set", expected, format!("pictures of {:?}", data.shape)));
+            let expected = format!("images of {} for {}", model.input(), model.name());
+            return Err(Error::option("data set", expected, format!("images of {:?}", data.shape)));
         }
         let [c, h, w] = data.shape;
         let order = TensorType::u32([steps * batch]);
         Ok(Batches {
-            pictures: graph.input("pictures", TensorType::u8([data.len, c, h, w]))?,
+            images: graph.input("pictures", TensorType::u8([data.len, c, h, w]))?,
             labels: graph.input("labels", TensorType::u8([data.len]))?,
             order: graph.input("order", order.clone())?,
             shown: shown.then(|| graph.input("shown", order)).transpose()?,
@@ -61,7 +61,7 @@ impl Source {
         })
     }
 
-    /// Loss and counts of the step's batch, whose logits `forward` computes, and their record.
+    /// Appends loss and counts of the step's batch, whose logits `forward` computes, and their record in the history.
     pub fn forward(
         &self,
         graph: &mut Graph,
@@ -72,7 +72,7 @@ impl Source {
         let Self { data, batch, .. } = *self;
         graph.set_scope("batch");
         let order = batches.shown.unwrap_or(batches.order);
-        let x = graph.gather_images(batches.pictures, order, batches.step, batch)?;
+        let x = graph.gather_images(batches.images, order, batches.step, batch)?;
         let labels = graph.gather_labels(batches.labels, batches.order, batches.step, batch)?;
         let logits = forward(graph, x)?;
         if graph.shape(logits)[..] != [batch, data.classes] {
@@ -91,7 +91,7 @@ impl Source {
     }
 }
 
-/// A step of evaluation: loss and counts, no change.
+/// An evaluation step: loss and counts, no update.
 #[derive(Clone, Debug)]
 pub struct EvaluationStep {
     /// The computation.
@@ -100,19 +100,19 @@ pub struct EvaluationStep {
     pub batches: Batches,
     /// All parameters, flat.
     pub parameters: NodeId,
-    /// What the pictures so far were taken for, `u32[C,C+2]`. See [`crate::ops::training::tally`].
+    /// Counts of the images so far by true and predicted class, `u32[C,C+2]`. See [`crate::ops::training::tally`].
     pub tally: NodeId,
 }
 
 impl EvaluationStep {
-    /// The step of `model` over `data` with batches of `batch`.
+    /// The evaluation step of `model` over `data` with batches of `batch` images.
     ///
     /// Errors: as [`TrainingStep::new`](crate::train::TrainingStep::new).
     pub fn new(model: &dyn Model, layout: &Layout, data: Spec, batch: usize) -> Result<Self> {
         Self::within(model, layout, data, data.len.div_ceil(batch), batch)
     }
 
-    /// As [`EvaluationStep::new`], for so many steps over a set of which `data` is what lies on the device at once.
+    /// As [`EvaluationStep::new`], for `steps` steps over a set of which `data` is the resident part.
     pub(crate) fn within(model: &dyn Model, layout: &Layout, data: Spec, steps: usize, batch: usize) -> Result<Self> {
         let mut graph = Graph::new();
         let source = Source { data, batch, steps, class_weights: None };

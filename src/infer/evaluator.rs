@@ -1,4 +1,4 @@
-//! Loss, accuracy and confusion over a whole set, counted on the device.
+//! Evaluation: loss, accuracy and confusion matrix over a data set, counted on the device.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,90 +12,90 @@ use crate::infer::stream::Stream;
 use crate::nn::{Layout, Model};
 use crate::{Error, Result};
 
-/// How well a network does on a set.
+/// Metrics of a network on a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Mean cross-entropy, whatever the classes weigh in training.
+    /// Mean cross-entropy, without class weights.
     #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
     pub loss: f64,
-    /// Share of pictures whose most likely class is the right one.
+    /// Fraction of images whose most likely class is the true one.
     pub accuracy: f64,
-    /// Share of pictures whose right class is among the five most likely ones.
+    /// Fraction of images whose true class is among the five most likely ones.
     #[serde(default)]
     pub top5: f64,
-    /// `confusion[right][given]`: how many pictures. Left out of checkpoints.
+    /// Confusion matrix: `confusion[t][p]` is the number of images of class `t` predicted as `p`. Not in checkpoints.
     #[serde(skip)]
     pub confusion: Vec<Vec<usize>>,
-    /// How many pictures of each class were given none, as their logits hold NaN; they count as wrong. Left out of
+    /// Number of images of each class without a prediction, as their logits contain NaN; they count as wrong. Not in
     /// checkpoints.
     #[serde(skip)]
     pub undecided: Vec<usize>,
 }
 
 impl Evaluation {
-    /// From the mean loss and a [tally](crate::ops::training::tally), a row a class.
+    /// The metrics of a mean loss and a [tally](crate::ops::training::tally), one row per class.
     fn new(loss: f64, tally: &[Vec<usize>]) -> Self {
         let classes = tally.len();
-        let share = |count: usize, all: usize| count as f64 / all as f64;
-        let pictures = tally.iter().flat_map(|row| &row[..=classes]).sum();
+        let fraction = |count: usize, all: usize| count as f64 / all as f64;
+        let images = tally.iter().flat_map(|row| &row[..=classes]).sum();
         let right = (0..classes).map(|class| tally[class][class]).sum();
         Self {
             loss,
-            accuracy: share(right, pictures),
-            top5: share(tally.iter().map(|row| row[classes + 1]).sum(), pictures),
+            accuracy: fraction(right, images),
+            top5: fraction(tally.iter().map(|row| row[classes + 1]).sum(), images),
             confusion: tally.iter().map(|row| row[..classes].to_vec()).collect(),
             undecided: tally.iter().map(|row| row[classes]).collect(),
         }
     }
 
-    /// Pictures of a class.
-    pub fn pictures(&self, class: usize) -> usize {
+    /// Number of images of a class.
+    pub fn images(&self, class: usize) -> usize {
         self.confusion[class].iter().sum::<usize>() + self.undecided[class]
     }
 
-    /// Share of the pictures that were given this class which are of it; `None` if none was.
+    /// Precision of a class: the fraction of images predicted as this class that belong to it; `None` if there are none.
     pub fn precision(&self, class: usize) -> Option<f64> {
-        self.share(class, self.given(class))
+        self.correct_of(class, self.predicted(class))
     }
 
-    /// Share of the pictures of this class that were given it; `None` if there are none.
+    /// Recall of a class: the fraction of its images that are predicted as this class; `None` if there are none.
     pub fn recall(&self, class: usize) -> Option<f64> {
-        self.share(class, self.pictures(class))
+        self.correct_of(class, self.images(class))
     }
 
-    /// The harmonic mean of precision and recall, `2·right / (given + pictures)`; `None` if no picture is of this class
-    /// or was given it.
+    /// F1 score of a class, the harmonic mean of precision and recall; `None` if no image belongs to the class or is
+    /// predicted as it.
     pub fn f1(&self, class: usize) -> Option<f64> {
-        self.share(class, self.given(class) + self.pictures(class)).map(|half| 2.0 * half)
+        self.correct_of(class, self.predicted(class) + self.images(class)).map(|half| 2.0 * half)
     }
 
-    /// Pictures that were given a class.
-    fn given(&self, class: usize) -> usize {
+    /// Number of images predicted as a class.
+    fn predicted(&self, class: usize) -> usize {
         self.confusion.iter().map(|row| row[class]).sum()
     }
 
-    /// Of so many, those rightly given a class.
-    fn share(&self, class: usize, of: usize) -> Option<f64> {
+    /// Correct predictions of a class as a fraction of `of`.
+    fn correct_of(&self, class: usize, of: usize) -> Option<f64> {
         (of > 0).then(|| self.confusion[class][class] as f64 / of as f64)
     }
 }
 
-/// A network compiled for one set on one device; each evaluation takes other parameters.
+/// A network compiled for evaluation on one data set and one device, with parameters given to each evaluation.
 pub struct Evaluator {
     session: Session,
     step: EvaluationStep,
     classes: usize,
     order: Vec<u32>,
     batch: usize,
-    /// What does not fit on the device.
+    /// The data set, if it is streamed.
     stream: Option<Stream>,
 }
 
-/// Steps of one submission: enough to hide its cost, few enough to stay far below a desktop's watchdog.
-const STEPS_A_SUBMISSION: usize = 8;
+/// Steps per submission: enough to hide its cost, few enough to stay far below the time after which desktops reset a GPU.
+const STEPS_PER_SUBMISSION: usize = 8;
 
 impl Evaluator {
-    /// Compiles `model` for `data` and puts the pictures on the device.
+    /// Compiles `model` for `data` and writes the images to the device.
     ///
     /// Errors: a batch of 0; data that does not fit the model; a device too small.
     pub fn new(device: &Device, model: &dyn Model, layout: &Layout, data: &Dataset, batch: usize) -> Result<Self> {
@@ -103,6 +103,8 @@ impl Evaluator {
     }
 
     /// The `async` form of [`Evaluator::new`].
+    ///
+    /// Errors: see [`Evaluator::new`].
     pub async fn new_async(
         device: &Device,
         model: &dyn Model,
@@ -113,7 +115,7 @@ impl Evaluator {
         Self::within(device, model, layout, data, batch, None).await
     }
 
-    /// As [`Evaluator::new_async`], with at most so many bytes of pictures on the device.
+    /// As [`Evaluator::new_async`], with at most `most` bytes of images on the device.
     pub(crate) async fn within(
         device: &Device,
         model: &dyn Model,
@@ -136,12 +138,16 @@ impl Evaluator {
         Ok(Self { session, step, classes: data.classes, order, batch, stream })
     }
 
-    /// Evaluates the network with these parameters.
+    /// Evaluates the network with these parameters, flat.
+    ///
+    /// Errors: parameters of another layout; images cannot be read; the device is lost.
     pub fn run(&mut self, parameters: &[f32]) -> Result<Evaluation> {
         block_on(self.run_async(parameters))
     }
 
     /// The `async` form of [`Evaluator::run`].
+    ///
+    /// Errors: see [`Evaluator::run`].
     pub async fn run_async(&mut self, parameters: &[f32]) -> Result<Evaluation> {
         let (batches, columns) = (self.step.batches, self.classes + 2);
         self.session.write(self.step.parameters, parameters)?;
@@ -150,15 +156,15 @@ impl Evaluator {
         let steps = self.order.len() / self.batch;
         let mut windows =
             self.stream.as_ref().map(|stream| stream.begin(self.order.clone(), self.batch, 0..steps)).transpose()?;
-        let (mut done, mut before) = (0, None);
+        let (mut done, mut previous) = (0, None);
         while done < steps {
-            let mut count = STEPS_A_SUBMISSION.min(steps - done);
+            let mut count = STEPS_PER_SUBMISSION.min(steps - done);
             if let Some(windows) = &mut windows {
                 count = count.min(windows.follow(&mut self.session, &batches, done).await?);
-                // The queue holds what it will write: two windows at most.
+                // The queue holds windows that are not written yet: two at most.
                 let reading = self.session.run_and_read(count, batches.history)?;
-                if let Some(before) = before.replace(reading) {
-                    self.session.finish_reading_async(before).await?;
+                if let Some(previous) = previous.replace(reading) {
+                    self.session.finish_reading_async(previous).await?;
                 }
             } else {
                 self.session.run(count);
@@ -167,7 +173,7 @@ impl Evaluator {
         }
         let history = self.session.read_async(batches.history).await?;
         let tally = self.session.read_f64_async(self.step.tally).await?;
-        // Each row holds the mean over its own pictures.
+        // Each row holds the mean over its images.
         let (mut loss, mut counted) = (0.0, 0.0);
         for row in history.chunks(HISTORY_COLUMNS) {
             loss += f64::from(row[0]) * f64::from(row[2]);

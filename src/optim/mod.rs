@@ -89,8 +89,8 @@ pub struct Flat<'a> {
     pub gradients: NodeId,
     /// Where each parameter lies in them.
     pub ranges: &'a [Range<usize>],
-    /// What differs from the rule where; none: nothing, anywhere.
-    pub shares: &'a [Share],
+    /// Settings per range (parameter groups); empty if the optimizer's own apply everywhere.
+    pub groups: &'a [ParameterGroup],
     /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
     pub states: &'a [NodeId],
     /// The learning rate of each step, `f32[L]`; in a step whose rate is below 0 nothing changes.
@@ -101,10 +101,10 @@ pub struct Flat<'a> {
     pub clock: NodeId,
 }
 
-/// A range of the flat parameters, with what differs for it from the optimizer's settings.
+/// Settings of a range of the flat parameters that differ from the optimizer's: a parameter group.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Share {
-    /// Which parameters.
+pub struct ParameterGroup {
+    /// Range of the flat parameters.
     pub range: Range<usize>,
     /// What the learning rate is multiplied by.
     pub rate_factor: f32,
@@ -180,20 +180,20 @@ fn kernels<R>(
 }
 
 impl Flat<'_> {
-    /// `rule` for each share, `decayed` where that has a weight decay of its own.
+    /// `rule` for each parameter group, `decayed` where the group has its own weight decay.
     fn rules<R: Copy>(&self, graph: &Graph, rule: R, decayed: impl Fn(R, f32) -> R) -> Result<Vec<Ruled<R>>> {
         let length = graph.shape(self.parameters).elements();
-        if let Some(share) = self.shares.iter().find(|share| share.range.end > length || share.range.is_empty()) {
-            return Err(Error::option("share", format!("a range inside 0..{length}"), format!("{:?}", share.range)));
+        if let Some(group) = self.groups.iter().find(|group| group.range.end > length || group.range.is_empty()) {
+            return Err(Error::option("group", format!("a range inside 0..{length}"), format!("{:?}", group.range)));
         }
-        let ruled = |share: &Share| Ruled {
-            range: share.range.clone(),
-            rate_factor: share.rate_factor,
-            rule: share.weight_decay.map_or(rule, |decay| decayed(rule, decay)),
+        let ruled = |group: &ParameterGroup| Ruled {
+            range: group.range.clone(),
+            rate_factor: group.rate_factor,
+            rule: group.weight_decay.map_or(rule, |decay| decayed(rule, decay)),
         };
-        Ok(match self.shares {
+        Ok(match self.groups {
             [] => vec![Ruled { range: 0..length, rate_factor: 1.0, rule }],
-            shares => shares.iter().map(ruled).collect(),
+            groups => groups.iter().map(ruled).collect(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A run folder: everything a run leaves behind.
+//! The folder of a run: configuration, network, log, checkpoints and weights.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -17,35 +17,34 @@ use crate::{Error, Result, models};
 ///
 /// | file | |
 /// |---|---|
-/// | `config.toml` | what runs it again |
+/// | `config.toml` | the [configuration](Config) |
 /// | `model.toml` | the network |
-/// | `log.jsonl` | how it went: a [`LogLine`] every 50 steps and every epoch |
-/// | `checkpoint-STEP.safetensors` | the last [checkpoints](Checkpoint), to go on from |
-/// | `model.safetensors` | the weights as of the last of them |
+/// | `log.jsonl` | the log: a [`LogLine`] every 50 steps and every epoch |
+/// | `checkpoint-STEP.safetensors` | the last [checkpoints](Checkpoint), to resume from |
+/// | `model.safetensors` | the weights of the last checkpoint |
 /// | `best.safetensors` | the weights of the epoch with the best validation |
-/// | `curves.png`, `confusion.png` | how it went, and how it did on the test set; of `lenslet train` |
+/// | `curves.png`, `confusion.png` | training curves, and the confusion matrix of the test set, by `lenslet train` |
 ///
-/// Each file but the log is written under another name, flushed to the disk and renamed: whatever happens, it is whole.
+/// Each file but the log is written under a temporary name, flushed to the disk and renamed, so that it is always whole.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Held while this process writes to the folder.
+    /// Lock of the folder while this process writes to it.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Creates the folder and writes the network, if it is one that can be written, and the configuration.
+    /// Creates the folder and writes the network, if given, and the configuration.
     ///
-    /// Errors: it cannot be written; it exists and holds anything: nothing is overwritten.
+    /// Errors: the folder cannot be written; it contains files, which are never overwritten ([`Error::Data`]); another
+    /// process is training in it ([`Error::Data`]).
     pub fn create(path: impl AsRef<Path>, config: &Config, model: Option<&Network>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         fs::create_dir_all(&path).map_err(Error::io(&path, "create"))?;
-        // A process that was killed before it had begun the run may have left files of its own.
+        // A process that was killed before it had started the run may have left temporary files.
         let is_run = path.join("config.toml").exists();
-        if is_run || files(&path)?.iter().any(|file| !is_own(file) && !file.ends_with("model.toml")) {
-            let reason = "expected a new or empty folder, found files in it; choose another --out, or go on with a run \
-                          by --resume";
-            return Err(Error::data(&path, reason));
+        if is_run || files(&path)?.iter().any(|file| !is_transient(file) && !file.ends_with("model.toml")) {
+            return Err(Error::data(&path, "expected a new or empty folder, found files in it"));
         }
         let folder = Self { _lock: lock(&path)?, path };
         if let Some(model) = model {
@@ -57,35 +56,38 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the folder of a run to go on with it.
+    /// Opens the folder of a run to resume it.
     ///
-    /// Errors: it is no run folder, or another process is writing to it.
+    /// Errors: it is not a run folder, or another process is training in it.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Config)> {
         let config = Self::read_config(&path)?;
         let path = path.as_ref().to_path_buf();
         let folder = Self { _lock: lock(&path)?, path };
-        // What a process that was killed had begun to write.
-        for file in files(&folder.path)?.iter().filter(|file| is_own(file) && !file.ends_with(LOCK)) {
+        // Temporary files of a process that was killed.
+        for file in files(&folder.path)?.iter().filter(|file| is_transient(file) && !file.ends_with(LOCK)) {
             fs::remove_file(file).map_err(Error::io(file, "remove"))?;
         }
         Ok((folder, config))
     }
 
     /// Writes the configuration.
+    ///
+    /// Errors: the file cannot be written.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let text = toml::to_string(config).expect("a configuration is a table of plain values");
         replace_file(self.path.join("config.toml"), |out| out.write_all(text.as_bytes()))
     }
 
     /// The network of the run, as [`RunFolder::read_model_of`].
+    ///
+    /// Errors: see [`RunFolder::read_model_of`].
     pub fn read_model(&self) -> Result<Network> {
         Self::read_model_of(&self.path)
     }
 
-    /// The network of the run in `path`: `model.toml`, or in a folder without one the one that goes by the name in
-    /// `config.toml`.
+    /// The network of the run in `path`: `model.toml`, or without that file the network named in `config.toml`.
     ///
-    /// Errors: a damaged file; a name that no network has.
+    /// Errors: a damaged file; an unknown name.
     pub fn read_model_of(path: impl AsRef<Path>) -> Result<Network> {
         let file = path.as_ref().join("model.toml");
         if file.exists() {
@@ -108,9 +110,9 @@ impl RunFolder {
         &self.path
     }
 
-    /// Takes up the run in the trainer at its last checkpoint, if it has one; the steps done.
+    /// Resumes the run in the trainer from its last checkpoint, if it has one; returns the number of finished steps.
     ///
-    /// Errors: the last checkpoint is damaged or of another network: the message names the last one that is not.
+    /// Errors: the last checkpoint is damaged or of another network; the message names the last intact one.
     pub fn resume(&self, trainer: &mut Trainer<'_>) -> Result<u64> {
         let checkpoints = self.checkpoints()?;
         let Some(last) = checkpoints.first() else { return Ok(0) };
@@ -130,15 +132,15 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// What keeps the run in this folder while it goes on: the log, the best weights by `monitor`, and the last `keep`
-    /// checkpoints.
+    /// The callback that writes the run to this folder: the log, the best weights by the monitored value of early stopping
+    /// (the loss by default), and the last [`Config::keep`] checkpoints.
     pub fn record(&self, layout: &Layout, config: &Config) -> Recorder<'_> {
         let monitor = config.early_stopping.map_or(Monitor::Loss, |stopping| stopping.monitor);
         let (layout, model, keep) = (layout.clone(), config.model.clone(), config.keep.max(1));
         Recorder { folder: self, log: None, layout, model, keep, monitor, best: Best::default(), is_best: false }
     }
 
-    /// The files of checkpoints, the last first.
+    /// Checkpoint files, the last first.
     fn checkpoints(&self) -> Result<Vec<PathBuf>> {
         let number = |path: PathBuf| {
             let name = path.file_name()?.to_str()?;
@@ -150,7 +152,7 @@ impl RunFolder {
         Ok(found.into_iter().rev().map(|(_, path)| path).collect())
     }
 
-    /// Leaves out of the log what came after this.
+    /// Removes the lines of the log after `done` steps and `epochs` epochs.
     fn cut_log(&self, done: u64, epochs: usize) -> Result<()> {
         let path = self.path.join("log.jsonl");
         let text = match fs::read_to_string(&path) {
@@ -166,7 +168,9 @@ impl RunFolder {
         replace_file(&path, |out| out.write_all(kept.as_bytes()))
     }
 
-    /// Writes the weights; those written before stay until the new ones are whole.
+    /// Writes the weights; the previous file stays until the new one is whole.
+    ///
+    /// Errors: values of another layout; the file cannot be written.
     pub fn save_weights(&self, layout: &Layout, parameters: &[f32], config: &Config) -> Result<()> {
         self.save("model.safetensors", layout, parameters, &config.model)
     }
@@ -178,7 +182,7 @@ impl RunFolder {
 
     /// The configuration of the run in `path`.
     ///
-    /// Errors: no run folder; a key that is missing, unknown or of the wrong type, with its line.
+    /// Errors: not a run folder; a key that is missing, unknown or of the wrong type, with its line.
     pub fn read_config(path: impl AsRef<Path>) -> Result<Config> {
         let file = path.as_ref().join("config.toml");
         let text = fs::read_to_string(&file).map_err(Error::io(&file, "read"))?;
@@ -187,7 +191,7 @@ impl RunFolder {
 
     /// The weights of the run in `path`.
     ///
-    /// Errors: no weights; weights of another model, with the tensor and both shapes.
+    /// Errors: no weights; weights of another network, with the tensor and both shapes.
     pub fn read_weights(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
         weights::load(path.as_ref().join("model.safetensors"), layout)
     }
@@ -201,8 +205,8 @@ impl RunFolder {
 
     /// The log of the run in `path`.
     ///
-    /// Errors: it cannot be read; a line that is none of a log, with its number. Of a run that was killed the last line
-    /// may be cut off, and is left out.
+    /// Errors: the file cannot be read; an invalid line, with its number. A last line that was cut off when the run was
+    /// killed is ignored.
     pub fn read_log(path: impl AsRef<Path>) -> Result<Vec<LogLine>> {
         let file = path.as_ref().join("log.jsonl");
         let text = fs::read_to_string(&file).map_err(Error::io(&file, "read"))?;
@@ -216,8 +220,8 @@ impl RunFolder {
 
 const LOCK: &str = ".lock";
 
-/// Whether it is a file that only running processes need.
-fn is_own(file: &Path) -> bool {
+/// Whether the file is a lock or a temporary file of a process.
+fn is_transient(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name == LOCK || (name.starts_with('.') && name.ends_with(".tmp"))
 }
@@ -227,7 +231,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry.map_err(Error::io(folder, "read"))?.path())).collect()
 }
 
-/// Two processes in one folder would take each other's files.
+/// Locks the folder: two processes would overwrite each other's files.
 fn lock(path: &Path) -> Result<File> {
     let file = path.join(LOCK);
     let lock = File::create(&file).map_err(Error::io(&file, "create"))?;
@@ -235,12 +239,12 @@ fn lock(path: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             Err(Error::data(path, "another process is training in this folder; wait for it or stop it"))
         }
-        // Where a file system knows no locks, none is held.
+        // Some file systems have no locks.
         _ => Ok(lock),
     }
 }
 
-/// Keeps a run in its folder: a [`Callback`], made by [`RunFolder::record`].
+/// [`Callback`] that writes a run to its folder, made by [`RunFolder::record`].
 #[derive(Debug)]
 pub struct Recorder<'f> {
     folder: &'f RunFolder,
@@ -250,13 +254,13 @@ pub struct Recorder<'f> {
     keep: usize,
     monitor: Monitor,
     best: Best,
-    /// Whether the last whole epoch was better than all before.
+    /// Whether the last finished epoch is the best.
     is_best: bool,
 }
 
 impl Recorder<'_> {
-    /// What is named last is written last: a run that is killed in between takes up the checkpoint before, and comes by the
-    /// others again.
+    /// Writes the files of a checkpoint. The checkpoint itself is written last, so a crash in between resumes from the
+    /// previous one and rewrites the other files.
     fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
         let folder = self.folder;
         let parameters = &checkpoint.snapshot.parameters;
@@ -274,22 +278,22 @@ impl Recorder<'_> {
 }
 
 impl Callback for Recorder<'_> {
-    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
         match event {
             Event::Ready { done, epochs, .. } => {
                 self.folder.cut_log(*done, epochs.len())?;
                 self.log = Some(JsonLog::append(self.folder.path.join("log.jsonl"))?);
                 for epoch in epochs.iter() {
-                    self.best.see(self.monitor, 0.0, epoch);
+                    self.best.update(self.monitor, 0.0, epoch);
                 }
             }
-            Event::Epoch(epoch) => self.is_best = self.best.see(self.monitor, 0.0, epoch),
+            Event::Epoch(epoch) => self.is_best = self.best.update(self.monitor, 0.0, epoch),
             Event::Checkpoint(checkpoint) => {
                 self.save(checkpoint)?;
                 self.is_best = false;
             }
             Event::Step(_) => {}
         }
-        self.log.as_mut().map_or(Ok(ControlFlow::Continue(())), |log| log.tell(event))
+        self.log.as_mut().map_or(Ok(ControlFlow::Continue(())), |log| log.on_event(event))
     }
 }

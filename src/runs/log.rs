@@ -1,4 +1,4 @@
-//! How a training went, in files that others read.
+//! Logs of a run as JSON lines and CSV.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,56 +14,56 @@ use crate::{Error, Result};
 /// Steps between two lines of a log.
 const STEPS: u64 = 50;
 
-/// A line of a log.
+/// Line of a log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum LogLine {
     /// Means over the steps since the last such line.
     Step {
-        /// The last of them.
+        /// Number of the last of them, from 1.
         step: u64,
-        /// Its epoch.
+        /// Its epoch, from 1.
         epoch: u32,
         /// Mean cross-entropy.
         #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
         loss: f64,
-        /// Share classified right.
+        /// Training accuracy, in [0, 1].
         #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
         accuracy: f64,
-        /// Pictures a second.
+        /// Images per second.
         images_per_s: f64,
-        /// Of the last step.
+        /// Learning rate of the last step.
         learning_rate: f32,
     },
     /// Means over an epoch.
     Epoch {
-        /// Counted from 1.
+        /// Epoch number, from 1.
         epoch: u32,
-        /// The last of its steps.
+        /// Number of its last step, from 1.
         step: u64,
-        /// Mean cross-entropy while training.
+        /// Mean training loss.
         #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
         loss: f64,
-        /// Share classified right while training.
+        /// Training accuracy, in [0, 1].
         #[serde(deserialize_with = "crate::formats::json::null_as_nan")]
         accuracy: f64,
-        /// On the pictures held out.
+        /// Loss on the validation images.
         validation_loss: Option<f64>,
-        /// On the pictures held out.
+        /// Accuracy on the validation images, in [0, 1].
         validation_accuracy: Option<f64>,
-        /// Wall time of its steps.
+        /// Wall time of its steps in seconds.
         seconds: f64,
-        /// Pictures a second.
+        /// Images per second.
         images_per_s: f64,
-        /// Of the last step.
+        /// Learning rate of the last step.
         learning_rate: f32,
-        /// Of the parameters.
+        /// SHA-256 of the parameters.
         weights_sha256: String,
     },
 }
 
 impl LogLine {
-    /// The step it tells of.
+    /// Number of the last step that the line covers.
     pub fn step(&self) -> u64 {
         match self {
             LogLine::Step { step, .. } | LogLine::Epoch { step, .. } => *step,
@@ -88,12 +88,12 @@ impl From<&EpochReport> for LogLine {
     }
 }
 
-/// The steps since the last line of a log.
+/// Steps since the last line of a log.
 #[derive(Clone, Debug, Default)]
 pub struct Window(Vec<StepReport>);
 
 impl Window {
-    /// The lines that an event leads to: of every 50th step, and of the end of an epoch.
+    /// Adds an event; returns the lines that it completes: one after every 50th step, and at the end of an epoch.
     pub fn lines(&mut self, event: &Event) -> Vec<LogLine> {
         match event {
             Event::Step(step) => {
@@ -118,7 +118,7 @@ impl Window {
     }
 }
 
-/// A text file that grows line by line.
+/// Text file that grows line by line.
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
@@ -135,13 +135,13 @@ impl Lines {
         Ok(Self { file, path: path.into() })
     }
 
-    /// In one call to the system, so that a kill leaves whole lines.
+    /// Writes a line in one system call, so that a killed process leaves whole lines.
     fn write(&mut self, line: &str) -> Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(&self.path, "write"))
     }
 }
 
-/// A file with a JSON object a line: a [`LogLine`] every 50 steps and every epoch.
+/// Log of JSON lines: a [`LogLine`] every 50 steps and every epoch.
 #[derive(Debug)]
 pub struct JsonLog {
     lines: Lines,
@@ -149,19 +149,23 @@ pub struct JsonLog {
 }
 
 impl JsonLog {
-    /// A new file; one that is there is emptied.
+    /// Creates the file, or empties an existing one.
+    ///
+    /// Errors: the file cannot be created.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { lines: Lines::create(path.as_ref())?, window: Window::default() })
     }
 
-    /// Goes on in a file.
+    /// Appends to a file, which is created if there is none.
+    ///
+    /// Errors: the file cannot be opened.
     pub fn append(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { lines: Lines::append(path.as_ref())?, window: Window::default() })
     }
 }
 
 impl Callback for JsonLog {
-    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
         for line in self.window.lines(event) {
             self.lines.write(&serde_json::to_string(&line).expect("plain values"))?;
         }
@@ -169,13 +173,15 @@ impl Callback for JsonLog {
     }
 }
 
-/// A table for spreadsheets, a row an epoch: `epoch,step,loss,accuracy,validation_loss,validation_accuracy,
+/// CSV table with a row per epoch: `epoch,step,loss,accuracy,validation_loss,validation_accuracy,
 /// learning_rate,seconds,images_per_s`.
 #[derive(Debug)]
 pub struct CsvLog(Lines);
 
 impl CsvLog {
-    /// A new file; one that is there is emptied.
+    /// Creates the file, or empties an existing one.
+    ///
+    /// Errors: the file cannot be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let mut lines = Lines::create(path.as_ref())?;
         lines
@@ -190,17 +196,16 @@ impl CsvLog {
         let of = |part: fn(&crate::infer::Evaluation) -> f64| {
             report.validation.as_ref().map_or(String::new(), |validation| part(validation).to_string())
         };
-        let (held_out, right) = (of(|v| v.loss), of(|v| v.accuracy));
-        let row =
-            format!("{epoch},{step},{loss},{accuracy},{held_out},{right},{learning_rate},{seconds},{images_per_s}");
+        let validation = format!("{},{}", of(|v| v.loss), of(|v| v.accuracy));
+        let row = format!("{epoch},{step},{loss},{accuracy},{validation},{learning_rate},{seconds},{images_per_s}");
         self.0.write(&row)
     }
 }
 
 impl Callback for CsvLog {
-    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
         match event {
-            // Of a resumed run, what went before.
+            // The epochs before a run was resumed.
             Event::Ready { epochs, .. } => epochs.iter().try_for_each(|epoch| self.row(epoch))?,
             Event::Epoch(epoch) => self.row(epoch)?,
             _ => {}

@@ -1,4 +1,4 @@
-//! Runs on disk: a folder each, with its configuration, logs, checkpoints and weights.
+//! Runs on disk: configuration, logs, checkpoints and weights in one folder per run.
 
 mod config;
 mod folder;

@@ -12,15 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crc::{CRC_32_ISCSI, Crc};
 
-use crate::runs::{LogLine, Window};
+use crate::runs::log::{LogLine, Window};
 use crate::train::Event;
 use crate::train::callbacks::Callback;
 use crate::{Error, Result};
 
 const CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// Scalars for TensorBoard: `loss`, `accuracy`, `learning_rate` and `images_per_s` every 50 steps, `validation/loss` and
-/// `validation/accuracy` every epoch, all over the number of the step.
+/// TensorBoard log: `loss`, `accuracy`, `learning_rate` and `images_per_s` every 50 steps, `validation/loss` and
+/// `validation/accuracy` every epoch, all by step.
 #[derive(Debug)]
 pub struct TensorBoard {
     path: PathBuf,
@@ -29,10 +29,10 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new event file in `folder`, which is made if it is not there. `tensorboard --logdir FOLDER` shows it; a resumed
-    /// run adds a file beside the first.
+    /// Creates an event file in `folder`, which is created if there is none. `tensorboard --logdir FOLDER` shows it; a
+    /// resumed run adds a second file.
     ///
-    /// Errors: it cannot be written.
+    /// Errors: the file cannot be written.
     pub fn create(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
@@ -66,7 +66,7 @@ impl TensorBoard {
 }
 
 impl Callback for TensorBoard {
-    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
         for line in self.window.lines(event) {
             match line {
                 LogLine::Step { step, loss, accuracy, images_per_s, learning_rate, .. } => {
@@ -89,7 +89,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// An `Event` of this moment.
+/// An `Event` with the current time.
 fn message(content: impl FnOnce(&mut Vec<u8>), step: u64) -> Vec<u8> {
     let mut event = vec![1 << 3 | 1];
     event.extend(now().to_le_bytes());
@@ -99,14 +99,14 @@ fn message(content: impl FnOnce(&mut Vec<u8>), step: u64) -> Vec<u8> {
     event
 }
 
-/// A field of bytes, text or a message.
+/// A length-delimited field: bytes, text or a message.
 fn bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
     out.push(field << 3 | 2);
     variable(out, content.len() as u64);
     out.extend(content);
 }
 
-/// A number by sevens of bits, the lowest first.
+/// A number as a varint: groups of seven bits, the lowest first.
 fn variable(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);

@@ -1,4 +1,4 @@
-//! What each class weighs in the loss that is trained on.
+//! Class weights of the training loss.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Weights of the classes in the loss that is trained on: the mean over a batch is `Σ w·l / Σ w`, `w` the weight of a
-/// picture's class, as PyTorch has it. Only their ratios matter.
+/// Class weights of the training loss: the mean over a batch is `Σ w·l / Σ w`, `w` the weight of an image's class, as in
+/// PyTorch. Only their ratios matter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ClassWeights {
-    /// `n / (C · n_c)` for a class that `n_c` of the `n` training pictures are of, C the number of classes, as scikit-learn
-    /// has it: each class weighs as much as any other. A class without pictures weighs nothing.
+    /// Inverse class frequency, `n / (C · n_c)` for a class with `n_c` of the `n` training images and C classes, as in
+    /// scikit-learn: each class contributes equally. A class without images has weight 0.
     Balanced,
-    /// One for each class, from 0.
+    /// One weight per class, at least 0.
     Each(Vec<f32>),
 }
 
 impl ClassWeights {
-    /// One for each class, for training pictures with these labels.
+    /// The weight of each class, for training images with these labels.
     ///
-    /// Errors: not one for each class; one that is negative or not finite; none above 0.
+    /// Errors: a number of weights other than `classes`; a weight that is negative or not finite; no weight above 0.
     pub fn of(&self, labels: impl Iterator<Item = u8>, classes: usize) -> Result<Vec<f32>> {
         let weights = match self {
             Self::Each(weights) => weights.clone(),
@@ -56,7 +56,7 @@ impl From<Vec<f32>> for ClassWeights {
 impl FromStr for ClassWeights {
     type Err = Error;
 
-    /// `balanced`, or numbers with commas between them.
+    /// `balanced`, or comma-separated weights.
     fn from_str(text: &str) -> Result<Self> {
         let refuse =
             || Error::option("class weights", "balanced, or a number from 0 for each class, as in 1,1,2.5", text);
@@ -72,7 +72,7 @@ impl FromStr for ClassWeights {
 }
 
 impl fmt::Display for ClassWeights {
-    /// As [`FromStr`] reads it.
+    /// The text that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balanced => f.write_str("balanced"),

@@ -1,111 +1,122 @@
-//! Where a training is in its course, and what is needed to go on from there.
+//! The course of a training run: everything that its runners share.
+//!
+//! A runner (`loops/epochs.rs`, `loops/frames.rs`) decides when steps are submitted and read back. Which images a step sees, its learning rate, where epochs, updates and the run
+//! end, and what reports and checkpoints contain is decided here.
 
-use serde::{Deserialize, Serialize};
+use crate::data::order;
+use crate::train::checkpoint::{Checkpoint, History};
+use crate::train::report::StepReport;
+use crate::train::schedule::Schedule;
+use crate::train::snapshot::{Position, Snapshot};
+use crate::train::step::EpochInputs;
 
-use crate::Result;
-use crate::formats::weights;
-use crate::nn::Layout;
-use crate::train::Schedule;
-
-/// What is the same over the whole training.
+/// The course of one training run.
 #[derive(Clone)]
 pub(in crate::train) struct Course {
-    pub pictures: Vec<u32>,
+    /// Indices of the training images in the data set.
+    pub images: Vec<u32>,
+    /// Weight of each image of the data set in the loss; empty if all weigh the same.
+    pub image_weights: Vec<f32>,
+    /// Images per step.
     pub batch: usize,
+    /// Random seed.
     pub seed: u64,
     pub schedule: Schedule,
+    /// The rate that the schedule starts from; a plateau lowers it.
     pub learning_rate: f32,
-    /// Where it began.
+    /// Position at the start of the run.
     pub first: Position,
-    pub total_steps: u64,
-    /// Steps that share an update.
-    pub every: usize,
-    /// What each picture of the set weighs in the loss; none: all the same.
-    pub weights: Vec<f32>,
-    /// Names of what the optimizer keeps.
+    /// Number of the last step.
+    pub end: u64,
+    /// Steps per update.
+    pub micro_batches: usize,
+    /// Names of the optimizer's states, and of the accumulated gradients.
     pub states: Vec<String>,
 }
 
 impl Course {
-    /// The step after the last, of the whole run.
-    pub fn end(&self) -> u64 {
-        self.first.steps + self.total_steps
+    pub fn total_steps(&self) -> u64 {
+        self.end - self.first.steps
     }
 
     pub fn steps_per_epoch(&self) -> usize {
-        self.pictures.len().div_ceil(self.batch)
+        self.images.len().div_ceil(self.batch)
     }
 
-    /// The learning rate of a step of the epoch that `begun` steps of the whole run went before: that of the first of those
-    /// it shares an update with.
-    pub fn rate(&self, begun: u64, step: usize) -> f32 {
-        let first = begun + (step - step % self.every) as u64;
-        self.schedule.rate(self.learning_rate, first - self.first.steps, self.total_steps)
-    }
-}
-
-/// How far the training is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::train) struct Position {
-    /// Whole epochs before this one.
-    pub epochs: u32,
-    /// Whole steps of this epoch.
-    pub in_epoch: usize,
-    /// Whole steps of all.
-    pub steps: u64,
-    /// Updates of the weights, of all.
-    pub updates: u64,
-}
-
-impl Position {
-    /// So many steps later in an epoch of `steps_per_epoch`, of which every so many, and the last ones, share an update.
-    pub fn after(self, steps: usize, steps_per_epoch: usize, every: usize) -> Self {
-        let in_epoch = self.in_epoch + steps;
-        let updates = if in_epoch == steps_per_epoch { in_epoch.div_ceil(every) } else { in_epoch / every };
-        Self { in_epoch, steps: self.steps + steps as u64, updates: self.begun_updates(every) + updates as u64, ..self }
+    pub fn is_finished(&self, at: Position) -> bool {
+        at.steps >= self.end
     }
 
-    /// Steps before this epoch.
-    pub fn begun(self) -> u64 {
-        self.steps - self.in_epoch as u64
+    /// Steps of the epoch at `at`: fewer than [`Course::steps_per_epoch`] if the run ends inside it.
+    pub fn steps_of_epoch(&self, at: Position) -> usize {
+        self.steps_per_epoch().min(self.end.saturating_sub(at.steps_before_epoch()) as usize)
     }
 
-    /// Updates before this epoch.
-    pub fn begun_updates(self, every: usize) -> u64 {
-        self.updates - (self.in_epoch / every) as u64
+    /// The position `steps` steps later in the same epoch.
+    pub fn after(&self, at: Position, steps: usize) -> Position {
+        at.after(steps, self.steps_per_epoch(), self.micro_batches)
     }
 
-    /// At the end of an epoch, the beginning of the next.
-    pub fn in_whole_epochs(self, steps_per_epoch: usize) -> Self {
-        match self.in_epoch == steps_per_epoch {
-            true => Self { epochs: self.epochs + 1, in_epoch: 0, ..self },
-            false => self,
+    /// At the end of an epoch the start of the next one, else the same position.
+    pub fn past_end_of_epoch(&self, at: Position) -> Position {
+        if at.in_epoch == self.steps_per_epoch() { at.next_epoch() } else { at }
+    }
+
+    /// The order and the learning rates of the epoch at `at`.
+    pub fn epoch(&self, at: Position) -> EpochSteps {
+        let steps_before = at.steps_before_epoch();
+        let updates_before = at.updates_before_epoch(self.micro_batches);
+        // All steps of an update have the rate of the first.
+        let first = |step: usize| steps_before + (step - step % self.micro_batches) as u64;
+        let rate = |step| self.schedule.rate(self.learning_rate, first(step) - self.first.steps, self.total_steps());
+        EpochSteps {
+            number: at.epochs + 1,
+            order: order::epoch(&self.images, self.batch, self.seed, at.epochs),
+            rates: (0..self.steps_per_epoch()).map(rate).collect(),
+            steps_before,
+            updates_before,
         }
     }
+
+    /// The checkpoint of a snapshot.
+    pub fn checkpoint(&self, snapshot: Snapshot, history: History) -> Checkpoint {
+        Checkpoint { snapshot, states: self.states.clone(), history }
+    }
 }
 
-/// A training as it was between two steps: what is needed to go on, on the same device or another.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    /// All parameters, flat, as the [`Layout`] has them.
-    pub parameters: Vec<f32>,
-    /// What the optimizer keeps.
-    pub(in crate::train) states: Vec<Vec<f32>>,
-    pub(in crate::train) at: Position,
+/// The steps of one epoch.
+pub(in crate::train) struct EpochSteps {
+    /// Epoch number, from 1.
+    pub number: u32,
+    order: Vec<u32>,
+    /// Learning rate of each step.
+    pub rates: Vec<f32>,
+    steps_before: u64,
+    updates_before: u64,
 }
 
-impl Snapshot {
-    pub(in crate::train) fn new(parameters: Vec<f32>, states: Vec<Vec<f32>>, at: Position) -> Self {
-        Self { parameters, states, at }
+impl EpochSteps {
+    /// The inputs of the step's graph over the epoch.
+    pub fn inputs<'a>(&'a self, course: &'a Course) -> EpochInputs<'a> {
+        EpochInputs {
+            order: &self.order,
+            rates: &self.rates,
+            weights: &course.image_weights,
+            begun: self.steps_before,
+            updates: self.updates_before,
+        }
     }
 
-    /// Steps that led here.
-    pub fn steps(&self) -> u64 {
-        self.at.steps
-    }
-
-    /// Of the parameters, as weight files have them.
-    pub fn weights_sha256(&self, layout: &Layout) -> Result<String> {
-        weights::sha256(layout, &self.parameters)
+    /// The report of step `index` of the epoch, from 0, whose row of the history is `row`.
+    pub fn report(&self, index: usize, row: &[f32], images_per_s: f64) -> StepReport {
+        StepReport {
+            step: self.steps_before + index as u64 + 1,
+            epoch: self.number,
+            loss: row[0],
+            correct: row[1],
+            counted: row[2],
+            learning_rate: self.rates[index],
+            images_per_s,
+        }
     }
 }

@@ -1,36 +1,36 @@
-//! A learning rate that falls when validation gets no better.
+//! Learning rate reduction on a plateau of the validation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::infer::Evaluation;
 use crate::{Error, Result};
 
-/// What is to get better.
+/// Monitored value of the validation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Monitor {
-    /// The validation's loss, downwards.
+    /// Validation loss; lower is better.
     #[default]
     Loss,
-    /// The validation's accuracy, upwards.
+    /// Validation accuracy; higher is better.
     Accuracy,
 }
 
-/// When the learning rate falls, and by how much: PyTorch's `ReduceLROnPlateau`, with its usual numbers.
+/// Learning rate reduction on a plateau: PyTorch's `ReduceLROnPlateau`, with its defaults.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plateau {
-    /// What is to get better.
+    /// Monitored value.
     pub monitor: Monitor,
-    /// What the rate is multiplied by, above 0 and below 1.
+    /// Factor of each reduction, above 0 and below 1.
     pub factor: f32,
-    /// Epochs without a better value that are borne; the rate falls after one more.
+    /// Epochs without an improvement before a reduction: the rate falls after one more.
     pub patience: u32,
-    /// By what share of the best value a better one must differ from it, at least 0.
+    /// Smallest relative change of the best value that counts as an improvement, at least 0.
     pub threshold: f64,
-    /// Epochs after a fall in which none is counted.
+    /// Epochs after a reduction in which none is counted.
     pub cooldown: u32,
-    /// The rate does not fall below this.
+    /// Lower bound of the learning rate.
     pub least: f32,
 }
 
@@ -41,7 +41,9 @@ impl Default for Plateau {
 }
 
 impl Plateau {
-    /// Refuses numbers outside their range.
+    /// Refuses settings out of range.
+    ///
+    /// Errors: a factor outside (0, 1); a negative or infinite threshold or lower bound.
     pub fn check(&self) -> Result<()> {
         let refuse = |what: &str, expected, found: f64| Err(Error::option(format!("plateau: {what}"), expected, found));
         match *self {
@@ -67,43 +69,45 @@ impl Plateau {
     }
 }
 
-/// What has been seen of the validation so far.
+/// State of a [`Plateau`] over a run. Field names are those of checkpoint files.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(in crate::train) struct Watch {
+pub(in crate::train) struct PlateauState {
     best: Option<f64>,
-    /// Epochs without a better value since the best, or since the last fall.
-    worse: u32,
-    /// Epochs left in which none is counted.
-    cooling: u32,
-    /// The rate after the falls so far, if there was one.
+    /// Epochs without an improvement since the best value, or since the last reduction.
+    #[serde(rename = "worse")]
+    stale: u32,
+    /// Epochs left of the cooldown.
+    #[serde(rename = "cooling")]
+    cooldown: u32,
+    /// The learning rate after the reductions so far, if there were any.
     rate: Option<f32>,
 }
 
-impl Watch {
-    /// The rate now, for a run that began with `initial`.
+impl PlateauState {
+    /// The current learning rate of a run that started with `initial`.
     pub fn rate(&self, initial: f32) -> f32 {
         self.rate.unwrap_or(initial)
     }
 
-    /// Notes the validation of an epoch of a run that began with the rate `initial`.
-    pub fn see(&mut self, plateau: &Plateau, validation: &Evaluation, initial: f32) {
+    /// Adds the validation of an epoch of a run that started with the rate `initial`.
+    pub fn update(&mut self, plateau: &Plateau, validation: &Evaluation, initial: f32) {
         let value = match plateau.monitor {
             Monitor::Loss => validation.loss,
             Monitor::Accuracy => validation.accuracy,
         };
         if self.best.is_none_or(|best| plateau.is_better(value, best)) {
-            (self.best, self.worse) = (Some(value), 0);
+            (self.best, self.stale) = (Some(value), 0);
         } else {
-            self.worse += 1;
+            self.stale += 1;
         }
-        if self.cooling > 0 {
-            (self.cooling, self.worse) = (self.cooling - 1, 0);
+        if self.cooldown > 0 {
+            (self.cooldown, self.stale) = (self.cooldown - 1, 0);
         }
-        if self.worse > plateau.patience {
+        if self.stale > plateau.patience {
             let rate = self.rate(initial);
-            // A rate that began below the least one stays where it is.
+            // A rate that started below the lower bound stays as it is.
             self.rate = Some((rate * plateau.factor).max(plateau.least).min(rate));
-            (self.cooling, self.worse) = (plateau.cooldown, 0);
+            (self.cooldown, self.stale) = (plateau.cooldown, 0);
         }
     }
 }
@@ -112,13 +116,13 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// The rate of each epoch, given what validation said after it, and the one after the last.
+    /// The learning rate of each epoch and after the last, given the validation after each.
     fn rates(plateau: &Plateau, values: &[f64]) -> Vec<f32> {
-        let mut watch = Watch::default();
-        let mut rates = vec![watch.rate(1.0)];
+        let mut state = PlateauState::default();
+        let mut rates = vec![state.rate(1.0)];
         for &value in values {
-            watch.see(plateau, &Evaluation { loss: value, accuracy: value, ..Evaluation::default() }, 1.0);
-            rates.push(watch.rate(1.0));
+            state.update(plateau, &Evaluation { loss: value, accuracy: value, ..Evaluation::default() }, 1.0);
+            rates.push(state.rate(1.0));
         }
         rates
     }

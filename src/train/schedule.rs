@@ -1,62 +1,61 @@
-//! Learning rates over the course of a run.
+//! Learning rate schedules.
 
 use std::f64::consts::PI;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::Plateau;
+use crate::train::plateau::Plateau;
 use crate::{Error, Result};
 
-/// How the learning rate changes from the first step to the last. Steps are counted from 0.
+/// Learning rate schedule: the rate of step `t` of `T` as a function of the initial rate, both from 0.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// It does not.
+    /// Constant rate.
     #[default]
     Constant,
-    /// It is multiplied by `factor` after every so many steps.
+    /// `rate · factor^⌊t / every⌋`.
     Step {
-        /// Steps at one rate.
+        /// Steps between two reductions.
         every: u64,
-        /// What it is multiplied by.
+        /// Factor of each reduction.
         factor: f32,
     },
-    /// It is multiplied by `factor` at each of these steps.
+    /// `rate · factor^n`, `n` the number of milestones up to `t`.
     MultiStep {
-        /// Steps, in any order; one named twice counts twice.
+        /// Milestones in steps, in any order; one listed twice counts twice.
         at: Vec<u64>,
-        /// What it is multiplied by.
+        /// Factor at each milestone.
         factor: f32,
     },
-    /// It is multiplied by `factor` after each step.
+    /// `rate · factor^t`.
     Exponential {
-        /// What it is multiplied by.
+        /// Factor of each step.
         factor: f32,
     },
-    /// `rate · (1 + cos(π·t/T)) / 2`: from the full rate to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983, without
+    /// Cosine annealing to 0, `rate · (1 + cos(π·t/T)) / 2` (Loshchilov & Hutter 2017, arXiv:1608.03983, without
     /// restarts).
     Cosine,
-    /// It rises in a line, `rate · (t + 1) / warm_up`, and then falls as with `Cosine` over the steps that are left
-    /// (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+    /// Linear warm-up, `rate · (t + 1) / warm_up`, then cosine annealing over the remaining steps (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
     WarmUpCosine {
-        /// Steps of the rise.
+        /// Steps of the warm-up.
         warm_up: u64,
     },
-    /// From a 25th of the rate up to it over the first three tenths of the run and down to a 250,000th at its end, each
-    /// along half a cosine (Smith & Topin 2019, arXiv:1708.07120, with PyTorch's numbers).
+    /// One cycle: cosine annealing from `rate / 25` up to `rate` over the first 30 % of the run, then down to
+    /// `rate / 250,000` (Smith & Topin 2019, arXiv:1708.07120, with PyTorch's defaults).
     OneCycle,
-    /// It is multiplied by a factor after epochs in which validation gets no better.
+    /// Reduction after epochs without an improvement of the validation.
     Plateau(Plateau),
 }
 
-/// From `a` at 0 to `b` at 1 along half a cosine.
-fn anneal(a: f64, b: f64, course: f64) -> f64 {
-    b + (a - b) / 2.0 * (1.0 + (PI * course).cos())
+/// Cosine annealing from `a` at `fraction` 0 to `b` at 1.
+fn anneal(a: f64, b: f64, fraction: f64) -> f64 {
+    b + (a - b) / 2.0 * (1.0 + (PI * fraction).cos())
 }
 
 impl Schedule {
-    /// The rate of step `t` of `total`, counted from 0. On a plateau `initial` is what has come of it so far.
+    /// The learning rate of step `t` of `total`, from 0. For a plateau `initial` is the current rate.
     pub fn rate(&self, initial: f32, t: u64, total: u64) -> f32 {
         let rate = f64::from(initial);
         let power = |factor: f32, n: u64| rate * f64::from(factor).powf(n as f64);
@@ -66,13 +65,13 @@ impl Schedule {
             Schedule::MultiStep { at, factor } => power(*factor, at.iter().filter(|at| **at <= t).count() as u64),
             Schedule::Exponential { factor } => power(*factor, t),
             Schedule::Cosine => {
-                let course = t as f64 / total.max(1) as f64;
-                rate * 0.5 * (1.0 + (PI * course).cos())
+                let fraction = t as f64 / total.max(1) as f64;
+                rate * 0.5 * (1.0 + (PI * fraction).cos())
             }
             Schedule::WarmUpCosine { warm_up } if t < *warm_up => rate * (t + 1) as f64 / *warm_up as f64,
             Schedule::WarmUpCosine { warm_up } => {
-                let course = (t - warm_up) as f64 / total.saturating_sub(*warm_up).max(1) as f64;
-                rate * 0.5 * (1.0 + (PI * course.min(1.0)).cos())
+                let fraction = (t - warm_up) as f64 / total.saturating_sub(*warm_up).max(1) as f64;
+                rate * 0.5 * (1.0 + (PI * fraction.min(1.0)).cos())
             }
             Schedule::OneCycle => {
                 let (low, end) = (rate / 25.0, rate / 25.0 / 1e4);
@@ -87,7 +86,9 @@ impl Schedule {
         rate as f32
     }
 
-    /// Refuses numbers outside their range.
+    /// Refuses settings out of range.
+    ///
+    /// Errors: a period of 0 steps; a factor that is not finite and above 0; those of [`Plateau::check`].
     pub fn check(&self) -> Result<()> {
         let factor = match self {
             Schedule::Step { every: 0, .. } => return Err(Error::option("schedule", "at least 1 step at one rate", 0)),

@@ -1,6 +1,7 @@
-//! One step as a graph: forward, backward and optimizer together.
+//! The graph of one training step: forward and backward pass, then the update.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::compile::pull_back;
 use crate::data::{Augment, Spec, order};
@@ -8,37 +9,38 @@ use crate::formats::weights::check_length;
 use crate::graph::{Graph, NodeId, Precision};
 use crate::infer::{Batches, Forward, Source};
 use crate::nn::{Layout, Model, ParameterSpec, Part};
-use crate::optim::{Flat, Group, Optimizer, Share};
+use crate::optim::{Flat, Group, Optimizer, ParameterGroup};
 use crate::shape::TensorType;
 use crate::tensor::HostData;
 use crate::{Error, Result, Tensor};
 
-/// What the gradients of one picture's loss are multiplied by while they are stored as halves: those down to 2e-7 keep all
-/// bits, those above 256 become infinite.
+/// Loss scale per image while gradients are stored as f16: gradients down to 2e-7 keep all bits, those above 256
+/// overflow.
 const HALF_SCALE: usize = 256;
 
-/// How a training step is made.
+/// Options of a training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepOptions {
-    /// Pictures a step.
+    /// Images per step.
     pub batch: usize,
     /// Steps of the longest epoch.
     pub steps: usize,
-    /// Of what is drawn at random.
+    /// Random seed.
     pub seed: u64,
-    /// How values between the operations are stored.
+    /// Storage precision of the values between operations.
     pub precision: Precision,
-    /// How pictures are varied.
+    /// Augmentation of the images.
     pub augment: Augment,
-    /// What each class weighs in the mean of the losses, if not all the same.
+    /// Class weights of the loss, if any.
     pub class_weights: Option<Vec<f32>>,
-    /// Steps that share an update of the parameters, from an epoch's first on; the last of an epoch may be fewer.
+    /// Micro-batches per update of the parameters, counted from the first step of an epoch; the last update of an epoch
+    /// may have fewer.
     pub accumulate: usize,
 }
 
 impl StepOptions {
-    /// Batches of `batch` for epochs of up to `steps` steps, under seed 1, in f32, of the pictures as they are, all classes alike;
-    /// each step an update.
+    /// Batches of `batch` images, epochs of up to `steps` steps, seed 1, f32, no augmentation, no class weights, an update
+    /// in each step.
     pub fn new(batch: usize, steps: usize) -> Self {
         Self {
             batch,
@@ -51,8 +53,8 @@ impl StepOptions {
         }
     }
 
-    /// What the loss is multiplied by, a power of two: the more pictures it is the mean of, the more, so that the
-    /// gradients of each do not depend on their number.
+    /// The loss scale, a power of two. It grows with the batch, so that the gradient of each image does not depend on the
+    /// number of images.
     fn loss_scale(&self) -> f32 {
         match self.precision {
             Precision::F32 => 1.0,
@@ -68,41 +70,41 @@ pub struct TrainingStep {
     pub graph: Graph,
     /// The data set.
     pub batches: Batches,
-    /// The parameters that are trained, flat.
+    /// Trained parameters, a flat variable.
     pub parameters: NodeId,
-    /// The parameters that are frozen, flat, if any are.
+    /// Frozen parameters, a flat input, if there are any.
     pub frozen: Option<NodeId>,
     /// Running averages, with their ranges of the layout.
     pub statistics: Vec<Part>,
-    /// What the optimizer keeps, each flat; then the gradients so far, if several steps share an update.
+    /// Optimizer states, each flat, then the accumulated gradients if several micro-batches make an update.
     pub states: Vec<NodeId>,
-    /// The learning rate of each step of the epoch, below 0 in those that update nothing.
+    /// Learning rate of each step of the epoch, below 0 in steps without an update.
     pub rates: NodeId,
-    /// Steps of the run before this epoch, `u32[1]`, if anything in the step asks.
+    /// Steps of the run before this epoch, `u32[1]`, if an operation of the step reads it.
     pub begun: Option<NodeId>,
-    /// How steps share updates, if they do.
+    /// Gradient accumulation, if several micro-batches make an update.
     pub accumulation: Option<Accumulation>,
 }
 
-/// Several steps that share an update.
+/// Gradient accumulation over several micro-batches per update.
 #[derive(Clone, Copy, Debug)]
 pub struct Accumulation {
-    /// So many, from an epoch's first on.
+    /// Micro-batches per update.
     pub every: usize,
-    /// What the gradients of each step of the epoch count for in the mean, `f32[steps]`.
-    pub shares: NodeId,
-    /// Updates of the run before this epoch, `u32[1]`, if the optimizer asks.
+    /// Weight of each step's gradient in the mean over its update, `f32[steps]`.
+    pub weights: NodeId,
+    /// Updates of the run before this epoch, `u32[1]`, if the optimizer reads it.
     pub begun: Option<NodeId>,
 }
 
-/// What the steps of an epoch are to read.
+/// Inputs of a step's graph over one epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct EpochInputs<'a> {
-    /// The picture of each row of each step, [`IGNORE`](crate::ops::IGNORE) for none.
+    /// Index of the image in each row of each step, [`IGNORE`](crate::ops::IGNORE) for padding.
     pub order: &'a [u32],
-    /// The learning rate of each step.
+    /// Learning rate of each step.
     pub rates: &'a [f32],
-    /// What each picture of the set weighs in the loss; none: all the same.
+    /// Weight of each image of the set in the loss; empty if all weigh the same.
     pub weights: &'a [f32],
     /// Steps of the run before the epoch.
     pub begun: u64,
@@ -110,11 +112,116 @@ pub struct EpochInputs<'a> {
     pub updates: u64,
 }
 
+/// The gradient of one micro-batch, packed: **the cut of a training step**.
+///
+/// Above the cut [`gradients`] computes the mean gradient of a micro-batch from the images and the parameters. Below it
+/// [`update`] changes parameters and optimizer state by a gradient, wherever that comes from. All ways to form the
+/// gradient of a larger batch meet here: gradient accumulation adds up micro-batches one after the other; several devices
+/// or processes would add up theirs.
+struct Gradients {
+    /// Mean gradient of the micro-batch, `f32[T]` in the order of the trained parameters, without loss scale.
+    packed: NodeId,
+    /// Range of each parameter in it.
+    ranges: Vec<Range<usize>>,
+    batches: Batches,
+    /// Trained parameters, a flat variable.
+    parameters: NodeId,
+    frozen: Option<NodeId>,
+    statistics: Vec<Part>,
+    /// Number of the step in the epoch, `u32[1]`: a copy, so that the counter can advance beside the update.
+    step: NodeId,
+    /// Number of the step in the run, `u32[1]`.
+    clock: NodeId,
+    /// Steps of the run before this epoch, from which `clock` counts.
+    begun: NodeId,
+}
+
+/// Parameters, optimizer state and the inputs that an update adds to a step.
+struct Update {
+    states: Vec<NodeId>,
+    rates: NodeId,
+    accumulation: Option<Accumulation>,
+}
+
+/// Appends the forward and the backward pass of one micro-batch.
+fn gradients(
+    graph: &mut Graph,
+    model: &dyn Model,
+    layout: &Layout,
+    data: Spec,
+    options: StepOptions,
+) -> Result<Gradients> {
+    let scale = options.loss_scale();
+    let StepOptions { batch, steps, seed, augment, class_weights, .. } = options;
+    let source = Source { data, batch, steps, class_weights };
+    let batches = source.batches(graph, model, layout.has_statistics())?;
+    let begun = graph.input("begun", TensorType::u32([1]))?;
+    graph.set_scope("batch");
+    let clock = graph.clock(begun, batches.step)?;
+    let step = graph.copy(batches.step)?;
+    let leaves = layout.leaves(graph, clock, seed)?;
+    let (mut trained, mut statistics) = (vec![], vec![]);
+    let Forward { loss, .. } = source.forward(graph, model, batches, |graph, x| {
+        let x = if augment.is_nothing() { x } else { graph.augment(x, clock, augment, seed)? };
+        let forward = layout.forward_training(model, graph, leaves, x)?;
+        (trained, statistics) = (forward.trained, forward.statistics);
+        Ok(forward.y)
+    })?;
+    let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
+    graph.set_scope("loss");
+    let seeds = Tensor::from_fn(graph.shape(loss).clone(), |_| scale);
+    let seeds = graph.constant("loss gradient", seeds)?;
+    let parts = pull_back(graph, loss, seeds, &views)?;
+    graph.set_scope("optimizer");
+    let offsets: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+    let packed = graph.pack(&parts, &offsets, layout.trained())?;
+    let packed = if scale == 1.0 { packed } else { graph.scale(packed, scale.recip())? };
+    let (parameters, frozen) = (leaves.parameters, leaves.frozen);
+    Ok(Gradients { packed, ranges, batches, parameters, frozen, statistics, step, clock, begun })
+}
+
+/// Appends the update of the parameters by the gradients of `micro_batches` steps.
+fn update(
+    graph: &mut Graph,
+    layout: &Layout,
+    optimizer: &dyn Optimizer,
+    cut: &Gradients,
+    [steps, micro_batches]: [usize; 2],
+) -> Result<Update> {
+    let &Gradients { packed, parameters, step, clock, .. } = cut;
+    let rates = graph.input("rates", TensorType::f32([steps]))?;
+    let state = |name: &&str| graph.variable(name, TensorType::f32([layout.trained()]));
+    let mut states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
+    let (mut gradients, mut updates, mut accumulation) = (packed, clock, None);
+    if micro_batches != 1 {
+        let weights = graph.input("shares", TensorType::f32([steps]))?;
+        let sum = graph.variable("accumulated", TensorType::f32([layout.trained()]))?;
+        gradients = graph.accumulate(sum, packed, weights, step, micro_batches)?;
+        graph.store(sum, gradients)?;
+        let begun = graph.input("begun updates", TensorType::u32([1]))?;
+        updates = graph.update_clock(begun, step, micro_batches)?;
+        accumulation = Some(Accumulation { every: micro_batches, weights, begun: Some(begun) });
+        states.push(sum);
+    }
+    let (ranges, groups) = (cut.ranges.as_slice(), parameter_groups(optimizer, layout));
+    let (groups, of_optimizer) = (groups.as_slice(), &states[..optimizer.states().len()]);
+    let flat = Flat { parameters, gradients, ranges, groups, states: of_optimizer, rates, step, clock: updates };
+    optimizer.update(graph, flat)?;
+    for accumulation in accumulation.iter_mut().filter(|_| !is_read(graph, updates)) {
+        accumulation.begun = None;
+    }
+    Ok(Update { states, rates, accumulation })
+}
+
+fn is_read(graph: &Graph, node: NodeId) -> bool {
+    !graph.readers()[node.index()].is_empty()
+}
+
 impl TrainingStep {
-    /// The step of `model` over `data` with batches of `batch`, for epochs of up to `steps` steps; what it draws at
-    /// random is drawn under seed 1. `layout` is [arranged](Self::arrange) for the optimizer if that has groups.
+    /// The training step of `model` over `data` with batches of `batch` images, for epochs of up to `steps` steps, with
+    /// random seed 1. `layout` is [arranged](Self::arrange) for the optimizer if that has parameter groups.
     ///
-    /// Errors: those of the model's layers; pictures or classes that do not fit the model; nothing to train; a layout
+    /// Errors: those of the model's layers; images or classes that do not fit the model; no parameter to train; a layout
     /// that is not arranged.
     pub fn new(
         model: &dyn Model,
@@ -127,11 +234,13 @@ impl TrainingStep {
         Self::with(model, layout, optimizer, data, StepOptions::new(batch, steps))
     }
 
-    /// As [`TrainingStep::new`], with a choice of seed, precision and augmentation.
+    /// As [`TrainingStep::new`], with all [options](StepOptions).
     ///
-    /// In f16 the gradients are those of the loss times a power of two, the same in every step, until they are f32 again
-    /// in the flat buffer that the optimizer sees a copy of, divided by it. No step is left out: a device needs no word
-    /// from the host in between, and [`Trainer`](crate::train::Trainer) refuses weights that overflowed.
+    /// In f16 the loss is scaled by a power of two, the same in every step; the packed gradients, f32 again, are divided
+    /// by it before the update. No step is skipped, so the device needs no decision of the host between steps;
+    /// [`Trainer`](crate::train::Trainer) refuses weights that overflowed.
+    ///
+    /// Errors: as [`TrainingStep::new`].
     pub fn with(
         model: &dyn Model,
         layout: &Layout,
@@ -149,68 +258,19 @@ impl TrainingStep {
                 format!("{groups} groups of parameters, as TrainingStep::arrange makes for {}", optimizer.name());
             return Err(Error::option("layout", expected, layout.groups().len()));
         }
-        let scale = options.loss_scale();
-        let StepOptions { batch, steps, seed, precision, augment, class_weights, accumulate: every } = options;
+        let counts = [options.steps, options.accumulate];
         let mut graph = Graph::new();
-        graph.set_precision(precision);
-        let source = Source { data, batch, steps, class_weights };
-        let batches = source.batches(&mut graph, model, layout.has_statistics())?;
-        let begun = graph.input("begun", TensorType::u32([1]))?;
-        graph.set_scope("batch");
-        let clock = graph.clock(begun, batches.step)?;
-        // The optimizer reads a copy, so that the counter can advance beside it.
-        let number = graph.copy(batches.step)?;
-        let leaves = layout.leaves(&mut graph, clock, seed)?;
-        let (mut trained, mut statistics) = (vec![], vec![]);
-        let Forward { loss, .. } = source.forward(&mut graph, model, batches, |graph, x| {
-            let x = if augment.is_nothing() { x } else { graph.augment(x, clock, augment, seed)? };
-            let forward = layout.forward_training(model, graph, leaves, x)?;
-            (trained, statistics) = (forward.trained, forward.statistics);
-            Ok(forward.y)
-        })?;
-        let (views, ranges): (Vec<NodeId>, Vec<Range<usize>>) = trained.into_iter().unzip();
-        graph.set_scope("loss");
-        let seeds = Tensor::from_fn(graph.shape(loss).clone(), |_| scale);
-        let seeds = graph.constant("loss gradient", seeds)?;
-        let parts = pull_back(&mut graph, loss, seeds, &views)?;
-        graph.set_scope("optimizer");
-        let offsets: Vec<usize> = ranges.iter().map(|range| range.start).collect();
-        let packed = graph.pack(&parts, &offsets, layout.trained())?;
-        let gradients = if scale == 1.0 { packed } else { graph.scale(packed, scale.recip())? };
-        let rates = graph.input("rates", TensorType::f32([steps]))?;
-        let state = |name: &&str| graph.variable(name, TensorType::f32([layout.trained()]));
-        let mut states = optimizer.states().iter().map(state).collect::<Result<Vec<_>>>()?;
-        let (mut gradients, mut updates, mut accumulation) = (gradients, clock, None);
-        if every != 1 {
-            let shares = graph.input("shares", TensorType::f32([steps]))?;
-            let sum = graph.variable("accumulated", TensorType::f32([layout.trained()]))?;
-            gradients = graph.accumulate(sum, gradients, shares, number, every)?;
-            graph.store(sum, gradients)?;
-            let begun = graph.input("begun updates", TensorType::u32([1]))?;
-            updates = graph.update_clock(begun, number, every)?;
-            accumulation = Some(Accumulation { every, shares, begun: Some(begun) });
-            states.push(sum);
-        }
-        let parameters = leaves.parameters;
-        let (shares, step) = (shares(optimizer, layout), number);
-        let (ranges, shares) = (ranges.as_slice(), shares.as_slice());
-        let kept = &states[..optimizer.states().len()];
-        optimizer.update(
-            &mut graph,
-            Flat { parameters, gradients, ranges, shares, states: kept, rates, step, clock: updates },
-        )?;
-        let is_read = |clock: NodeId| !graph.readers()[clock.index()].is_empty();
-        let begun = is_read(clock).then_some(begun);
-        for accumulation in accumulation.iter_mut().filter(|_| !is_read(updates)) {
-            accumulation.begun = None;
-        }
-        let frozen = leaves.frozen;
+        graph.set_precision(options.precision);
+        let cut = gradients(&mut graph, model, layout, data, options)?;
+        let Update { states, rates, accumulation } = update(&mut graph, layout, optimizer, &cut, counts)?;
+        let begun = is_read(&graph, cut.clock).then_some(cut.begun);
+        let Gradients { batches, parameters, frozen, statistics, .. } = cut;
         Ok(Self { graph, batches, parameters, frozen, statistics, states, rates, begun, accumulation })
     }
 
-    /// The layout in which the optimizer's groups have their parameters side by side.
+    /// The layout with the parameters of each of the optimizer's groups in one range.
     ///
-    /// Errors: a group that has no parameter.
+    /// Errors: a group without parameters.
     pub fn arrange(layout: &Layout, optimizer: &dyn Optimizer) -> Result<Layout> {
         let groups = optimizer.groups();
         let first = |name: &str| groups.iter().position(|group| group.matches(name));
@@ -227,19 +287,19 @@ impl TrainingStep {
         Ok(layout.arranged(groups.len() + 1, number))
     }
 
-    /// The leaves that hold the parameters, with their ranges of the flat buffer.
+    /// Leaves of the parameters, with their ranges of the flat buffer.
     pub fn parts(&self, layout: &Layout) -> Vec<Part> {
         let frozen = self.frozen.map(|node| (node, layout.frozen()));
         let trained = (self.parameters, 0..layout.trained());
         [trained].into_iter().chain(frozen).chain(self.statistics.iter().cloned()).collect()
     }
 
-    /// The parts that a step changes.
+    /// Those of [`TrainingStep::parts`] that a step changes.
     pub fn changing_parts(&self, layout: &Layout) -> Vec<Part> {
         self.parts(layout).into_iter().filter(|(node, _)| Some(*node) != self.frozen).collect()
     }
 
-    /// What puts the network on a device: all parameters, flat, and what the optimizer keeps, leaf by leaf.
+    /// Writes all parameters, flat, and the optimizer states to a device, leaf by leaf.
     ///
     /// Errors: values of another layout; those of `write`.
     pub fn write(
@@ -254,7 +314,9 @@ impl TrainingStep {
         self.states.iter().zip(states).try_for_each(|(node, values)| write(*node, values.as_slice().into()))
     }
 
-    /// What the steps of an epoch read, leaf by leaf, and which of them comes next.
+    /// Writes the inputs of an epoch to a device, leaf by leaf, and the number of its next step.
+    ///
+    /// Errors: those of `write`.
     pub fn write_epoch(
         &self,
         epoch: EpochInputs<'_>,
@@ -271,46 +333,48 @@ impl TrainingStep {
         if let Some(node) = self.begun {
             write(node, [begun as u32].as_slice().into())?;
         }
-        let Some(Accumulation { every, shares, begun }) = self.accumulation else {
+        let Some(Accumulation { every, weights: node, begun }) = self.accumulation else {
             return write(self.rates, rates.into());
         };
         write(self.rates, order::rates_of_updates(rates, every).as_slice().into())?;
-        write(shares, order::shares(order, rates.len(), every, weights).as_slice().into())?;
+        write(node, order::shares(order, rates.len(), every, weights).as_slice().into())?;
         begun.map_or(Ok(()), |node| write(node, [updates as u32].as_slice().into()))
     }
 
-    /// All parameters, flat, and what the optimizer keeps, as `read` has them; `flat` is what was written.
+    /// All parameters, flat, and the optimizer states, as `read` returns them; frozen parameters are those of `written`.
     ///
     /// Errors: values of another layout; those of `read`.
     pub(in crate::train) async fn read<F: Future<Output = Result<Vec<f32>>>>(
         &self,
         layout: &Layout,
-        mut flat: Vec<f32>,
+        written: &[f32],
         read: impl Fn(NodeId) -> F,
-    ) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
-        check_length(layout, &flat)?;
+    ) -> Result<(Arc<[f32]>, Vec<Vec<f32>>)> {
+        check_length(layout, written)?;
+        let mut parameters: Arc<[f32]> = Arc::from(written);
+        let flat = Arc::make_mut(&mut parameters);
         for (node, range) in self.changing_parts(layout) {
-            // A buffer may end in some bytes more than its value.
+            // A buffer may be some bytes longer than its value.
             flat[range.clone()].copy_from_slice(&read(node).await?[..range.len()]);
         }
         let mut states = vec![];
         for node in &self.states {
             states.push(read(*node).await?);
         }
-        Ok((flat, states))
+        Ok((parameters, states))
     }
 }
 
-/// What differs where, if the optimizer has groups.
-fn shares(optimizer: &dyn Optimizer, layout: &Layout) -> Vec<Share> {
+/// Settings of each range of the parameters, if the optimizer has parameter groups.
+fn parameter_groups(optimizer: &dyn Optimizer, layout: &Layout) -> Vec<ParameterGroup> {
     let groups = optimizer.groups();
     let own = groups.iter().map(Group::settings);
     let settings = std::iter::once((1.0, None)).chain(own);
-    let share = |(range, (rate_factor, weight_decay)): (&Range<usize>, _)| {
-        (!range.is_empty()).then(|| Share { range: range.clone(), rate_factor, weight_decay })
+    let group = |(range, (rate_factor, weight_decay)): (&Range<usize>, _)| {
+        (!range.is_empty()).then(|| ParameterGroup { range: range.clone(), rate_factor, weight_decay })
     };
     match groups {
         [] => vec![],
-        _ => layout.groups().iter().zip(settings).filter_map(share).collect(),
+        _ => layout.groups().iter().zip(settings).filter_map(group).collect(),
     }
 }

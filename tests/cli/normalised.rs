@@ -28,7 +28,7 @@ fn coloured() -> Place {
 
 /// The numbers that a run says its pictures are normalised by.
 fn told(err: &str) -> String {
-    let line = err.lines().find_map(|line| line.strip_prefix("pictures are normalised by mean and deviation, "));
+    let line = err.lines().find_map(|line| line.strip_prefix("images are normalized by mean and standard deviation, "));
     line.unwrap_or_else(|| panic!("{err}")).to_string()
 }
 

@@ -129,7 +129,7 @@ fn pictures_of_another_size_are_refused() {
         let (pixels, _) = pictures::pictures(count as usize, [1, 20, 24], 10);
         fs::write(place.path("data").join(images), idx(&[count, 20, 24], &pixels)).unwrap();
     }
-    let parts = ["data set", "pictures of [1, 28, 28] for lenet5", "found pictures of [1, 20, 24]"];
+    let parts = ["data set", "images of [1, 28, 28] for lenet5", "found images of [1, 20, 24]"];
     place.refuses("train --data data --device cpu --out run", 2, &parts);
 }
 
@@ -142,7 +142,11 @@ fn an_output_folder_that_cannot_be_used_is_refused() {
     let train = "train --data data --device cpu --steps 1 --out";
     place.refuses(&format!("{train} file/run"), 1, &["file/run: cannot create"]);
     place.refuses(&format!("{train} file"), 1, &["file: cannot create"]);
-    place.refuses(&format!("{train} full"), 1, &["full", "new or empty folder", "--out"]);
+    place.refuses(
+        &format!("{train} full"),
+        1,
+        &["full", "new or empty folder, found files in it", "--out", "--resume"],
+    );
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_finished_run_can_be_made_longer_and_a_resumed_one_keeps_its_settings() {
     place.succeeds("train --data data --device cpu --epochs 4 --schedule constant --batch-size 32 --out four");
     place.succeeds("train --data data --device cpu --epochs 2 --schedule constant --batch-size 32 --out two");
     let [_, err] = place.succeeds("train --resume two --device cpu --epochs 4");
-    assert!(err.contains("going on with two after step 18") && err.contains("epoch 3: "), "{err}");
+    assert!(err.contains("resuming two after step 18") && err.contains("epoch 3: "), "{err}");
     assert!(results(&place, "two") == results(&place, "four"));
     let [out, err] = place.succeeds("train --resume two --device cpu");
     assert!(out.contains("test accuracy") && !err.contains("epoch 5"), "nothing is left to do: {err}");
@@ -97,6 +97,77 @@ fn a_finished_run_can_be_made_longer_and_a_resumed_one_keeps_its_settings() {
     place.refuses("train --resume two --lr 0.1", 2, &["cannot be used with", "--lr"]);
     place.refuses("train --resume none", 1, &["none/config.toml: cannot read"]);
     place.refuses("train --resume data", 1, &["data/config.toml: cannot read"]);
+
+    let config = fs::read_to_string(place.path("two/config.toml")).unwrap();
+    let device = config.lines().find(|line| line.starts_with("device = ")).unwrap();
+    fs::write(place.path("two/config.toml"), config.replace(device, "device = \"another GPU\"")).unwrap();
+    let [_, err] = place.succeeds("train --resume two --device cpu");
+    let note = "note: this run was started on another GPU; results will no longer be bit-identical to it\n";
+    assert!(err.contains(note), "{err}");
+}
+
+/// An option of `train` with a valid value, and whether it may be given with `--resume`.
+const OPTIONS: [(&str, &str, bool); 38] = [
+    ("--model", "lenet5", false),
+    ("--data", "mnist", false),
+    ("--train", "10", false),
+    ("--validation", "10", false),
+    ("--test", "10", false),
+    ("--resize", "crop", false),
+    ("--background", "white", false),
+    ("--skip-bad", "", false),
+    ("--resident", "8", true),
+    ("--epochs", "2", true),
+    ("--steps", "2", true),
+    ("--batch-size", "8", false),
+    ("--optimizer", "adam", false),
+    ("--lr", "0.1", false),
+    ("--momentum", "0.5", false),
+    ("--nesterov", "", false),
+    ("--weight-decay", "0.1", false),
+    ("--schedule", "constant", false),
+    ("--clip", "value:1", false),
+    ("--augment", "rotate:10", false),
+    ("--normalize", "auto", false),
+    ("--class-weights", "balanced", false),
+    ("--accumulate", "2", false),
+    ("--group", "*.bias:lr=2", false),
+    ("--precision", "f32", false),
+    ("--seed", "2", false),
+    ("--early-stop", "3", false),
+    ("--time-limit", "1h", true),
+    ("--allow-nan", "", false),
+    ("--checkpoint-steps", "5", false),
+    ("--keep", "3", true),
+    ("--csv", "run.csv", true),
+    ("--tensorboard", "logs", true),
+    ("--out", "other", false),
+    ("--device", "cpu", true),
+    ("--json", "", true),
+    ("--resume", "none", true),
+    ("--help", "", true),
+];
+
+#[test]
+fn every_option_is_refused_beside_resume_unless_it_may_change() {
+    let place = Place::new();
+    let [help, _] = place.succeeds("train --help");
+    let names = help.lines().filter_map(|line| {
+        let option = line.trim_start().trim_start_matches("-h, ");
+        option.starts_with("--").then(|| option.split_whitespace().next().unwrap())
+    });
+    let mut names: Vec<&str> = names.collect();
+    let mut known: Vec<&str> = OPTIONS.iter().map(|(name, ..)| *name).collect();
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known, "each option of `train --help` is in the table above");
+    for (name, value, may_change) in OPTIONS.iter().filter(|(name, ..)| !["--resume", "--help"].contains(name)) {
+        let arguments = format!("train --resume none {name} {value}");
+        match may_change {
+            true => place.refuses(&arguments, 1, &["none/config.toml: cannot read"]),
+            false => place.refuses(&arguments, 2, &["--resume <RUN>", "cannot be used with", name]),
+        }
+    }
 }
 
 #[test]
@@ -127,7 +198,7 @@ fn where_no_more_can_be_written_the_last_checkpoint_survives() {
     let resume = format!("trap '' XFSZ; ulimit -f 200; exec {lenslet} train --resume run --device cpu --epochs 4");
     let mut shell = std::process::Command::new("sh");
     let output = shell.args(["-c", &resume]).current_dir(place.folder.path()).output().unwrap();
-    let message = ["the run ended early", "cannot write: ", "go on with: lenslet train --resume run"];
+    let message = ["the run ended early", "cannot write: ", "continue with: lenslet train --resume run"];
     place.refused("resume", output, 1, &message);
     let names = |results: &[(String, Vec<u8>)]| results.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let after = results(&place, "run");
@@ -166,7 +237,7 @@ fn a_run_stops_early_by_validation_and_by_the_clock() {
         "train --data data --device cpu --lr 1e-30 --momentum 0 --epochs 50 --early-stop 2 --csv run.csv --out run";
     let [_, err] = place.succeeds(still);
     assert!(err.contains("epoch 3: ") && !err.contains("epoch 4: "), "{err}");
-    assert!(err.contains("stopped: validation no longer gets better"), "{err}");
+    assert!(err.contains("stopped early: validation no longer improves"), "{err}");
     assert_eq!(fs::read_to_string(place.path("run.csv")).unwrap().lines().count(), 4);
     let [_, err] = place.succeeds("train --resume run --device cpu");
     assert!(!err.contains("epoch 4: "), "where it stopped, it stops again: {err}");

@@ -147,9 +147,9 @@ fn ctrl_c_finishes_the_step_and_saves_the_weights() {
     let arguments = "train --data data --device cpu --epochs 1000000 --out run --json";
     let mut child = place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut told = vec![];
-    while !told.iter().any(|line: &String| line.contains("\"step\"")) {
-        told.push(lines.next().expect("a step comes before the end").unwrap());
+    let mut printed = vec![];
+    while !printed.iter().any(|line: &String| line.contains("\"step\"")) {
+        printed.push(lines.next().expect("a step comes before the end").unwrap());
     }
     let interrupt = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
@@ -160,15 +160,18 @@ fn ctrl_c_finishes_the_step_and_saves_the_weights() {
             let _ = Command::new("sh").args(["-c", &format!("kill -KILL {watched}")]).status();
         }
     });
-    told.extend(lines.map(Result::unwrap));
+    printed.extend(lines.map(Result::unwrap));
     let output = child.wait_with_output().unwrap();
     done.send(()).unwrap();
     watchdog.join().unwrap();
 
     let [_, err] = succeeded(arguments, output);
-    assert!(err.contains("stopped; every checkpoint is kept in run; go on with: lenslet train --resume run"), "{err}");
-    let told = objects(&told.join("\n"));
-    let [.., epoch, end] = &told[..] else { panic!("{told:?}") };
+    assert!(
+        err.contains("stopped; the last checkpoints are in run; continue with: lenslet train --resume run"),
+        "{err}"
+    );
+    let printed = objects(&printed.join("\n"));
+    let [.., epoch, end] = &printed[..] else { panic!("{printed:?}") };
     assert_eq!((&epoch["event"], &end["event"]), (&"epoch".into(), &"end".into()));
     assert_eq!(epoch["weights_sha256"], end["weights_sha256"]);
     assert_eq!(place.json("evaluate run --device cpu --json")[0]["accuracy"], end["test_accuracy"]);
@@ -207,7 +210,7 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
     write_pictures(&place, 12);
     let train = "train --data pictures --validation 1 --test 2 --device cpu --epochs 2 --batch-size 16 --json --out";
     let [out, err] = place.succeeds(&format!("{train} run"));
-    assert!(err.contains("10 classes: 90 pictures to train, 10 to validate, 20 to test\n"), "{err}");
+    assert!(err.contains("10 classes: 90 images to train, 10 to validate, 20 to test\n"), "{err}");
     let lines = objects(&out);
     let end = lines.last().unwrap();
     let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
@@ -215,7 +218,7 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
         assert!(config.contains(line), "{config}");
     }
     let [evaluated, err] = place.succeeds("evaluate run --device cpu --json");
-    assert!(err.contains("20 to test, as decoded before\n"), "{err}");
+    assert!(err.contains("20 to test, from the cache\n"), "{err}");
     assert_eq!(objects(&evaluated)[0]["accuracy"], end["test_accuracy"]);
     // Window by window, to the same weights.
     let streamed = place.json(&format!("{train} streamed --resident 0"));
@@ -229,5 +232,5 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
         1,
         &["1 of 121 pictures", "kind3/bad.png: expected JPEG", "--skip-bad"],
     );
-    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of pictures either"]);
+    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of images either"]);
 }

@@ -44,17 +44,17 @@ fn slices_of_any_length_learn_what_whole_epochs_learn_to_the_bit() {
     let (steps, weights) = learnt_at_once(&gpu);
     for micros in [0, 200, 3_000, 10_000_000] {
         let mut trainer = in_frames(&gpu);
-        let (mut told, mut frames) = (vec![], 0);
+        let (mut reported, mut frames) = (vec![], 0);
         loop {
             let progress = trainer.train_for(Duration::from_micros(micros)).unwrap();
             assert!(progress.submissions > 0, "every frame advances the training");
-            told.extend(progress.steps.iter().map(numbers));
+            reported.extend(progress.steps.iter().map(numbers));
             frames += 1;
             if progress.is_finished {
                 break;
             }
         }
-        assert_eq!(told, steps, "in {frames} frames of {micros} us");
+        assert_eq!(reported, steps, "in {frames} frames of {micros} us");
         assert_eq!(hash(&mut trainer), weights, "in {frames} frames of {micros} us");
         assert!(frames > steps.len() || micros > 0, "a frame without time runs a slice, no step: {frames}");
         let after = trainer.train_for(Duration::from_millis(1)).unwrap();
@@ -67,20 +67,20 @@ fn a_step_in_the_apps_encoder_finishes_what_a_slice_began() {
     let Some(gpu) = lent() else { return };
     let (steps, weights) = learnt_at_once(&gpu);
     let mut trainer = in_frames(&gpu);
-    let mut told = vec![];
+    let mut reported = vec![];
     while !trainer.is_finished() {
-        told.extend(trainer.train_for(Duration::ZERO).unwrap().steps);
+        reported.extend(trainer.train_for(Duration::ZERO).unwrap().steps);
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        // Two at most, for an epoch's end is told before the next begins.
+        // Two at most, as the end of an epoch is reported before the next starts.
         for _ in 0..2 {
-            if !trainer.steps().is_multiple_of(7) || told.len() as u64 == trainer.steps() {
+            if !trainer.steps().is_multiple_of(7) || reported.len() as u64 == trainer.steps() {
                 trainer.encode_step(&mut encoder).unwrap();
             }
         }
         gpu.queue().submit([encoder.finish()]);
-        told.extend(trainer.reports().unwrap());
+        reported.extend(trainer.reports().unwrap());
     }
-    assert_eq!(told.iter().map(numbers).collect::<Vec<_>>(), steps);
+    assert_eq!(reported.iter().map(numbers).collect::<Vec<_>>(), steps);
     assert_eq!(hash(&mut trainer), weights);
 
     let mut trainer = in_frames(&gpu);
@@ -140,7 +140,9 @@ fn what_cannot_be_trained_between_frames_is_refused() {
     let error = on((&gpu).into()).in_frames(&pictures(), 1).err().unwrap().to_string();
     assert!(error.contains("[1, 28, 28]") && error.contains("[1, 12, 12]"), "{error}");
     let plateau = on((&gpu).into()).schedule("plateau".parse().unwrap()).in_frames(&pictures(), 1);
-    assert!(plateau.err().unwrap().to_string().starts_with("schedule: expected one that knows its rates"));
+    assert!(
+        plateau.err().unwrap().to_string().starts_with("schedule: expected one that does not depend on the validation")
+    );
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Update {
         let states = rule.states().iter().map(state).collect::<Result<Vec<_>>>()?;
         let clock = graph.variable("clock", TensorType::u32([1]))?;
         let ranges = ranges(&case.options.sizes("ranges"));
-        let values = Flat { parameters, gradients, ranges: &ranges, shares: &[], states: &states, rates, step, clock };
+        let values = Flat { parameters, gradients, ranges: &ranges, groups: &[], states: &states, rates, step, clock };
         rule.update(&mut graph, values)?;
         Ok(Self { graph, parameters, gradients, rates, step, clock })
     }

@@ -31,7 +31,7 @@ impl Common {
             parameters,
             gradients,
             ranges: &ranges,
-            shares: &[],
+            groups: &[],
             states: &states,
             rates: self.rates,
             step: self.step,

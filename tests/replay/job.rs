@@ -46,7 +46,7 @@ impl Job {
         let Self { step, layout, pictures } = self;
         let labels: Vec<u8> = (0..40).map(|i| i % 10).collect();
         let order: Vec<u32> = (0..(STEPS * BATCH) as u32).map(|i| i * 7 % 40).collect();
-        session.write(step.batches.pictures, pictures.as_slice()).unwrap();
+        session.write(step.batches.images, pictures.as_slice()).unwrap();
         session.write(step.batches.labels, labels.as_slice()).unwrap();
         session.write(step.batches.order, order.as_slice()).unwrap();
         session.write(step.batches.step, [0u32].as_slice()).unwrap();

@@ -51,7 +51,7 @@ fn steps_that_share_an_update_are_one_step_of_all_their_pictures() {
                 let about = format!("{:?} on {}", optimizers()[number], device.name());
                 assert_eq!((steps, updates), (39, 15));
                 assert_relative_eq!(accuracy, same);
-                for (small, large) in small.iter().zip(&large) {
+                for (small, large) in small.iter().zip(large.iter()) {
                     assert!((small - large).abs() < 1e-4, "{about}: {small} {large}");
                 }
             }
@@ -153,6 +153,6 @@ fn no_step_an_update_is_refused() {
     for device in devices() {
         let mut trainer = Trainer::new(device, &model, Sgd::new(0.1)).unwrap().batch_size(10).accumulate(0);
         let told = trainer.fit(&data, 1).unwrap_err().to_string();
-        assert!(told.contains("accumulate: expected 1 to 4294967295 steps an update, found 0"), "{told}");
+        assert!(told.contains("accumulate: expected 1 to 4294967295 micro-batches per update, found 0"), "{told}");
     }
 }

@@ -48,7 +48,7 @@ fn a_last_partial_batch_counts_for_what_it_holds() {
         let mut trainer = trainer(&device, &model, still).batch_size(7);
         let initial = trainer.parameters();
         let (report, steps) = fit(&mut trainer, &data, 1);
-        assert!(trainer.parameters().iter().zip(&initial).all(|(after, before)| (after - before).abs() < 1e-28));
+        assert!(trainer.parameters().iter().zip(initial.iter()).all(|(after, before)| (after - before).abs() < 1e-28));
         let counted: Vec<f32> = steps.iter().map(|step| step.counted).collect();
         assert_eq!(counted, [7.0, 7.0, 7.0, 7.0, 2.0]);
 
@@ -73,7 +73,7 @@ fn rows_that_count_for_nothing_leave_no_trace_in_the_gradient() {
     let stepped = |device: &Device, order: &[u32]| {
         let step = TrainingStep::new(&model, &layout, &Sgd::new(0.1), data.spec(), order.len(), 1).unwrap();
         let mut session = Session::new(device, &step.graph).unwrap();
-        session.write(step.batches.pictures, data.images.in_memory().unwrap()).unwrap();
+        session.write(step.batches.images, data.images.in_memory().unwrap()).unwrap();
         session.write(step.batches.labels, data.labels.as_slice()).unwrap();
         session.write(step.batches.order, order).unwrap();
         session.write(step.batches.step, [0u32].as_slice()).unwrap();
@@ -139,7 +139,7 @@ fn steps_past_the_end_of_the_order_are_not_recorded() {
     for device in devices() {
         let step = TrainingStep::new(&model, &layout, &Sgd::new(0.1), data.spec(), 5, 2).unwrap();
         let mut session = Session::new(&device, &step.graph).unwrap();
-        session.write(step.batches.pictures, data.images.in_memory().unwrap()).unwrap();
+        session.write(step.batches.images, data.images.in_memory().unwrap()).unwrap();
         session.write(step.batches.labels, data.labels.as_slice()).unwrap();
         session.write(step.batches.order, (0..10).collect::<Vec<u32>>().as_slice()).unwrap();
         session.write(step.rates, [0.1f32; 2].as_slice()).unwrap();

@@ -42,7 +42,7 @@ fn gradients_that_halves_alone_would_lose_arrive() {
         let mut trainer = trainer(&device, &model, sgd()).batch_size(64).precision(precision);
         let before = trainer.parameters();
         fit(&mut trainer, &data, 1);
-        before.iter().zip(trainer.parameters()).map(|(b, a)| f64::from(b - a)).collect::<Vec<f64>>()
+        before.iter().zip(trainer.parameters().iter()).map(|(b, a)| f64::from(b - a)).collect::<Vec<f64>>()
     };
     let (wide, narrow) = (run(Precision::F32), run(Precision::F16));
     let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();

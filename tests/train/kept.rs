@@ -21,26 +21,22 @@ fn a_run_that_was_saved_evaluates_as_before() {
         let config = Config {
             precision: Precision::F16,
             model: "network".into(),
-            data: "pictures".into(),
-            pictures: Some(folder::Options { skip_bad: true, ..folder::Options::default() }),
+            data: "images".into(),
+            images: Some(folder::Options { skip_bad: true, ..folder::Options::default() }),
             classes: vec!["a".into(), "b".into()],
             epochs: 2,
-            steps: None,
             batch_size: 16,
-            validation: 0,
-            seed: 1,
             schedule: Schedule::Constant,
             optimizer: sgd(),
-            clip: None,
             class_weights: Some(vec![1.0, 0.5, 0.0, 2.0, 0.1].into()),
             accumulate: 4,
             groups: vec![Group::new("*.bias").weight_decay(0.0), Group::new("conv1.*").frozen()],
             early_stopping: Some(EarlyStopping::after(3)),
             checkpoint_steps: Some(7),
             keep: 3,
-            allow_nan: false,
             augment: "rotate:10,shift:0.1,fill:0.5".parse().unwrap(),
             device: device.describe(),
+            ..Config::default()
         };
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("run");

@@ -54,7 +54,7 @@ fn top_five_precision_recall_and_f1_are_those_of_the_logits() {
                 let right = confusion[class][class] as f64;
                 let of: usize = confusion[class].iter().sum();
                 let given: usize = confusion.iter().map(|row| row[class]).sum();
-                assert_eq!(found.pictures(class), of);
+                assert_eq!(found.images(class), of);
                 assert_eq!(found.precision(class), (given > 0).then(|| right / given as f64));
                 assert_eq!(found.recall(class), (of > 0).then(|| right / of as f64));
                 assert_eq!(found.f1(class).is_some(), of + given > 0);

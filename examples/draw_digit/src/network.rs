@@ -176,14 +176,14 @@ impl Network {
     /// Goes on from there; returns the steps that led there.
     pub fn resume(&mut self, file: &Path) -> Result<u64> {
         let checkpoint = trainer(&self.gpu, &models::lenet5())?.read_checkpoint(file)?;
-        self.set_parameters(checkpoint.snapshot.parameters.clone())?;
+        self.set_parameters(checkpoint.snapshot.parameters.to_vec())?;
         Ok(self.checkpoint.insert(checkpoint).steps())
     }
 
     /// The parameters as they are, waiting for the device.
     fn parameters(&mut self) -> Result<Vec<f32>> {
         match &mut self.training {
-            Training::Ready(trainer) => Ok(trainer.snapshot()?.parameters.clone()),
+            Training::Ready(trainer) => Ok(trainer.snapshot()?.parameters.to_vec()),
             _ => Ok(self.initial.clone()),
         }
     }

@@ -1,7 +1,7 @@
 //! What surrounds a step: minibatches, optimizers, the history.
 
 use crate::ops::{Augment, IGNORE};
-use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, RmsProp, Sgd, Share};
+use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, ParameterGroup, RmsProp, Sgd};
 use crate::{Graph, NodeId, TensorType};
 
 use crate::check::cases::{Build, Case, Fill, Input, MANY, case};
@@ -127,10 +127,10 @@ fn updates() -> Vec<Case> {
     ];
     for (name, make) in optimizers {
         let halves = |length: usize| {
-            let share = |range, rate_factor, weight_decay| Share { range, rate_factor, weight_decay };
-            vec![share(0..length / 3, 0.25, Some(0.3)), share(length / 2..length, 3.0, None)]
+            let group = |range, rate_factor, weight_decay| ParameterGroup { range, rate_factor, weight_decay };
+            vec![group(0..length / 3, 0.25, Some(0.3)), group(length / 2..length, 3.0, None)]
         };
-        for (length, number, shares, rates) in [
+        for (length, number, groups, rates) in [
             (64, 0, vec![], Fill::Positive),
             (1000, 1, vec![], Fill::Positive),
             (63 * 5, 77, vec![], Fill::Positive),
@@ -139,7 +139,7 @@ fn updates() -> Vec<Case> {
             (64, 0, vec![], Fill::Negative),
             (901, 3, halves(901), Fill::Negative),
         ] {
-            let what = match (rates, shares.is_empty()) {
+            let what = match (rates, groups.is_empty()) {
                 (Fill::Negative, true) => ", no update",
                 (Fill::Negative, false) => ", no update of two groups",
                 (_, true) => "",
@@ -162,7 +162,7 @@ fn updates() -> Vec<Case> {
                     rates: *rates,
                     step: *step,
                     ranges: &[],
-                    shares: &shares,
+                    groups: &groups,
                     states,
                     clock: *clock,
                 };

@@ -1,20 +1,20 @@
-//! The rule that turns gradients into new weights, as options.
+//! Options of the optimizer.
 
 use clap::ValueEnum;
 use lenslet::optim::{Adagrad, Adam, AdamW, AnyOptimizer, RmsProp, Sgd};
 
 #[derive(clap::Args)]
 pub struct OptimizerOptions {
-    /// The rule that turns gradients into new weights
+    /// Optimizer
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     optimizer: OptimizerName,
     /// Learning rate [default: 0.05 for sgd, 0.01 for adagrad, 0.001 for the others]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     lr: Option<f32>,
-    /// Share of the last step that goes on (sgd and rmsprop only) [default: 0.9 for sgd, 0 for rmsprop]
+    /// Momentum coefficient (sgd and rmsprop only) [default: 0.9 for sgd, 0 for rmsprop]
     #[arg(long)]
     momentum: Option<f32>,
-    /// Nesterov's momentum (sgd only)
+    /// Nesterov momentum (sgd only)
     #[arg(long)]
     nesterov: bool,
     /// Weight decay [default: 0.01 for adamw, 0 for the others]
@@ -32,10 +32,10 @@ enum OptimizerName {
 }
 
 impl OptimizerOptions {
-    /// The rule with its settings.
+    /// The optimizer with its settings.
     ///
-    /// Errors: an option of another rule; a number outside its range.
-    pub fn rule(&self) -> lenslet::Result<AnyOptimizer> {
+    /// Errors: an option of another optimizer; a value out of range.
+    pub fn optimizer(&self) -> lenslet::Result<AnyOptimizer> {
         let name = self.optimizer.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string());
         let refuse = |option, has| Err(lenslet::Error::option(option, format!("--optimizer {has}"), &name));
         match self.optimizer {
@@ -45,7 +45,7 @@ impl OptimizerOptions {
             _ if self.momentum.is_some() => return refuse("--momentum", "sgd or rmsprop"),
             _ => {}
         }
-        let (rate, decay) = (|usual| self.lr.unwrap_or(usual), self.weight_decay.unwrap_or(0.0));
+        let (rate, decay) = (|default| self.lr.unwrap_or(default), self.weight_decay.unwrap_or(0.0));
         let optimizer = match self.optimizer {
             OptimizerName::Sgd => AnyOptimizer::Sgd(
                 Sgd::new(rate(0.05)).momentum(self.momentum.unwrap_or(0.9)).nesterov(self.nesterov).weight_decay(decay),

@@ -1,4 +1,4 @@
-//! What the command shows while the trainer works.
+//! Progress and results of `lenslet train`.
 
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::cli::{terminal, thousands, title};
 
-/// Progress: a bar, curves and a line an epoch on standard error, or with `--json` objects on standard output.
+/// Progress: a bar, curves and a line per epoch on standard error, or with `--json` objects on standard output.
 pub struct Show {
     json: bool,
     bar: ProgressBar,
@@ -30,7 +30,7 @@ pub struct Show {
 }
 
 impl Callback for Show {
-    fn tell(&mut self, event: &Event) -> lenslet::Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> lenslet::Result<ControlFlow<()>> {
         if let Event::Ready { total_steps, done, epochs, .. } = event {
             self.show_bar(*total_steps, *done);
             self.log.extend(epochs.iter().map(LogLine::from));
@@ -62,7 +62,7 @@ impl Show {
         Self { json, bar: ProgressBar::hidden(), window: Window::default(), log: vec![], first_step: None, start }
     }
 
-    /// Takes the bar away; the curves stay.
+    /// Removes the bar; the curves stay.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
         eprint!("{}", self.bar.prefix());
@@ -85,9 +85,9 @@ impl Show {
     fn show_bar(&mut self, total_steps: u64, done: u64) {
         if std::io::stderr().is_terminal() {
             let plain = "{prefix}[{bar:30}] {pos}/{len} steps  {msg}  {eta} left";
-            let coloured = "{prefix}[{bar:30.cyan/dim}] {pos}/{len} steps  {msg}  {eta} left";
-            let template = if terminal::is_coloured() { coloured } else { plain };
-            let style = ProgressStyle::with_template(template).expect("a template of the lines above");
+            let colored = "{prefix}[{bar:30.cyan/dim}] {pos}/{len} steps  {msg}  {eta} left";
+            let template = if terminal::is_coloured() { colored } else { plain };
+            let style = ProgressStyle::with_template(template).expect("a valid template");
             self.bar = ProgressBar::new(total_steps).with_position(done).with_style(style.progress_chars("=> "));
         }
     }
@@ -111,7 +111,7 @@ impl Show {
         }
     }
 
-    /// How the run went and how it does, as pictures in its folder.
+    /// Draws curves and confusion matrix into the run folder.
     fn draw(&self, folder: &RunFolder, config: &Config, test: &Evaluation) -> anyhow::Result<()> {
         let (path, title) = (folder.path(), title(config));
         let log = RunFolder::read_log(path)?;
@@ -131,7 +131,10 @@ impl Show {
         report: &Report,
     ) -> anyhow::Result<()> {
         let test = trainer.evaluate(test)?;
-        let sha256 = lenslet::formats::weights::sha256(trainer.layout(), &trainer.parameters())?;
+        let sha256 = match report.epochs.last() {
+            Some(last) => last.weights_sha256.clone(),
+            None => lenslet::formats::weights::sha256(trainer.layout(), &trainer.parameters())?,
+        };
         let first_step = self.first_step.unwrap_or(0.0);
         if self.json {
             print(&json!({
@@ -150,7 +153,7 @@ impl Show {
     }
 }
 
-/// One JSON object on a line of standard output.
+/// Prints one JSON object as a line of standard output.
 fn print(value: &impl serde::Serialize) -> lenslet::Result<()> {
     let text = serde_json::to_string(value).expect("plain values");
     let mut out = std::io::stdout().lock();

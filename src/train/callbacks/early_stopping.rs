@@ -1,4 +1,4 @@
-//! Ending a training that no longer gets better.
+//! Early stopping.
 
 use std::ops::ControlFlow;
 use std::str::FromStr;
@@ -6,42 +6,44 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::infer::Evaluation;
-use crate::train::Monitor;
-use crate::train::callbacks::Callback;
-use crate::train::report::{EpochReport, Event};
+use crate::train::callbacks::callback::Callback;
+use crate::train::event::Event;
+use crate::train::plateau::Monitor;
+use crate::train::report::EpochReport;
 use crate::{Error, Result};
 
-/// Ends a training after so many epochs in which validation got no better. A resumed run counts those before it.
+/// Early stopping: ends a run after `patience` epochs without an improvement of the monitored value. A resumed run
+/// counts the epochs before it.
 ///
-/// Without pictures held out it goes by the training's own loss or accuracy.
+/// The value is that of the validation set, or without one that of the training steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
-    /// What is to get better.
+    /// Monitored value.
     pub monitor: Monitor,
-    /// Epochs without a better value after which it ends.
+    /// Epochs without an improvement after which the run ends.
     pub patience: u32,
-    /// By how much a better value must differ from the best, at least 0.
+    /// Smallest change that counts as an improvement, at least 0.
     #[serde(default)]
     pub min_delta: f64,
     #[serde(skip)]
-    watch: Best,
+    best: Best,
 }
 
-/// The best value so far.
+/// Best value of a run so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Best {
     value: Option<f64>,
-    /// Epochs since.
-    worse: u32,
+    /// Epochs since the best one.
+    stale: u32,
 }
 
 impl Best {
-    /// Whether this epoch is better than all before.
-    pub fn see(&mut self, monitor: Monitor, min_delta: f64, epoch: &EpochReport) -> bool {
+    /// Adds an epoch; returns whether it is the best so far.
+    pub fn update(&mut self, monitor: Monitor, min_delta: f64, epoch: &EpochReport) -> bool {
         let own = || Evaluation { loss: epoch.loss, accuracy: epoch.accuracy, ..Evaluation::default() };
         let of = epoch.validation.clone().unwrap_or_else(own);
-        // Upwards.
+        // The larger, the better.
         let value = match monitor {
             Monitor::Loss => -of.loss,
             Monitor::Accuracy => of.accuracy,
@@ -50,42 +52,42 @@ impl Best {
         if is_better {
             self.value = Some(value);
         }
-        self.worse = if is_better { 0 } else { self.worse + 1 };
+        self.stale = if is_better { 0 } else { self.stale + 1 };
         is_better
     }
 }
 
 impl EarlyStopping {
-    /// Ends it after `patience` epochs in which the validation's loss was no lower than its best.
+    /// Early stopping after `patience` epochs without a lower validation loss.
     pub fn after(patience: u32) -> Self {
-        Self { monitor: Monitor::Loss, patience, min_delta: 0.0, watch: Best::default() }
+        Self { monitor: Monitor::Loss, patience, min_delta: 0.0, best: Best::default() }
     }
 
-    /// Sets what is to get better.
+    /// Sets the monitored value: the loss by default.
     pub fn monitor(self, monitor: Monitor) -> Self {
         Self { monitor, ..self }
     }
 
-    /// Sets by how much a better value must differ from the best.
+    /// Sets the smallest change that counts as an improvement: 0 by default.
     pub fn min_delta(self, min_delta: f64) -> Self {
         Self { min_delta, ..self }
     }
 
-    fn see(&mut self, epoch: &EpochReport) -> ControlFlow<()> {
-        self.watch.see(self.monitor, self.min_delta, epoch);
-        if self.watch.worse >= self.patience.max(1) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn update(&mut self, epoch: &EpochReport) -> ControlFlow<()> {
+        self.best.update(self.monitor, self.min_delta, epoch);
+        if self.best.stale >= self.patience.max(1) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
 impl Callback for EarlyStopping {
-    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>> {
+    fn on_event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
         Ok(match event {
             Event::Ready { epochs, .. } => {
-                self.watch = Best::default();
-                // Where it stopped before, it stops again.
-                epochs.iter().map(|epoch| self.see(epoch)).last().unwrap_or(ControlFlow::Continue(()))
+                self.best = Best::default();
+                // A run that was resumed after it had stopped early stops again.
+                epochs.iter().map(|epoch| self.update(epoch)).last().unwrap_or(ControlFlow::Continue(()))
             }
-            Event::Epoch(epoch) => self.see(epoch),
+            Event::Epoch(epoch) => self.update(epoch),
             _ => ControlFlow::Continue(()),
         })
     }
@@ -123,8 +125,8 @@ mod tests {
     }
 
     fn stops_after(mut stopping: EarlyStopping, values: &[f64]) -> Option<usize> {
-        let tell = |&value: &f64| stopping.tell(&epoch(value, value)).unwrap().is_break();
-        values.iter().map(tell).position(|stop| stop)
+        let stop = |&value: &f64| stopping.on_event(&epoch(value, value)).unwrap().is_break();
+        values.iter().map(stop).position(|stop| stop)
     }
 
     #[test]
@@ -145,9 +147,9 @@ mod tests {
             Event::Ready { steps_per_epoch: 1, total_steps: 9, done: 3, epochs }
         };
         let mut stopping = EarlyStopping::after(2);
-        assert!(stopping.tell(&ready(&[1.0, 0.9, 0.95])).unwrap().is_continue());
-        assert!(stopping.tell(&epoch(0.9, 0.0)).unwrap().is_break());
-        assert!(stopping.tell(&ready(&[1.0, 1.1, 1.2])).unwrap().is_break());
+        assert!(stopping.on_event(&ready(&[1.0, 0.9, 0.95])).unwrap().is_continue());
+        assert!(stopping.on_event(&epoch(0.9, 0.0)).unwrap().is_break());
+        assert!(stopping.on_event(&ready(&[1.0, 1.1, 1.2])).unwrap().is_break());
     }
 
     #[test]

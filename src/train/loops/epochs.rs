@@ -1,99 +1,107 @@
-//! The training loop, epoch by epoch.
+//! The runner of whole epochs: [`Trainer::fit`].
 
 use std::sync::Arc;
 
-use crate::data::{Dataset, order};
-use crate::gpu::Instant;
+use crate::data::Dataset;
+use crate::formats::weights;
+use crate::gpu::{Instant, block_on};
 use crate::infer::Evaluator;
-use crate::train::Schedule;
-use crate::train::callbacks::Callback;
-use crate::train::checkpoint::{Checkpoint, Past};
-use crate::train::course::{Position, Snapshot};
+use crate::train::callbacks::{Callback, NoCallback};
+use crate::train::checkpoint::History;
+use crate::train::course::{Course, EpochSteps};
+use crate::train::event::Event;
+use crate::train::fit::{Fit, Sets};
 use crate::train::loops::diagnose::Failed;
 use crate::train::loops::submissions::Epoch;
-use crate::train::report::{EpochReport, Event, Fit, Report, Sets, StepReport};
-use crate::train::step::EpochInputs;
+use crate::train::report::{EpochReport, Report};
+use crate::train::schedule::Schedule;
+use crate::train::snapshot::Position;
 use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 
-/// What is asked of a run.
-struct Task<'t> {
-    data: &'t Dataset,
+/// A run of whole epochs.
+struct Run<'d> {
+    data: &'d Dataset,
     fit: Fit,
-    /// The pictures that are learnt from.
-    pictures: Vec<u32>,
-    /// What each picture of the set weighs.
-    weights: Vec<f32>,
-    steps_per_epoch: usize,
-    /// Where the run began.
-    first: Position,
-    /// The step after the last.
-    end: u64,
+    course: Course,
+    epoch: Epoch,
+    evaluator: Option<Evaluator>,
+    history: History,
+    report: Report,
+    /// Images trained on since the run was started or resumed.
+    images: f64,
 }
 
-impl Task<'_> {
-    /// Steps of the epoch under way.
-    fn of_epoch(&self, at: Position) -> usize {
-        self.steps_per_epoch.min((self.end - at.begun()) as usize)
-    }
-
-    /// The step of the epoch under way, counted from 0, before which the next stretch ends.
-    fn stretch(&self, at: Position) -> usize {
-        let end = self.of_epoch(at);
+impl Run<'_> {
+    /// The step of the current epoch, from 0, before which the device is read back next: for a checkpoint, or at the end
+    /// of the epoch.
+    fn end_of_stretch(&self, at: Position) -> usize {
+        let end = self.course.steps_of_epoch(at);
         let Some(every) = self.fit.checkpoint_steps else { return end };
-        let left = every - (at.steps - self.first.steps) % every;
+        let left = every - (at.steps - self.course.first.steps) % every;
         end.min(at.in_epoch + left as usize)
     }
 }
 
-/// A run under way.
-struct Run {
-    epoch: Epoch,
-    evaluator: Option<Evaluator>,
-    past: Past,
-    report: Report,
-    /// Pictures learnt from since it was begun or taken up.
-    images: f64,
-}
-
 impl Trainer<'_> {
-    pub(in crate::train) async fn train(
+    /// Trains for a number of epochs.
+    ///
+    /// Errors: see [`Trainer::fit_with`].
+    pub fn fit<'d>(&mut self, data: impl Into<Sets<'d>>, fit: impl Into<Fit>) -> Result<Report> {
+        self.fit_with(data, fit, NoCallback)
+    }
+
+    /// The `async` form of [`Trainer::fit_with`].
+    ///
+    /// Errors: see [`Trainer::fit_with`].
+    pub async fn fit_async<'d>(
         &mut self,
-        data: Sets<'_>,
-        fit: Fit,
-        mut callback: impl Callback,
+        data: impl Into<Sets<'d>>,
+        fit: impl Into<Fit>,
+        callback: impl Callback,
     ) -> Result<Report> {
-        let (task, mut run) = self.begin(data, fit).await?;
-        // The next run is one of its own.
+        self.train(data.into(), fit.into(), callback).await
+    }
+
+    /// Trains, and reports each step, epoch and checkpoint to `callback`: a closure, one of the
+    /// [callbacks of this crate](crate::train::callbacks), or a pair of them. It may end the run, which then keeps all
+    /// finished steps.
+    ///
+    /// Errors: a batch of 0 or larger than the set; a set that does not fit the model or the device; a loss or a
+    /// weight that is not finite; those of the callback. After an error the parameters are those of the last checkpoint.
+    pub fn fit_with<'d>(
+        &mut self,
+        data: impl Into<Sets<'d>>,
+        fit: impl Into<Fit>,
+        callback: impl Callback,
+    ) -> Result<Report> {
+        block_on(self.train(data.into(), fit.into(), callback))
+    }
+
+    async fn train(&mut self, data: Sets<'_>, fit: Fit, mut callback: impl Callback) -> Result<Report> {
+        let mut run = self.prepare(data, fit).await?;
+        // The next run is a new one.
         self.resumed = None;
         let ready = Event::Ready {
-            steps_per_epoch: task.steps_per_epoch as u64,
-            total_steps: task.end - task.first.steps,
-            done: self.at.steps - task.first.steps,
-            epochs: run.past.epochs.clone().into(),
+            steps_per_epoch: run.course.steps_per_epoch() as u64,
+            total_steps: run.course.total_steps(),
+            done: self.at.steps - run.course.first.steps,
+            epochs: run.history.epochs.clone().into(),
         };
-        run.report.stopped = callback.tell(&ready)?.is_break();
-        while self.at.steps < task.end && !run.report.stopped {
-            self.train_epoch(&task, &mut run, &mut callback).await?;
+        run.report.stopped = callback.on_event(&ready)?.is_break();
+        while !run.course.is_finished(self.at) && !run.report.stopped {
+            self.train_epoch(&mut run, &mut callback).await?;
         }
         let Run { mut report, images, .. } = run;
         report.images_per_s = images / report.seconds.max(f64::MIN_POSITIVE);
         Ok(report)
     }
 
-    /// Puts everything on the device. What is refused leaves the trainer as it is, for other data.
-    async fn begin<'t>(&mut self, data: Sets<'t>, fit: Fit) -> Result<(Task<'t>, Run)> {
-        let (held_out, pictures) = self.split(data, fit)?;
-        let steps_per_epoch = pictures.len().div_ceil(self.batch_size);
-        self.at = self.position();
-        let begun = || Past { first: self.at, watch: self.watch, ..Past::default() };
-        let past = self.resumed.as_ref().map_or_else(begun, |checkpoint| checkpoint.course.clone());
-        if self.at.in_epoch > steps_per_epoch {
-            let expected = format!("a step of an epoch of {steps_per_epoch} steps, as this set and this batch have");
-            return Err(Error::option("checkpoint", expected, self.at.in_epoch));
-        }
-        let mut epoch = Epoch::new(&self.device, self.step(self.spec(data.train), data.train, &pictures)?).await?;
-        let weights = self.picture_weights(data.train, &pictures)?;
+    /// Compiles the step and puts data and parameters on the device. After an error the trainer is as before.
+    async fn prepare<'d>(&mut self, data: Sets<'d>, fit: Fit) -> Result<Run<'d>> {
+        let (course, held_out) = self.course(data, fit)?;
+        let step = self.step(self.spec(data.train), data.train, &course.images)?;
+        let mut epoch = Epoch::new(&self.device, step).await?;
         epoch.prepare(data.train)?;
         epoch.write(&self.layout, &self.parameters(), &self.states)?;
         let held_out = data.train.subset(&held_out);
@@ -101,24 +109,22 @@ impl Trainer<'_> {
             Some(set) => Some(self.evaluator(set).await?),
             None => None,
         };
+        let history = self.history();
+        self.at = self.position();
         let report = Report { epochs: vec![], seconds: 0.0, images_per_s: 0.0, stopped: false };
-        let first = past.first;
-        let end = first.steps + fit.total_steps(steps_per_epoch);
-        let task = Task { data: data.train, fit, pictures, weights, steps_per_epoch, first, end };
-        Ok((task, Run { epoch, evaluator, past, report, images: 0.0 }))
+        Ok(Run { data: data.train, fit, course, epoch, evaluator, history, report, images: 0.0 })
     }
 
-    /// Trains to the end of the epoch under way, or until it is stopped, evaluates, and tells of both.
-    async fn train_epoch(&mut self, task: &Task<'_>, run: &mut Run, callback: &mut impl Callback) -> Result<()> {
-        let (begun, updates) = (self.at.begun(), self.at.begun_updates(self.accumulate));
-        let rates = self.rates(begun, task);
-        let order = order::epoch(&task.pictures, self.batch_size, self.seed, self.at.epochs);
-        let inputs = EpochInputs { order: &order, rates: &rates, weights: &task.weights, begun, updates };
-        let steps = task.of_epoch(self.at);
-        while self.at.in_epoch < steps && !run.report.stopped {
-            self.train_stretch(task, run, inputs, callback).await?;
-            if self.at.in_epoch < steps || steps < task.steps_per_epoch {
-                run.report.stopped |= self.checkpoint(&run.past, callback)?;
+    /// Trains to the end of the current epoch, or until a callback stops it; evaluates, and reports both.
+    async fn train_epoch(&mut self, run: &mut Run<'_>, callback: &mut impl Callback) -> Result<()> {
+        run.course.learning_rate = self.learning_rate();
+        let (steps, end) = (run.course.epoch(self.at), run.course.steps_of_epoch(self.at));
+        let is_whole = |at: Position, run: &Run<'_>| at.in_epoch == run.course.steps_per_epoch();
+        while self.at.in_epoch < end && !run.report.stopped {
+            self.train_stretch(run, &steps, callback).await?;
+            // At the end of a whole epoch the checkpoint comes after the evaluation.
+            if !is_whole(self.at, run) {
+                run.report.stopped |= self.report_checkpoint(run, callback)?;
             }
         }
         let validation = match &mut run.evaluator {
@@ -126,110 +132,86 @@ impl Trainer<'_> {
             None => None,
         };
         if let (Schedule::Plateau(plateau), Some(validation)) = (&self.schedule, &validation) {
-            self.watch.see(plateau, validation, self.optimizer.learning_rate());
+            self.plateau.update(plateau, validation, self.optimizer.learning_rate());
         }
-        let sums = std::mem::take(&mut run.past.sums);
+        let sums = std::mem::take(&mut run.history.sums);
         let finished = EpochReport {
-            epoch: self.at.epochs + 1,
+            epoch: steps.number,
             step: self.at.steps,
             loss: sums.loss / sums.counted,
             accuracy: sums.correct / sums.counted,
             validation,
             seconds: sums.seconds,
             images_per_s: sums.counted / sums.seconds,
-            learning_rate: rates[self.at.in_epoch.max(1) - 1],
-            weights_sha256: crate::formats::weights::sha256(&self.layout, &self.parameters())?,
+            learning_rate: steps.rates[self.at.in_epoch.max(1) - 1],
+            weights_sha256: weights::sha256(&self.layout, &self.parameters())?,
         };
         run.report.epochs.push(finished.clone());
-        run.past.epochs.push(finished.clone().without_confusion());
-        run.past.watch = self.watch;
-        let is_whole = self.at.in_epoch == task.steps_per_epoch;
-        self.at = Position { epochs: self.at.epochs + 1, in_epoch: 0, ..self.at };
-        run.report.stopped |= callback.tell(&Event::Epoch(finished))?.is_break();
+        run.history.epochs.push(finished.clone().without_confusion());
+        run.history.plateau = self.plateau;
+        let is_whole = is_whole(self.at, run);
+        self.at = self.at.next_epoch();
+        run.report.stopped |= callback.on_event(&Event::Epoch(finished))?.is_break();
         if is_whole {
-            run.report.stopped |= self.checkpoint(&run.past, callback)?;
+            run.report.stopped |= self.report_checkpoint(run, callback)?;
         }
         Ok(())
     }
 
-    /// Trains to the next checkpoint inside the epoch, or to its end, telling of each step.
+    /// Trains to the next checkpoint inside the epoch, or to its end, and reports each step.
     async fn train_stretch(
         &mut self,
-        task: &Task<'_>,
-        run: &mut Run,
-        inputs: EpochInputs<'_>,
+        run: &mut Run<'_>,
+        steps: &EpochSteps,
         callback: &mut impl Callback,
     ) -> Result<()> {
-        let Run { epoch, past, report, images, .. } = run;
-        let stretch = self.at.in_epoch..task.stretch(self.at);
-        let (start, counted, sums) = (Instant::now(), past.sums.counted, &mut past.sums);
-        let (number, allow_nan) = (self.at.epochs + 1, task.fit.allow_nan);
+        let stretch = self.at.in_epoch..run.end_of_stretch(self.at);
+        let Run { data, fit, course, epoch, history, report, images, .. } = run;
+        let (inputs, sums) = (steps.inputs(course), &mut history.sums);
+        let (start, counted) = (Instant::now(), sums.counted);
         let ran = epoch.run(inputs, stretch, |index, row, images_per_s| {
-            let report = StepReport {
-                step: inputs.begun + index as u64 + 1,
-                epoch: number,
-                loss: row[0],
-                correct: row[1],
-                counted: row[2],
-                learning_rate: inputs.rates[index],
-                images_per_s,
-            };
-            let StepReport { loss: value, step, epoch, .. } = report;
-            if !value.is_finite() && !allow_nan {
-                return Err(Error::NotFinite { value, step, epoch, first: String::new() });
+            let report = steps.report(index, row, images_per_s);
+            if !fit.allow_nan {
+                report.check_finite()?;
             }
             sums.add(&report);
-            callback.tell(&Event::Step(report))
+            callback.on_event(&Event::Step(report))
         });
         let ran = ran.await;
         let seconds = start.elapsed().as_secs_f64();
-        past.sums.seconds += seconds;
+        sums.seconds += seconds;
         report.seconds += seconds;
-        *images += past.sums.counted - counted;
-        let kept = match ran {
-            Ok((ran, stopped)) => self.keep(epoch, ran, task).await.map(|()| stopped),
+        *images += sums.counted - counted;
+        let read = match ran {
+            Ok((ran, stopped)) => self.read_back(epoch, course.after(self.at, ran), fit).await.map(|()| stopped),
             Err(error) => Err(error),
         };
-        match kept {
+        match read {
             Ok(stopped) => report.stopped |= stopped,
-            Err(error) => return Err(self.explain(error, epoch, Failed { data: task.data, inputs }).await),
+            Err(error) => return Err(self.explain(error, epoch, Failed { data, inputs }).await),
         }
         Ok(())
     }
 
-    /// The learning rate of each step of the epoch that `begun` steps of the trainer's life went before: that of the first
-    /// of those it shares an update with.
-    fn rates(&self, begun: u64, task: &Task<'_>) -> Vec<f32> {
-        let (first, end) = (task.first.steps, task.end);
-        let initial = self.watch.rate(self.optimizer.learning_rate());
-        let shared = |step: usize| (step - step % self.accumulate) as u64;
-        let rate = |step| self.schedule.rate(initial, begun - first + shared(step), end - first);
-        (0..task.steps_per_epoch).map(rate).collect()
-    }
-
-    /// Reads the network back after so many more steps.
+    /// Reads parameters and optimizer state back from the device, which is at `at`.
     ///
-    /// Errors: a weight that is not finite, unless that is allowed; then nothing is kept.
-    async fn keep(&mut self, epoch: &Epoch, ran: usize, task: &Task<'_>) -> Result<()> {
-        let at = self.at.after(ran, task.steps_per_epoch, self.accumulate);
-        let (parameters, states) = epoch.read(&self.layout, self.parameters()).await?;
-        if let (Some(&value), false) = (parameters.iter().find(|value| !value.is_finite()), task.fit.allow_nan) {
+    /// Errors: a weight that is not finite, unless that is allowed; then the trainer is as before.
+    async fn read_back(&mut self, epoch: &Epoch, at: Position, fit: &Fit) -> Result<()> {
+        let (parameters, states) = epoch.read(&self.layout, &self.parameters()).await?;
+        if let (Some(&value), false) = (parameters.iter().find(|value| !value.is_finite()), fit.allow_nan) {
             return Err(Error::NotFinite { value, step: at.steps, epoch: at.epochs + 1, first: String::new() });
         }
-        self.states = states;
-        (self.parameters, self.at) = (Some(parameters), at);
+        (self.parameters, self.states, self.at) = (Some(parameters), Arc::new(states), at);
         Ok(())
     }
 
-    /// Tells of the run as it is, unless that is not finite: whether to stop.
-    fn checkpoint(&self, past: &Past, callback: &mut impl Callback) -> Result<bool> {
-        let parameters = self.parameters();
-        if !parameters.iter().all(|value| value.is_finite()) {
+    /// Reports the state of the run, unless a weight is not finite; returns whether to stop.
+    fn report_checkpoint(&self, run: &Run<'_>, callback: &mut impl Callback) -> Result<bool> {
+        let snapshot = self.snapshot();
+        if !snapshot.parameters.iter().all(|value| value.is_finite()) {
             return Ok(false);
         }
-        let snapshot = Snapshot::new(parameters, self.states.clone(), self.at);
-        let states = self.state_names().into_iter().map(str::to_string).collect();
-        let checkpoint = Checkpoint { snapshot, states, course: past.clone() };
-        Ok(callback.tell(&Event::Checkpoint(Arc::new(checkpoint)))?.is_break())
+        let checkpoint = run.course.checkpoint(snapshot, run.history.clone());
+        Ok(callback.on_event(&Event::Checkpoint(Arc::new(checkpoint)))?.is_break())
     }
 }

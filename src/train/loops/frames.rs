@@ -1,34 +1,39 @@
-//! Training between the frames of an app: in slices of launches that fit a time.
+//! The runner between the frames of an app: slices of launches that fit a time budget.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data::{Dataset, order};
+use crate::data::Dataset;
+use crate::device::Device;
 use crate::gpu::{CommandEncoder, Copies, Gpu, GpuSession, Instant, Submission, block_on};
 use crate::infer::HISTORY_COLUMNS;
 use crate::infer::Predictor;
 use crate::nn::Layout;
-use crate::train::checkpoint::{Checkpoint, Past};
-use crate::train::course::{Course, Position, Snapshot};
+use crate::train::checkpoint::{Checkpoint, History};
+use crate::train::course::{Course, EpochSteps};
+use crate::train::fit::Fit;
 use crate::train::loops::pace::{Pace, Place, Portion, Timing};
 use crate::train::report::StepReport;
-use crate::train::step::{EpochInputs, TrainingStep};
+use crate::train::schedule::Schedule;
+use crate::train::snapshot::{Position, Snapshot};
+use crate::train::step::TrainingStep;
+use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 
-/// Submissions under way at once: one runs while the next waits.
+/// Submissions in flight: one runs while the next waits.
 const IN_FLIGHT: usize = 2;
 
-/// Into how many submissions a frame's time is divided at least; towards its end each takes half of what is left. So one
-/// that takes twice as long as it did before does not make a frame late.
+/// Smallest number of submissions per frame; towards its end each takes half of the remaining time. So one that takes twice
+/// as long as expected does not make a frame late.
 const PORTIONS: u32 = 4;
 
-/// A training that lives beside an app's frames, on the app's device. Made by [`Trainer::in_frames`](crate::train::Trainer::in_frames).
+/// Training between the frames of an app, on the app's device, made by [`Trainer::in_frames`].
 ///
-/// [`train_for`](Self::train_for) computes for a given time and comes back, wherever in a step that is: a step is a list of
-/// launches, a launch a grid of workgroups that know nothing of each other, and any range of them can be a dispatch of
-/// its own. How many fit is learnt from how long they took. The result is bit for bit that of
-/// [`Trainer::fit`](crate::train::Trainer::fit) on the same device.
+/// [`train_for`](Self::train_for) computes for a given time and returns, possibly inside a step: a step is a list of
+/// launches, a launch is a grid of independent workgroups, and any range of them can be a separate dispatch. How many fit
+/// is estimated from measured times. The result is bit for bit that of [`Trainer::fit`] on the same device.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -58,37 +63,65 @@ pub struct FrameTrainer {
     layout: Layout,
     course: Course,
     at: Position,
-    /// The next slice of the step under way.
+    /// The next slice of the current step.
     place: Place,
-    /// Steps of the epoch whose losses were told.
-    told: usize,
-    told_at: Instant,
-    /// How long it took to read them the last time, which comes off a frame's time.
-    telling: Duration,
-    /// Whether the order of the epoch is on the device.
-    is_begun: bool,
+    /// The current epoch, once its inputs are on the device.
+    epoch: Option<EpochSteps>,
+    /// Steps of the current epoch that were reported.
+    reported: usize,
+    reported_at: Instant,
+    /// Time that the last reading of reports took; it is reserved in each frame.
+    reading_time: Duration,
     pace: Pace,
-    /// What a step changes, as the last whole step left it.
-    kept: Copies,
+    /// Copies of what a step changes, after the last whole step.
+    last_step: Copies,
     snapshot: Snapshot,
 }
 
-/// What a frame's training did.
+/// Result of one call of [`FrameTrainer::train_for`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// The steps whose losses became known.
+    /// Reports of steps that were not reported before.
     pub steps: Vec<StepReport>,
     /// Submissions to the device.
     pub submissions: usize,
     /// Wall time.
     pub elapsed: Duration,
-    /// Whether all epochs are done.
+    /// Whether the run is finished.
     pub is_finished: bool,
+}
+
+impl Trainer<'_> {
+    /// This training between the frames of an app, from its current state. The frame trainer owns copies; this trainer's
+    /// parameters do not change.
+    ///
+    /// Errors: as [`Trainer::fit_with`]; a device other than a GPU; a plateau schedule, as nothing is evaluated.
+    pub fn in_frames(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<FrameTrainer> {
+        block_on(self.in_frames_async(data, fit))
+    }
+
+    /// The `async` form of [`Trainer::in_frames`].
+    ///
+    /// Errors: see [`Trainer::in_frames`].
+    pub async fn in_frames_async(&self, data: &Dataset, fit: impl Into<Fit>) -> Result<FrameTrainer> {
+        let Device::Gpu(gpu) = &self.device else {
+            return Err(Error::option("device", "a GPU, for training between frames", self.device.name()));
+        };
+        if matches!(self.schedule, Schedule::Plateau(_)) {
+            let found = "a plateau, which depends on evaluations";
+            return Err(Error::option("schedule", "one that does not depend on the validation, between frames", found));
+        }
+        let (course, _) = self.course(data.into(), fit.into())?;
+        // All images are resident: a frame has no time to stream them.
+        let step = self.step(data.spec(), data, &course.images)?;
+        let from = Snapshot { at: self.position(), ..self.snapshot() };
+        FrameTrainer::new(gpu, data, step, self.layout.clone(), course, from).await
+    }
 }
 
 impl FrameTrainer {
     /// Compiles the step, puts network and data on the device, and times the launches of a step.
-    pub(in crate::train) async fn new(
+    async fn new(
         gpu: &Gpu,
         data: &Dataset,
         step: TrainingStep,
@@ -97,41 +130,54 @@ impl FrameTrainer {
         from: Snapshot,
     ) -> Result<Self> {
         let session = GpuSession::sliced_async(gpu, &step.graph).await?;
-        session.write(step.batches.pictures, (&*data.bytes()?).into())?;
+        session.write(step.batches.images, (&*data.bytes()?).into())?;
         session.write(step.batches.labels, data.labels.as_slice().into())?;
-        // What these steps leave is overwritten below.
+        // The results of these steps are overwritten below.
         let pace = Pace::new(session.slices(), &time_launches(&session).await?);
         step.write(&layout, &from.parameters, &from.states, |node, values| session.write(node, values))?;
         let changing = step.changing_parts(&layout).into_iter().map(|(node, _)| node);
-        let kept = Copies::new(&session, &changing.chain(step.states.iter().copied()).collect::<Vec<_>>())?;
+        let last_step = Copies::new(&session, &changing.chain(step.states.iter().copied()).collect::<Vec<_>>())?;
         let mut encoder = session.encoder();
-        kept.take(&session, &mut encoder);
+        last_step.take(&session, &mut encoder);
         session.submit_encoder(encoder);
-        let (at, place, told) = (from.at, Place::default(), from.at.in_epoch);
-        let (told_at, telling, is_begun) = (Instant::now(), Duration::ZERO, false);
-        let snapshot = from;
-        Ok(Self { session, step, layout, course, at, place, told, told_at, telling, is_begun, pace, kept, snapshot })
+        Ok(Self {
+            session,
+            step,
+            layout,
+            course,
+            at: from.at,
+            place: Place::default(),
+            epoch: None,
+            reported: from.at.in_epoch,
+            reported_at: Instant::now(),
+            reading_time: Duration::ZERO,
+            pace,
+            last_step,
+            snapshot: from,
+        })
     }
 
-    /// Trains for about `budget`, in this frame's turn: submits what fits, waits for it, and returns. At least one slice
-    /// runs, however short the time; nothing once [all epochs are done](Self::is_finished).
+    /// Trains for about `budget`: submits the work that fits, waits for it, and returns. At least one slice runs, however
+    /// short the time; nothing once the run is [finished](Self::is_finished).
     ///
-    /// Errors: a loss that is not finite; the device is lost: then [`rebuild`](Self::rebuild) goes on from the last
+    /// Errors: a loss that is not finite; the device is lost: then [`rebuild`](Self::rebuild) continues from the last
     /// [`snapshot`](Self::snapshot).
     pub fn train_for(&mut self, budget: Duration) -> Result<Progress> {
         block_on(self.train_for_async(budget))
     }
 
     /// The `async` form of [`FrameTrainer::train_for`].
+    ///
+    /// Errors: see [`FrameTrainer::train_for`].
     pub async fn train_for_async(&mut self, budget: Duration) -> Result<Progress> {
         let start = Instant::now();
         let mut progress = Progress::default();
         loop {
-            let computing = budget.saturating_sub(self.telling);
+            let computing = budget.saturating_sub(self.reading_time);
             progress.submissions += self.run(start, computing, progress.submissions == 0).await?;
             let epochs = self.at.epochs;
             progress.steps.extend(self.reports_async().await?);
-            // An epoch's end leaves the time to the next.
+            // At the end of an epoch the next one takes the remaining time.
             if self.at.epochs == epochs || self.is_finished() || start.elapsed() >= budget {
                 break;
             }
@@ -139,14 +185,14 @@ impl FrameTrainer {
         Ok(Progress { elapsed: start.elapsed(), is_finished: self.is_finished(), ..progress })
     }
 
-    /// Runs what fits the rest of the budget and the epoch; returns how many submissions that took.
+    /// Runs what fits the rest of the budget and of the epoch; returns the number of submissions.
     async fn run(&mut self, start: Instant, budget: Duration, at_least_one: bool) -> Result<usize> {
         let mut submissions = 0;
-        let mut under_way: VecDeque<(Submission, Instant, Portion)> = VecDeque::new();
+        let mut in_flight: VecDeque<(Submission, Instant, Portion)> = VecDeque::new();
         let mut last_end = start;
         loop {
-            while under_way.len() < IN_FLIGHT && !self.is_finished() {
-                let expected: f64 = under_way.iter().map(|(.., portion)| portion.expected).sum();
+            while in_flight.len() < IN_FLIGHT && !self.is_finished() {
+                let expected: f64 = in_flight.iter().map(|(.., portion)| portion.expected).sum();
                 let left = budget.saturating_sub(start.elapsed() + Duration::from_secs_f64(expected));
                 let must_run = at_least_one && submissions == 0;
                 let limit = (left / 2).min(budget / PORTIONS);
@@ -156,23 +202,23 @@ impl FrameTrainer {
                 self.encode(&mut encoder, &portion)?;
                 let submission = self.session.submit_encoder(encoder);
                 submissions += 1;
-                under_way.push_back((submission, Instant::now(), portion));
+                in_flight.push_back((submission, Instant::now(), portion));
             }
-            let Some((submission, submitted, portion)) = under_way.pop_front() else { return Ok(submissions) };
+            let Some((submission, submitted, portion)) = in_flight.pop_front() else { return Ok(submissions) };
             self.session.gpu().settle(Some(submission)).await?;
             let now = Instant::now();
-            self.pace.learn(&portion, now - submitted.max(last_end));
+            self.pace.update(&portion, now - submitted.max(last_end));
             last_end = now;
         }
     }
 
-    /// Appends one step to an app's encoder, in the app's order; the rest of the step if [`train_for`](Self::train_for)
-    /// had begun one. Nothing is submitted, and nothing once all epochs are done.
+    /// Appends one step to an app's encoder, or the rest of a step that [`train_for`](Self::train_for) has started. Nothing
+    /// is submitted; nothing is appended once the run is finished.
     ///
-    /// The losses of steps made this way are told by [`reports`](Self::reports), which must be called after the encoder was
-    /// submitted and at least once an epoch. Where an epoch begins, the encoder takes a buffer of the length of its order.
+    /// [`reports`](Self::reports) returns the losses of these steps; it must be called after the encoder was submitted and
+    /// at least once per epoch. At the start of an epoch the encoder gets a buffer of the length of its order.
     ///
-    /// Errors: the losses of the epoch before were not asked for.
+    /// Errors: [`reports`](Self::reports) was not called after the last step of an epoch.
     pub fn encode_step(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
         if self.is_finished() {
             return Ok(());
@@ -190,7 +236,7 @@ impl FrameTrainer {
         self.encode(encoder, &portion)
     }
 
-    /// The losses of the steps that were not told yet, waiting for the device.
+    /// Reports of the steps that were not reported yet, waiting for the device.
     ///
     /// Errors: a loss that is not finite; the device is lost.
     pub fn reports(&mut self) -> Result<Vec<StepReport>> {
@@ -198,41 +244,31 @@ impl FrameTrainer {
     }
 
     /// The `async` form of [`FrameTrainer::reports`].
+    ///
+    /// Errors: see [`FrameTrainer::reports`].
     pub async fn reports_async(&mut self) -> Result<Vec<StepReport>> {
-        if self.told == self.at.in_epoch {
+        let Some(epoch) = self.epoch.as_ref().filter(|_| self.reported < self.at.in_epoch) else {
             return Ok(vec![]);
-        }
-        let begun_telling = Instant::now();
-        let history = self.session.read_async(self.step.batches.history).await?;
-        self.telling = begun_telling.elapsed();
-        let rows = || history.chunks(HISTORY_COLUMNS).enumerate().take(self.at.in_epoch).skip(self.told);
-        let pictures: f64 = rows().map(|(_, row)| f64::from(row[2])).sum();
-        let images_per_s = pictures / self.told_at.elapsed().as_secs_f64().max(1e-9);
-        let (epoch, begun) = (self.at.epochs + 1, self.at.begun());
-        let report = |(index, row): (usize, &[f32])| {
-            let step = begun + index as u64;
-            let learning_rate = self.course.rate(begun, index);
-            let [loss, correct, counted] = [row[0], row[1], row[2]];
-            StepReport { step: step + 1, epoch, loss, correct, counted, learning_rate, images_per_s }
         };
-        let reports: Vec<StepReport> = rows().map(report).collect();
-        (self.told, self.told_at) = (self.at.in_epoch, Instant::now());
+        let start = Instant::now();
+        let history = self.session.read_async(self.step.batches.history).await?;
+        self.reading_time = start.elapsed();
+        let rows = || history.chunks(HISTORY_COLUMNS).enumerate().take(self.at.in_epoch).skip(self.reported);
+        let images: f64 = rows().map(|(_, row)| f64::from(row[2])).sum();
+        let images_per_s = images / self.reported_at.elapsed().as_secs_f64().max(1e-9);
+        let reports: Vec<StepReport> = rows().map(|(index, row)| epoch.report(index, row, images_per_s)).collect();
+        (self.reported, self.reported_at) = (self.at.in_epoch, Instant::now());
         if self.at.in_epoch == self.course.steps_per_epoch() {
-            self.at = self.at.in_whole_epochs(self.course.steps_per_epoch());
-            (self.told, self.is_begun) = (0, false);
+            (self.at, self.epoch, self.reported) = (self.at.next_epoch(), None, 0);
         }
-        match reports.iter().find(|report| !report.loss.is_finite()) {
-            Some(&StepReport { loss: value, step, epoch, .. }) => {
-                Err(Error::NotFinite { value, step, epoch, first: String::new() })
-            }
-            None => Ok(reports),
-        }
+        reports.iter().try_for_each(StepReport::check_finite)?;
+        Ok(reports)
     }
 
-    /// Appends the copying of all parameters, as the last whole step left them, into a predictor of the same network on the
-    /// same device: what it computes from there on, it computes with them. No data leaves the device.
+    /// Appends a copy of all parameters, as of the last whole step, into a predictor of the same network on the same device,
+    /// which uses them from then on. No data leaves the device.
     ///
-    /// Errors: a predictor with another layout than [this training's](Self::layout).
+    /// Errors: a predictor with a layout other than [this one](Self::layout).
     pub fn hand_over(&self, encoder: &mut CommandEncoder, predictor: &Predictor) -> Result<()> {
         if *predictor.layout() != self.layout {
             let expected = format!("one of the layout of this training, of {} parameters", self.layout.total());
@@ -242,14 +278,14 @@ impl FrameTrainer {
         for (node, range) in self.step.parts(&self.layout) {
             let from = match Some(node) == self.step.frozen {
                 true => self.session.buffer(node)?,
-                false => self.kept.get(node)?,
+                false => self.last_step.get(node)?,
             };
             from.copy_into(to, 4 * range.start as u64, encoder);
         }
         Ok(())
     }
 
-    /// The training as the last whole step left it, waiting for the device; kept for [`rebuild`](Self::rebuild).
+    /// The state after the last whole step, waiting for the device; also stored for [`rebuild`](Self::rebuild).
     ///
     /// Errors: the device is lost.
     pub fn snapshot(&mut self) -> Result<&Snapshot> {
@@ -258,108 +294,105 @@ impl FrameTrainer {
     }
 
     /// The `async` form of [`FrameTrainer::snapshot`].
+    ///
+    /// Errors: see [`FrameTrainer::snapshot`].
     pub async fn snapshot_async(&mut self) -> Result<&Snapshot> {
         self.read_snapshot().await?;
         Ok(&self.snapshot)
     }
 
     async fn read_snapshot(&mut self) -> Result<()> {
-        let read = |node| self.kept.read(&self.session, node);
-        let (parameters, states) = self.step.read(&self.layout, self.snapshot.parameters.clone(), read).await?;
-        self.snapshot = Snapshot { parameters, states, at: self.at.in_whole_epochs(self.course.steps_per_epoch()) };
+        let read = |node| self.last_step.read(&self.session, node);
+        let (parameters, states) = self.step.read(&self.layout, &self.snapshot.parameters, read).await?;
+        let at = self.course.past_end_of_epoch(self.at);
+        self.snapshot = Snapshot { parameters, states: Arc::new(states), at };
         Ok(())
     }
 
-    /// The last snapshot that was taken; the training's beginning before. Stays when the device is lost.
+    /// The last [`snapshot`](Self::snapshot), or the initial state before the first. It survives the loss of the device.
     pub fn last_snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// That snapshot with what a file of it needs: another process takes it up by [`Trainer::resume`](crate::train::Trainer::resume)
-    /// and [`Trainer::in_frames`](crate::train::Trainer::in_frames), on a device of the same kind with the same losses.
+    /// The [last snapshot](Self::last_snapshot) as a checkpoint, which can be saved to a file: another process continues from
+    /// it by [`Trainer::resume`] and [`Trainer::in_frames`], with the same losses on a device of the same kind.
     pub fn last_checkpoint(&self) -> Checkpoint {
-        let course = Past { first: self.course.first, ..Past::default() };
-        Checkpoint { snapshot: self.snapshot.clone(), states: self.course.states.clone(), course }
+        let history = History { first: self.course.first, ..History::default() };
+        self.course.checkpoint(self.snapshot.clone(), history)
     }
 
-    /// Goes on from the last snapshot on this device, whatever became of the one before: on a device of the same kind with
-    /// the same losses as if nothing had happened. `data` is the set it began with.
+    /// Continues from the last snapshot on another device, after the previous one was lost: with the same losses on a device
+    /// of the same kind. `data` is the set that the training was started with.
     ///
-    /// Errors: another set; those of [`Trainer::in_frames`](crate::train::Trainer::in_frames).
+    /// Errors: another set; those of [`Trainer::in_frames`].
     pub fn rebuild(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
         block_on(self.rebuild_async(gpu, data))
     }
 
     /// The `async` form of [`FrameTrainer::rebuild`].
+    ///
+    /// Errors: see [`FrameTrainer::rebuild`].
     pub async fn rebuild_async(&mut self, gpu: &Gpu, data: &Dataset) -> Result<()> {
         let (step, layout, snapshot) = (self.step.clone(), self.layout.clone(), self.snapshot.clone());
         *self = Self::new(gpu, data, step, layout, self.course.clone(), snapshot).await?;
         Ok(())
     }
 
-    /// Whether all epochs are done.
+    /// Whether all steps of the run are finished.
     pub fn is_finished(&self) -> bool {
-        self.at.steps >= self.course.end()
+        self.course.is_finished(self.at)
     }
 
-    /// Whole steps so far.
+    /// Finished steps.
     pub fn steps(&self) -> u64 {
         self.at.steps
     }
 
-    /// Where the parameters lie in the flat buffer.
+    /// Ranges of the parameters in the flat buffer.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The step on the device.
+    /// The session that runs the step on the device.
     pub fn session(&self) -> &GpuSession {
         &self.session
     }
 
-    /// Steps of this epoch that are still to come.
+    /// Remaining steps of the current epoch.
     fn steps_left(&self) -> usize {
-        let all = (self.course.end() - self.at.steps) as usize;
-        all.min(self.course.steps_per_epoch() - self.at.in_epoch)
+        self.course.steps_of_epoch(self.at).saturating_sub(self.at.in_epoch)
     }
 
     fn encode(&mut self, encoder: &mut CommandEncoder, portion: &Portion) -> Result<()> {
-        if !self.is_begun {
-            self.begin_epoch(encoder)?;
+        if self.epoch.is_none() {
+            self.write_epoch(encoder)?;
         }
         for (number, work) in portion.steps.iter().enumerate() {
             self.session.encode_slices(encoder, work);
             if number + 1 == portion.finished {
-                self.kept.take(&self.session, encoder);
+                self.last_step.take(&self.session, encoder);
             }
         }
         self.place = portion.end;
-        self.at = self.at.after(portion.finished, self.course.steps_per_epoch(), self.course.every);
+        self.at = self.course.after(self.at, portion.finished);
         Ok(())
     }
 
-    /// Puts what the epoch's steps read on the device.
-    fn begin_epoch(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
-        let course = &self.course;
-        let (begun, updates) = (self.at.begun(), self.at.begun_updates(course.every));
-        let order = order::epoch(&course.pictures, course.batch, course.seed, self.at.epochs);
-        let rates: Vec<f32> = (0..course.steps_per_epoch()).map(|step| course.rate(begun, step)).collect();
-        let inputs = EpochInputs { order: &order, rates: &rates, weights: &course.weights, begun, updates };
-        let session = &self.session;
+    /// Writes the inputs of the current epoch to the device.
+    fn write_epoch(&mut self, encoder: &mut CommandEncoder) -> Result<()> {
+        let (epoch, session) = (self.course.epoch(self.at), &self.session);
         let write = |node, values: crate::tensor::HostData<'_>| session.encode_write(encoder, node, values);
-        self.step.write_epoch(inputs, self.at.in_epoch, write)?;
-        self.is_begun = true;
+        self.step.write_epoch(epoch.inputs(&self.course), self.at.in_epoch, write)?;
+        self.epoch = Some(epoch);
         Ok(())
     }
 }
 
-/// What a submission of the first measurements is to take at most, far below the two seconds after which desktops reset a
-/// GPU.
+/// Target time of one submission of the first measurements, far below the two seconds after which desktops reset a GPU.
 const MEASURED: Duration = Duration::from_millis(100);
 
-/// How long each launch of a step takes as a whole, once drivers have compiled what they compile late: in the second of two
-/// steps, launch by launch. Before anything is known of a launch a 64th of it runs, and more as it turns out to be quick.
-/// At last, how long a slice of each takes alone.
+/// Measured time of each launch of a step: of the whole launch in the second of two steps, after late compilation in
+/// drivers, and of one slice alone. The first submission of a launch is a 64th of it; the next ones grow as measured.
 async fn time_launches(session: &GpuSession) -> Result<Vec<Timing>> {
     let slices = session.slices();
     let fitting = |slices: u32, took: Duration| {
@@ -381,19 +414,19 @@ async fn time_launches(session: &GpuSession) -> Result<Vec<Timing>> {
     }
     let mut timings = vec![];
     for (launch, whole) in times.into_iter().flatten().enumerate() {
-        // The lesser of two: whatever else the machine does takes time, too.
+        // The smaller of two, as other work of the machine adds time.
         let alone = time_slices(session, launch, 0..1).await?.min(time_slices(session, launch, 0..1).await?);
         timings.push(Timing { whole, alone });
     }
     Ok(timings)
 }
 
-/// How long slices of a launch take.
+/// Measured time of a range of slices of a launch.
 async fn time_slices(session: &GpuSession, launch: usize, slices: Range<u32>) -> Result<Duration> {
     let mut encoder = session.encoder();
     session.encode_slices(&mut encoder, &[(launch, slices)]);
-    let begun = Instant::now();
+    let start = Instant::now();
     let submission = session.submit_encoder(encoder);
     session.gpu().settle(Some(submission)).await?;
-    Ok(begun.elapsed())
+    Ok(start.elapsed())
 }

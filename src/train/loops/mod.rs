@@ -1,7 +1,7 @@
-//! The ways to run a training: whole epochs, or slices between the frames of an app.
+//! Runners of a training course: whole epochs, or the frames of an app.
 
-pub(in crate::train) mod diagnose;
-pub(in crate::train) mod epochs;
+mod diagnose;
+mod epochs;
 pub(in crate::train) mod frames;
 mod pace;
-pub(crate) mod submissions;
+pub(in crate::train) mod submissions;

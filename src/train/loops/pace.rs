@@ -1,54 +1,54 @@
-//! How much of a step fits a time: slices of launches, by how long they took before.
+//! Estimates of how much of a step fits a time budget, from measured times of slices.
 
 use std::ops::Range;
 use std::time::Duration;
 
 /// Slices of launches, in order.
-pub(in crate::train) type Work = Vec<(usize, Range<u32>)>;
+pub(in crate::train::loops) type Work = Vec<(usize, Range<u32>)>;
 
-/// A place in a step: the next slice to run.
+/// Place in a step: the next slice to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::train) struct Place {
+pub(in crate::train::loops) struct Place {
     pub launch: usize,
     pub slice: u32,
 }
 
-/// Most that one measurement raises an estimate by, and lowers it by: one that was disturbed does little harm, and to run
-/// too long is worse than to run too short.
+/// Bounds of the change of an estimate by one measurement, so that an outlier does little harm. An estimate rises faster
+/// than it falls, as a late frame is worse than a short one.
 const RAISE: f64 = 2.0;
 const LOWER: f64 = 0.8;
 
-/// How long a launch takes as a whole, and one of its slices alone.
+/// Measured times of a whole launch and of one of its slices alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::train) struct Timing {
+pub(in crate::train::loops) struct Timing {
     pub whole: Duration,
     pub alone: Duration,
 }
 
-/// What each launch's slices take, learnt from what they took.
-pub(in crate::train) struct Pace {
+/// Estimated time of each launch's slices.
+pub(in crate::train::loops) struct Pace {
     slices: Vec<u32>,
-    /// How many slices of each launch the device runs at once: fewer take as long.
+    /// Slices of each launch that the device runs at once: fewer take as long.
     grains: Vec<u32>,
-    /// Seconds of so many.
+    /// Seconds per grain.
     seconds: Vec<f64>,
 }
 
-/// What to submit next.
+/// The next submission.
 #[derive(Debug, PartialEq)]
-pub(in crate::train) struct Portion {
-    /// For each step it touches, the slices to run.
+pub(in crate::train::loops) struct Portion {
+    /// Slices to run, step by step.
     pub steps: Vec<Work>,
     /// Where it ends.
     pub end: Place,
-    /// How many steps end in it.
+    /// Number of steps that end in it.
     pub finished: usize,
-    /// How many seconds it should take.
+    /// Estimated seconds.
     pub expected: f64,
 }
 
 impl Pace {
-    /// For launches of so many slices each, which took so long.
+    /// Estimates for launches with the given numbers of slices, from measured times.
     pub fn new(slices: Vec<u32>, launches: &[Timing]) -> Self {
         let one_by_one = |timing: &Timing| seconds_of(timing.whole) / seconds_of(timing.alone);
         let grain = |(&slices, timing): (&u32, &Timing)| slices.div_ceil((one_by_one(timing).round() as u32).max(1));
@@ -58,8 +58,8 @@ impl Pace {
         Self { slices, grains, seconds }
     }
 
-    /// The slices from `start` on that fit `limit`, of at most `steps` steps, by grains. `at_least_one`: a grain is taken
-    /// even if it does not fit, for else a long one would never run.
+    /// The grains from `start` on that fit `limit`, of at most `steps` steps. With `at_least_one` one grain is taken even if
+    /// it does not fit, as a long one would never run otherwise.
     pub fn portion(&self, start: Place, steps: usize, limit: Duration, at_least_one: bool) -> Option<Portion> {
         let limit = limit.as_secs_f64();
         let (mut end, mut finished, mut expected) = (start, 0, 0.0);
@@ -92,8 +92,8 @@ impl Pace {
         (!taken.is_empty()).then_some(Portion { steps: taken, end, finished, expected })
     }
 
-    /// Learns how long a portion took.
-    pub fn learn(&mut self, portion: &Portion, took: Duration) {
+    /// Updates the estimates by the measured time of a portion.
+    pub fn update(&mut self, portion: &Portion, took: Duration) {
         let factor = (seconds_of(took) / portion.expected).clamp(LOWER, RAISE);
         let mut launches: Vec<usize> = portion.steps.iter().flatten().map(|(launch, _)| *launch).collect();
         launches.sort_unstable();
@@ -102,7 +102,7 @@ impl Pace {
     }
 }
 
-/// Never 0, which would fit any number of times.
+/// Seconds, never 0, which would fit any number of times.
 fn seconds_of(time: Duration) -> f64 {
     time.as_secs_f64().max(1e-7)
 }
@@ -152,15 +152,15 @@ mod tests {
     fn what_a_portion_took_changes_what_fits_the_next_in_bounds() {
         let mut pace = known();
         let slices = |pace: &Pace| pace.portion(Place::default(), 1, 2 * MS, true).unwrap().steps[0][0].1.len();
-        let learn = |pace: &mut Pace, took: Duration| {
+        let update = |pace: &mut Pace, took: Duration| {
             let portion = pace.portion(Place::default(), 1, 2 * MS, true).unwrap();
-            pace.learn(&portion, took);
+            pace.update(&portion, took);
         };
         assert_eq!(slices(&pace), 2);
         // A measurement far off counts for twice the time, one slice then.
-        learn(&mut pace, 1000 * MS);
+        update(&mut pace, 1000 * MS);
         assert_eq!(slices(&pace), 1);
-        (0..8).for_each(|_| learn(&mut pace, Duration::ZERO));
+        (0..8).for_each(|_| update(&mut pace, Duration::ZERO));
         assert_eq!(slices(&pace), 4);
         assert!((pace.seconds[0] - 2e-3 * LOWER.powi(8)).abs() < 1e-9);
         assert_eq!(pace.seconds[2], 0.5e-3, "what did not run stays");

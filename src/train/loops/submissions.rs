@@ -1,7 +1,8 @@
-//! The steps of an epoch on a device: many in one submission, read back while the next ones run.
+//! Steps of an epoch on a device: several per submission, their history read back while the next submission runs.
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
@@ -13,19 +14,19 @@ use crate::infer::stream::Stream;
 use crate::nn::Layout;
 use crate::train::step::{EpochInputs, TrainingStep};
 
-/// The device time of one submission: long enough to hide its cost, for which the host's caches are cold each time; short
-/// enough for a smooth progress bar and far below the two seconds after which desktops reset a GPU.
+/// Device time of one submission: long enough to hide its cost on the host, short enough for a smooth progress bar and far
+/// below the two seconds after which desktops reset a GPU.
 const SUBMISSION: Duration = Duration::from_millis(90);
 
-/// Submissions under way at once: one runs while the next waits.
+/// Submissions in flight: one runs while the next waits.
 const IN_FLIGHT: usize = 2;
 
-/// The compiled step and how many of it to submit at once.
+/// The compiled step on a device.
 pub(crate) struct Epoch {
     pub session: Session,
     pub step: TrainingStep,
-    steps_a_submission: usize,
-    /// What does not fit on the device.
+    steps_per_submission: usize,
+    /// The data set, if it is streamed.
     stream: Option<Stream>,
 }
 
@@ -35,31 +36,38 @@ impl Epoch {
     /// Errors: the device is too small for it.
     pub async fn new(device: &Device, step: TrainingStep) -> Result<Self> {
         let session = Session::new_async(device, &step.graph).await?;
-        Ok(Self { session, step, steps_a_submission: 1, stream: None })
+        Ok(Self { session, step, steps_per_submission: 1, stream: None })
     }
 
-    /// Puts the data set on the device, if the step has room for all of it; else it comes window by window.
+    /// Writes the data set to the device, or prepares to stream it if the step holds a window of it.
+    ///
+    /// Errors: the images cannot be read.
     pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
-        let room = self.step.graph.shape(self.step.batches.pictures)[0];
+        let room = self.step.graph.shape(self.step.batches.images)[0];
         self.stream = Stream::of(&mut self.session, &self.step.batches, data, room)?;
         Ok(())
     }
 
-    /// Puts the network on the device.
+    /// Writes parameters, flat, and optimizer states to the device.
+    ///
+    /// Errors: values of another layout.
     pub fn write(&mut self, layout: &Layout, flat: &[f32], states: &[Vec<f32>]) -> Result<()> {
         let Self { session, step, .. } = self;
         step.write(layout, flat, states, |node, values| session.write(node, values))
     }
 
-    /// Parameters, flat, and what the optimizer keeps, as they are on the device; `flat` is what was written.
+    /// Parameters, flat, and optimizer states, read back from the device; frozen parameters are those of `written`.
     ///
     /// Errors: values of another layout; the device is lost.
-    pub async fn read(&self, layout: &Layout, flat: Vec<f32>) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
-        self.step.read(layout, flat, |node| self.session.read_async(node)).await
+    pub async fn read(&self, layout: &Layout, written: &[f32]) -> Result<(Arc<[f32]>, Vec<Vec<f32>>)> {
+        self.step.read(layout, written, |node| self.session.read_async(node)).await
     }
 
-    /// Runs a range of the epoch's steps; `report` hears of each, with its history row and the images a second, and may
-    /// stop the epoch: then what is submitted still finishes. Returns how many ran, and whether it was stopped.
+    /// Runs a range of the epoch's steps. `report` receives the index of each, its row of the history and the images per
+    /// second; it may stop the epoch after the steps that are already submitted. Returns how many ran, and whether it
+    /// stopped them.
+    ///
+    /// Errors: those of `report`; images cannot be read; the device is lost.
     pub async fn run(
         &mut self,
         inputs: EpochInputs<'_>,
@@ -86,7 +94,7 @@ impl Epoch {
         let mut last = Instant::now();
         while reported < steps.end {
             while submitted < steps.end && in_flight.len() < IN_FLIGHT && !stopped {
-                let mut count = self.steps_a_submission.min(steps.end - submitted);
+                let mut count = self.steps_per_submission.min(steps.end - submitted);
                 if let Some(windows) = &mut windows {
                     count = count.min(windows.follow(&mut self.session, &self.step.batches, submitted).await?);
                 }
@@ -99,9 +107,9 @@ impl Epoch {
             let per_step = last.elapsed() / (end - reported) as u32;
             last = Instant::now();
             let images_per_s = batch as f64 / per_step.as_secs_f64().max(1e-9);
-            // Grows by doubling: the first steps include what drivers compile late.
+            // Grows by doubling: the first steps include late compilation in drivers.
             let fitting = (SUBMISSION.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
-            self.steps_a_submission = fitting.clamp(1, 2 * self.steps_a_submission);
+            self.steps_per_submission = fitting.clamp(1, 2 * self.steps_per_submission);
             for index in reported..end {
                 let row = &history[index * HISTORY_COLUMNS..][..HISTORY_COLUMNS];
                 stopped |= report(index, row, images_per_s)?.is_break();

@@ -241,7 +241,7 @@ fn update(line: &Line) -> Case {
         rule.check()?;
         let [parameters, gradients, rates, step, states @ .., clock] = i else { panic!("an update's operands") };
         let [parameters, gradients, rates, step, clock]: [NodeId; 5] = [*parameters, *gradients, *rates, *step, *clock];
-        rule.update(g, Flat { parameters, gradients, rates, step, ranges: &[], shares: &[], states, clock })
+        rule.update(g, Flat { parameters, gradients, rates, step, ranges: &[], groups: &[], states, clock })
     });
     let flat = |fill| float(&[operands], fill);
     case.inputs = vec![flat(Fill::Any), flat(Fill::Any), float(&[3], Fill::Any), clock(Fill::Only(0))];
