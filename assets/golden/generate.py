@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes cases.jsonl and values.safetensors: what PyTorch on the CPU, in f64, makes of each operation and option.
+"""Writes cases.jsonl and values.safetensors: the outputs and gradients of PyTorch on the CPU, in f64, for each case.
 
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 numpy
     venv/bin/python assets/golden/generate.py
 
-See README.md, which says what the files hold.
+See README.md for the contents of the files.
 """
 
 import pathlib

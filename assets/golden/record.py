@@ -1,4 +1,4 @@
-"""Cases and what PyTorch makes of them: inputs from a hash, outputs and gradients, kept until they are written."""
+"""Golden cases and their PyTorch results: inputs from a hash, outputs and gradients, collected until they are written."""
 
 import itertools
 import json
@@ -11,9 +11,9 @@ import torch
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
-# What no row of labels is: counts for nothing.
+# Label of an ignored row.
 IGNORE = 2**32 - 1
-# The number of a case's seed that its upstream gradient has; its inputs have those before.
+# Index of the upstream gradient among a case's seeds; the inputs have those before.
 UPSTREAM = 15
 
 cases, values = [], {}
@@ -32,7 +32,7 @@ def unit(count, seed):
 
 
 def fill(shape, kind, seed):
-    """Values of an input; the same rules stand in tests/golden/cases.rs."""
+    """Values of an input, by the same rules as tests/golden/cases.rs."""
     u = unit(int(np.prod(shape, dtype=np.int64)), seed)
     name, _, bound = kind.partition(":")
     if name == "any":
@@ -69,23 +69,22 @@ def is_integer(kind):
 
 
 def single(number):
-    """What is left of an option's value when it is stored as f32."""
+    """An option's value rounded to f32."""
     return float(np.float32(number))
 
 
 def draw(count, seed, **lists):
-    """So many different combinations of the options, picked by the hash."""
+    """`count` different combinations of the options, selected by the hash."""
     combinations = list(itertools.product(*lists.values()))
     order = np.argsort(unit(len(combinations), seed), kind="stable")
     return [dict(zip(lists, combinations[i])) for i in order[:count]]
 
 
 def add(op, inputs, function, options=None, wrt=None):
-    """A case.
-
-    `inputs` are (shape, fill) pairs, with "variable" as a third for one that the operation replaces. `function` makes y
-    of them, or y and a dictionary of further results. Gradients go to the inputs numbered in `wrt`: unless said, to all
-    floats that are not variables.
+    """Adds a case.
+    `inputs` are (shape, fill) pairs, with "variable" as a third element for one that the operation replaces. `function`
+    computes y from them, or y and a dictionary of further results. `wrt` numbers the inputs that get gradients: by default
+    all floats that are not variables.
     """
     number = len(cases)
     tensors = [torch.tensor(fill(shape, kind, 16 * number + i)) for i, (shape, kind, *_) in enumerate(inputs)]
@@ -108,7 +107,7 @@ def add(op, inputs, function, options=None, wrt=None):
 
 
 def add_trajectory(name, length, options, steps):
-    """An optimizer's case: `steps` takes the first parameters and ten gradients and gives the parameters after each."""
+    """Adds an optimizer's case: `steps` maps the initial parameters and ten gradients to the parameters after each step."""
     number = len(cases)
     first, *gradients = (torch.tensor(fill((length,), "any", 16 * number + i)) for i in range(11))
     values[f"{number}.y"] = np.stack([p.detach().numpy().copy() for p in steps(first, gradients)])

@@ -1,4 +1,4 @@
-"""Windows: where they lie over a picture, and what lies under them."""
+"""Windows: their placement over an image, and their taps."""
 
 import itertools
 
@@ -8,7 +8,7 @@ VALID, SAME, SAME_LOWER = "valid", "same", "same_lower"
 
 
 def same(size, window, stride, dilation, lower=False):
-    """Sides of `same` padding: out = ceil(in / stride), the odd row at the end, or at the beginning."""
+    """Sides of `same` padding: out = ceil(in / stride), with the odd row at the end, or at the beginning."""
     sides = []
     for n, w, s, d in zip(size, window, stride, dilation):
         total = max((-(-n // s) - 1) * s + d * (w - 1) + 1 - n, 0)
@@ -18,7 +18,7 @@ def same(size, window, stride, dilation, lower=False):
 
 
 def window(size, stride=(1, 1), dilation=(1, 1), padding=VALID, ceil=False, over=None):
-    """The options of a case. `padding` is a name, or [top, bottom, left, right]; `same` depends on the picture `over`."""
+    """The options of a case. `padding` is a name, or [top, bottom, left, right]; `same` depends on the image size `over`."""
     if padding == VALID:
         name, sides = VALID, [0, 0, 0, 0]
     elif padding in (SAME, SAME_LOWER):
@@ -40,16 +40,15 @@ def padded(x, sides, value=0.0):
 
 
 def is_native(options, most=None):
-    """Whether PyTorch has this padding: the same on both sides, and in pooling at most half a window."""
+    """Whether PyTorch supports this padding: equal on both sides, and in pooling at most half a window."""
     top, bottom, left, right = options["sides"]
     fits = most is None or (2 * top <= most[0] and 2 * left <= most[1])
     return top == bottom and left == right and fits
 
 
 def place(options, over):
-    """Outputs along each axis, and by how much the last window of ceil mode reaches over the padding; None if none fit.
-
-    A last window that would begin in the padding at the end is dropped.
+    """Outputs along each axis, and the overhang of the last window over the padding in ceil mode; None if none fit.
+    A last window that would start in the padding at the end is dropped.
     """
     out, overhang = [], []
     for axis in range(2):
@@ -70,7 +69,7 @@ def place(options, over):
 
 
 def under(x, options, value=0.0, over=None):
-    """`x` [N, C, H, W] as [N, C, R·S, P, Q]: what lies under each window, `value` in the padding."""
+    """The taps of each window of `x` [N, C, H, W] as [N, C, R·S, P, Q], with `value` in the padding."""
     n, c, *size = x.shape
     (p, q), (down, right) = place(options, over or size)
     top, bottom, left, end = options["sides"] if over is None else (0, 0, 0, 0)

@@ -1,5 +1,5 @@
 // What: y[i] = x[i]
-// Shapes: x, y [L], as vec4: the widest loads and stores there are, so that the rate is the most that memory gives
+// Shapes: x, y [L], as vec4: the widest loads and stores, to reach the peak memory bandwidth
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;

@@ -1,6 +1,7 @@
-// What: y[i] = the sum of eight values v, each of which begins as x[i] + its number and becomes v * 0.75 + x[i] ROUNDS times
+// What: y[i] = the sum of eight values v, each initially x[i] + its index, after ROUNDS iterations of v = v * 0.75 +
+// x[i]
 // Shapes: x, y [L], as vec4
-// Eight chains of vec4 hide the latency of multiply-adds: their rate here is the most a kernel can reach.
+// Eight independent chains of vec4 hide the latency of multiply-adds, to reach the peak arithmetic rate.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;

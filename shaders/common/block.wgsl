@@ -1,34 +1,35 @@
-// A block of a matrix product, the way of a workgroup: it takes DEPTH terms of all its sums at a time into workgroup
-// memory, and each invocation adds TILE_K of them to 4 * QUADS rows by 4 * QUADS columns in registers. The invocations
-// fall into SLICES that share the block's outputs and split the terms; their sums are added at the end.
-// A kernel sets QUADS, SIDE, SLICES, INVOCATIONS and TILE_K, and says what the terms are.
+// A square block of a matrix product, computed by a workgroup: it loads DEPTH terms of all sums at a time into
+// workgroup memory, and each invocation adds TILE_K of them to 4 * QUADS rows by 4 * QUADS columns in registers. The
+// invocations form SLICES that share the block's outputs and split the terms; their sums are added at the end.
+// A kernel defines QUADS, SIDE, SLICES, INVOCATIONS and TILE_K, and loads the terms.
 
-// Quads of rows, or of columns, of the block, which is square.
+// Groups of four rows, or of four columns, of the block.
 const STRIP = QUADS * SIDE;
 const BLOCK = 4u * STRIP;
 // Terms in workgroup memory.
 const DEPTH = SLICES * TILE_K;
-// Tiles of 4 by 4 to load of each operand. Where they are half as many as invocations, the first half loads the left
-// operand, the other half the right one; else each loads one of both.
+// Number of 4x4 tiles to load of each operand. With twice as many invocations, the first half loads the left operand
+// and the second half the right one; else each invocation loads one tile of both.
 const LOADS = STRIP * DEPTH / 4u;
 
-// By term, then by quad: the left operand, then the right one.
+// By operand (left, then right), term and group of four.
 var<workgroup> terms: array<vec4<f32>, 2u * DEPTH * STRIP>;
 
 alias Sums = array<vec4<f32>, 4u * QUADS * QUADS>;
 
-// Which operands an invocation loads.
+// Whether an invocation loads a tile of the left or of the right operand.
 fn loads_left(lane: u32) -> bool { return LOADS == INVOCATIONS || lane < LOADS; }
 fn loads_right(lane: u32) -> bool { return LOADS == INVOCATIONS || lane >= LOADS; }
 
-// The first row or column of the tile that it loads, and the first term, in the block.
+// The first row or column, and the first term, of the tile that an invocation loads, relative to the block.
 fn loads_at(lane: u32) -> u32 { return lane % STRIP * 4u; }
 fn loads_term(lane: u32) -> u32 { return lane % LOADS / STRIP * 4u; }
 
-// The tiles that an invocation has loaded: four terms of a quad each, of the left operand and of the right one.
+// The tiles that an invocation has loaded, of the left and of the right operand: four terms by four rows or columns
+// each.
 alias Tiles = array<mat4x4<f32>, 2>;
 
-// Puts them into workgroup memory.
+// Stores the tiles in workgroup memory.
 fn put(lane: u32, tiles: ptr<function, Tiles>) {
     let at = loads_term(lane) * STRIP + lane % STRIP;
     if loads_left(lane) {
@@ -43,11 +44,11 @@ fn put(lane: u32, tiles: ptr<function, Tiles>) {
     }
 }
 
-// The place in the block of the first row, or column, of an invocation's quad.
+// The first row, or column, of an invocation's group of four, relative to the block.
 fn row_of(lane: u32, quad: u32) -> u32 { return (lane / SIDE % SIDE + quad * SIDE) * 4u; }
 fn column_of(lane: u32, quad: u32) -> u32 { return (lane % SIDE + quad * SIDE) * 4u; }
 
-// Adds the terms in workgroup memory to the sums of an invocation.
+// Adds the products of the terms in workgroup memory to the sums of an invocation.
 fn add_terms(lane: u32, sums: ptr<function, Sums>) {
     let slice = lane / (SIDE * SIDE) * TILE_K * STRIP;
     let row = slice + lane / SIDE % SIDE;
@@ -69,7 +70,7 @@ fn add_terms(lane: u32, sums: ptr<function, Sums>) {
     }
 }
 
-// Adds the sums of all slices, in a fixed order, into those of the first.
+// Adds the sums of all slices to those of the first, in a fixed order.
 fn add_slices(lane: u32, sums: ptr<function, Sums>) {
     for (var half = SLICES / 2u; half > 0u; half /= 2u) { // rounds: 4u
         let lanes = half * SIDE * SIDE;

@@ -1,11 +1,11 @@
 
-// Whether v takes the place of the first maximum of what came before it; the first NaN is one.
+// Whether v replaces the current maximum; the first NaN counts as the maximum.
 fn is_larger(v: f32, best: f32) -> bool {
     return !is_nan(best) & ((v > best) | is_nan(v));
 }
 
-// v, but no less than `least`, or no more than `most`; NaN stays. Drivers make max and min of such comparisons, and those
-// may give the other operand beside NaN: is_nan looks at the bits.
+// v limited from below or above; NaN is kept. Drivers replace such comparisons by max and min, which may return the
+// other operand beside NaN, so is_nan tests the bits.
 fn at_least(v: f32, least: f32) -> f32 {
     return select(select(v, least, v <= least), v, is_nan(v));
 }
@@ -14,19 +14,19 @@ fn at_most(v: f32, most: f32) -> f32 {
     return select(select(v, most, v >= most), v, is_nan(v));
 }
 
-// exp(v); NaN of NaN, where the built-in one may be anything.
+// exp(v); NaN for NaN, for which the result of the built-in function is indeterminate.
 fn exponential(v: f32) -> f32 {
     return select(exp(v), v, is_nan(v));
 }
 
-// exp(v) - 1, to the last digits for small v as well.
+// exp(v) - 1, accurate for small v.
 fn expm1(v: f32) -> f32 {
     let small = v * (1.0 + v / 2.0 * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 *
         (1.0 + v / 7.0 * (1.0 + v / 8.0)))))));
     return select(exponential(v) - 1.0, small, abs(v) < 0.5);
 }
 
-// log(1 + u) for u from 0 to 1, as 2 atanh(u / (2 + u)): the built-in log is coarse near 1.
+// log(1 + u) for u from 0 to 1, as 2 atanh(u / (2 + u)): the built-in log is inaccurate near 1.
 fn log1p(u: f32) -> f32 {
     let s = u / (2.0 + u);
     let q = s * s;
@@ -34,7 +34,7 @@ fn log1p(u: f32) -> f32 {
         (1.0 / 13.0)))))));
 }
 
-// log(v); NaN below 0 and -infinity at 0, where the built-in one may be anything.
+// log(v); NaN below 0 and -infinity at 0, for which the result of the built-in function is indeterminate.
 fn logarithm(v: f32) -> f32 {
     var edge = 0xff800000u;
     if v < 0.0 || is_nan(v) {
@@ -43,29 +43,29 @@ fn logarithm(v: f32) -> f32 {
     return select(bitcast<f32>(edge), log(v), v > 0.0);
 }
 
-// The square root; NaN below 0, where the built-in one may be anything.
+// sqrt(v); NaN below 0, for which the result of the built-in function is indeterminate.
 fn root(v: f32) -> f32 {
     var edge = 0x7fc00000u;
     return select(sqrt(v), bitcast<f32>(edge), v < 0.0);
 }
 
-// The power of a positive v; NaN stays NaN, of which the built-in one may make anything.
+// v to a power, for positive v; NaN for NaN, for which the result of the built-in function is indeterminate.
 fn power(v: f32, exponent: f32) -> f32 {
     return select(pow(v, exponent), v, is_nan(v));
 }
 
-// 1 / (1 + exp(-v)).
+// Sigmoid: 1 / (1 + exp(-v)).
 fn logistic(v: f32) -> f32 {
     return 1.0 / (1.0 + exponential(-v));
 }
 
-// log(1 + exp(v)) without overflow.
+// Softplus: log(1 + exp(v)), without overflow.
 fn softplus(v: f32) -> f32 {
     return at_least(v, 0.0) + log1p(exp(-abs(v)));
 }
 
 // 1 - erf(z), with a small relative error also where it is small: a Taylor series near 0; elsewhere t exp(-z^2) times a
-// polynomial in t = 1 / (1 + |z| / 2), fitted to 2e-8 by Chebyshev's polynomials.
+// polynomial in t = 1 / (1 + |z| / 2), a Chebyshev fit with an error of 2e-8.
 fn erfc(z: f32) -> f32 {
     let a = abs(z);
     let q = z * z;
@@ -77,12 +77,12 @@ fn erfc(z: f32) -> f32 {
     return select(select(far, 2.0 - far, z < 0.0), 1.0 - near, a < 0.5);
 }
 
-// The slope of v times the normal distribution's share below v.
+// Derivative of gelu: v times the cumulative normal distribution at v.
 fn gelu_slope(v: f32) -> f32 {
     return 0.5 * erfc(-0.7071067812 * v) + v * (0.3989422804 * exp(-0.5 * v * v));
 }
 
-// v times a sigmoid that is close to the normal distribution's share below v.
+// The tanh approximation of gelu: v times a sigmoid close to the cumulative normal distribution at v.
 fn gelu_tanh(v: f32) -> f32 {
     return v * logistic(1.595769122 * v * (1.0 + 0.044715 * v * v));
 }
@@ -91,7 +91,7 @@ fn gelu_tanh_slope(v: f32) -> f32 {
     let square = v * v;
     let u = 1.595769122 * v * (1.0 + 0.044715 * square);
     let bend = logistic(u) * logistic(-u);
-    // Where the bend is 0 its factor may be past the largest float: only beside an infinite v is the product NaN.
+    // Where the second factor is 0 the first may overflow; the product is NaN only for an infinite v.
     let factor = select(1.595769122 * v * (1.0 + 0.134145 * square), v, bend == 0.0);
     return logistic(u) + bend * factor;
 }

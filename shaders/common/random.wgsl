@@ -1,4 +1,4 @@
-// The upper half of the 64-bit product, from products of 16-bit halves.
+// The upper 32 bits of the 64-bit product, from products of 16-bit halves.
 fn upper(a: u32, b: u32) -> u32 {
     let low = (a & 0xffffu) * (b & 0xffffu);
     let cross = (a >> 16u) * (b & 0xffffu) + (low >> 16u);

@@ -1,6 +1,6 @@
-// What the shaders that read or write textures share.
+// Functions shared by the shaders that read or write textures.
 
-// The part of a picture to read: x, y, width, height, cut at the picture's edges; all of it if the width is 0.
+// The area of an image to read: x, y, width, height, clipped to the image; all of it if the width is 0.
 fn area_of(rectangle: vec4<u32>, size: vec2<u32>) -> vec4<u32> {
     if rectangle.z == 0u {
         return vec4(0u, 0u, size);
@@ -9,9 +9,9 @@ fn area_of(rectangle: vec4<u32>, size: vec2<u32>) -> vec4<u32> {
     return vec4(corner, min(rectangle.zw, size - corner));
 }
 
-// Which of `texels` texels side by side value p of `values` is made of: the first, and the one behind the last. In units of
-// 1 / (2 values) of a texel, the value's centre is (2p + 1) texels, that of texel i is (2i + 1) values, and the triangle
-// reaches 2 max(texels, values) far. All whole numbers: sides go up to 2^14.
+// The range (first, end) of the `texels` adjacent texels that contribute to value p of `values`. In units of 1 / (2
+// values) of a texel, the center of the value is (2p + 1) texels, that of texel i is (2i + 1) values, and the support
+// of the triangle is 2 max(texels, values). Integers suffice: extents are at most 2^14.
 fn texels_of(p: u32, texels: u32, values: u32, nearest: bool) -> vec2<u32> {
     let centre = (2u * p + 1u) * texels;
     if nearest {
@@ -25,14 +25,14 @@ fn texels_of(p: u32, texels: u32, values: u32, nearest: bool) -> vec2<u32> {
     return vec2((centre - reach - values) / (2u * values) + 1u, behind);
 }
 
-// What texel i weighs in value p: 1 - distance / reach.
+// The weight of texel i in value p: 1 - distance / support.
 fn triangle(i: u32, p: u32, texels: u32, values: u32) -> f32 {
     let reach = 2 * max(i32(texels), i32(values));
     let distance = abs((2 * i32(i) + 1) * i32(values) - (2 * i32(p) + 1) * i32(texels));
     return f32(reach - distance) / f32(reach);
 }
 
-// sRGB's transfer function (IEC 61966-2-1), from linear light.
+// sRGB transfer function (IEC 61966-2-1): linear light to encoded.
 fn encoded(v: f32) -> f32 {
     if v <= 0.0031308 {
         return 12.92 * v;
@@ -40,7 +40,7 @@ fn encoded(v: f32) -> f32 {
     return 1.055 * power(v, 1.0 / 2.4) - 0.055;
 }
 
-// And back.
+// sRGB transfer function: encoded to linear light.
 fn decoded(v: f32) -> f32 {
     if v <= 0.04045 {
         return v / 12.92;
@@ -56,7 +56,7 @@ fn decoded_rgb(t: vec4<f32>) -> vec4<f32> {
     return vec4(decoded(t.x), decoded(t.y), decoded(t.z), t.w);
 }
 
-// The bytes, as shares of 255, that a texture of encoded bytes was loaded from: whatever the driver's decoding lacks.
+// The bytes, divided by 255, of a texture of encoded bytes; corrects the rounding of the driver's decoding.
 fn bytes_of(t: vec4<f32>) -> vec4<f32> {
     return floor(encoded_rgb(t) * 255.0 + 0.5) / 255.0;
 }

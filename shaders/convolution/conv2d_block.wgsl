@@ -1,9 +1,10 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * the weight
-// of k, c, r, s, which is w[k*W_K + c*W_C + place_of(r*S + s)]
-// Shapes: x [N,C,H,W], y [N,K,P,Q], b [K] or absent; w [K,C,R,S], or with other distances what makes a gradient of it
-// Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where it was.
-// A product of matrices through workgroup memory: the rows are filters, the columns places of y, and the terms taps, for
-// each of them the channels in fours.
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k*W_K +
+// c*W_C + place_of(r*S + s)]
+// Shapes: x [N,C,H,W], y [N,K,P,Q], b [K] or absent; w [K,C,R,S], or with other strides that make it an input gradient
+// Pooling: with POOL_H x POOL_W, y is the first maximum of each window of outputs; optionally writes the argmax
+// indices.
+// A tiled matrix product through workgroup memory: rows are filters, columns are output positions, and terms are taps
+// by channels in groups of four.
 // joined with common/block.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -27,32 +28,32 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-const GROUPS: u32 = 1u; // no others
+const GROUPS: u32 = 1u; // only 1 is supported
 const W_K: u32 = 576u;
 const W_C: u32 = 9u;
-const IS_INSIDE: u32 = 1u; // 1 if no window reaches out of the picture
+const IS_INSIDE: u32 = 1u; // 1 if no window reads padding
 const QUADS: u32 = 2u; // 1 or 2
 const SIDE: u32 = 8u; // 4 or 8
 const SLICES: u32 = 1u; // 1, 2, 4, .. 16
 const INVOCATIONS: u32 = 64u; // SIDE * SIDE * SLICES
 const TILE_K: u32 = 16u; // 8 or 16
-const STEPS: u32 = 36u; // of DEPTH
+const STEPS: u32 = 36u; // each of DEPTH terms
 const POOL_H: u32 = 1u; // divides P
 const POOL_W: u32 = 1u; // divides Q
 const TAPS: u32 = 1u; // POOL_H * POOL_W: 1, 2 or 4
 const WINDOWS: u32 = 4u; // 4 / TAPS
-const Y_COLUMNS: u32 = 5u; // Q, and those that no window reaches
+const Y_COLUMNS: u32 = 5u; // Q, plus columns that no pooling window covers
 
 const PLACES = N * P * Q;
-// Rows and columns of y, and its elements of a filter.
+// Rows and columns of y after pooling, and its elements per filter.
 const Y_H = P / POOL_H;
 const Y_W = Q / POOL_W;
 const PLANE = Y_H * Y_W;
 const BLOCKS_K = (K + BLOCK - 1u) / BLOCK;
 const BLOCKS_Q = (PLACES + BLOCK - 1u) / BLOCK;
-// Whether an invocation loads while it computes: larger tiles leave no registers for that.
+// Whether an invocation loads the next tile while it computes: larger tiles leave no registers for that.
 const IS_AHEAD = QUADS == 1u;
-// Fours of channels.
+// Groups of four channels.
 const FOURS = (C + 3u) / 4u;
 
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
@@ -64,7 +65,7 @@ fn written(place: u32, position: u32) -> f32 {
     return 0.0;
 }
 
-// Four terms, of one tap, of four filters, whose weights begin there.
+// Loads four terms (channels of one tap) of the four filters whose weights start at `filters`.
 fn left(filters: vec4<u32>, term: u32) -> mat4x4<f32> {
     var tile: mat4x4<f32>;
     let four = term / 4u;
@@ -84,8 +85,8 @@ fn left(filters: vec4<u32>, term: u32) -> mat4x4<f32> {
     return tile;
 }
 
-// Four neighbouring places, those of a pooling window one after another: for each, the element of x under the window's first tap, which may lie before the
-// picture, and its row and column, counted from those of the padding.
+// Four adjacent output positions, those of a pooling window in sequence: the element of x under the first tap of each,
+// which may be in the padding before x, and its row and column, relative to x.
 struct Places {
     first: vec4<u32>,
     row: vec4<u32>,
@@ -97,7 +98,7 @@ fn places(first: u32) -> Places {
     if PLACES % BLOCK != 0u {
         i = min(i, vec4<u32>(PLACES - 1u));
     }
-    // One by one: on a division of vectors here, NVIDIA's compiler ends the program for some shapes (driver 580).
+    // Scalar divisions: vector divisions here crash NVIDIA's compiler for some shapes (driver 580).
     let window = vec4<u32>(i.x / TAPS, i.y / TAPS, i.z / TAPS, i.w / TAPS);
     let tap = vec4<u32>(i.x % TAPS, i.y % TAPS, i.z % TAPS, i.w % TAPS);
     let row = (window / Y_W % Y_H * POOL_H + tap / POOL_W) * STRIDE_H - PAD_TOP;
@@ -105,7 +106,7 @@ fn places(first: u32) -> Places {
     return Places(i / (P * Q) * (C * H * W) + row * W + column, row, column);
 }
 
-// Four terms of four places.
+// Loads four terms of four output positions.
 fn right(at: Places, term: u32) -> mat4x4<f32> {
     var tile: mat4x4<f32>;
     let four = term / 4u;
@@ -114,7 +115,7 @@ fn right(at: Places, term: u32) -> mat4x4<f32> {
     let s = four / FOURS % S * DILATION_W;
     let ahead = (c * H + r) * W + s;
     for (var i = 0u; i < 4u; i++) { // unroll
-        // A position above or left of the input wraps to a large number.
+        // A coordinate above or left of the input wraps to a large number.
         let is_seen = IS_INSIDE == 1u || (at.row[i] + r < H && at.column[i] + s < W);
         if is_seen && (STEPS * DEPTH == R * S * FOURS * 4u || r < R * DILATION_H) {
             for (var j = 0u; j < 4u; j++) { // unroll

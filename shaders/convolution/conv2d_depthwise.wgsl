@@ -1,10 +1,9 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k,c,r,s]
-// over the few channels c of k's group
-// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K] or absent; there are few filters a channel, or few channels
-// a filter
-// The gradient to the input of a convolution of stride 1 is one too: of dy, with the taps turned round.
-// Each invocation computes TILE_P rows by TILE_Q columns of one filter: each x is loaded once for all of them, by fours.
-// W and Q are multiples of 4.
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] *
+// w[k,c,r,s] over the channels c of k's group
+// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K] or absent; few filters per channel, or few channels per
+// filter; W and Q are multiples of 4
+// Also computes the input gradient for a stride of 1: a convolution of dy with the flipped kernel.
+// Each invocation computes TILE_P rows by TILE_Q columns of one filter: each x is loaded once for all of them, as vec4.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -30,7 +29,7 @@ const GROUPS: u32 = 64u;
 const TILE_P: u32 = 4u; // 1 to 4
 const TILE_Q: u32 = 8u; // 4 or 8
 const ROWS: u32 = 6u; // (TILE_P - 1) * STRIDE_H + (R - 1) * DILATION_H + 1
-const QUADS: u32 = 4u; // of columns, from SHIFT before the first one needed
+const QUADS: u32 = 4u; // vec4s of columns, from SHIFT columns before the first one needed
 const SHIFT: u32 = 3u; // from PAD_LEFT to the next multiple of 4
 const QUADS_Y: u32 = 2u; // TILE_Q / 4
 
@@ -63,7 +62,7 @@ fn conv2d_depthwise(
     for (var c = 0u; c < GROUP_C; c++) {
         var rows: array<array<vec4<f32>, QUADS>, ROWS>;
         for (var r = 0u; r < ROWS; r++) { // unroll
-            // Above and left of the picture they wrap to large numbers.
+            // Coordinates above and left of the input wrap to large numbers.
             let row = p0 * STRIDE_H + r - PAD_TOP;
             let width = select(0u, W, row < H);
             let start = ((n * C + k / GROUP_K * GROUP_C + c) * H + min(row, H - 1u)) * W;

@@ -1,8 +1,9 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k,c,r,s]
-// over the channels c of k's group
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] *
+// w[k,c,r,s] over the channels c of k's group
 // Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K] or absent
-// Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where it was.
-// Each invocation computes TILE_Q neighbouring columns of TILE_K filters: a row of x is loaded once for all of them.
+// Pooling: with POOL_H x POOL_W, y is the first maximum of each window of outputs; optionally writes the argmax
+// indices.
+// Each invocation computes TILE_Q adjacent columns of TILE_K filters: a row of x is loaded once for all of them.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -26,7 +27,7 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 2u;
 const PAD_LEFT: u32 = 2u;
 const GROUPS: u32 = 1u;
-// The channels of a group to go over, and 1 if others were before, whose sums are in y.
+// The range of a group's channels, and 1 if a previous dispatch left its sums in y.
 const C_BEGIN: u32 = 0u;
 const C_END: u32 = 1u;
 const CONTINUES: u32 = 0u;
@@ -35,7 +36,7 @@ const TILE_Q: u32 = 7u; // 1 to 14, or POOL_W
 const POOL_H: u32 = 1u; // divides P
 const POOL_W: u32 = 1u; // divides Q and TILE_Q
 const TILE_WINDOWS: u32 = 7u; // TILE_Q / POOL_W
-const Y_COLUMNS: u32 = 28u; // Q, and those that no window reaches
+const Y_COLUMNS: u32 = 28u; // Q, plus columns that no pooling window covers
 
 const GROUP_C = C / GROUPS;
 const GROUP_K = K / GROUPS;
@@ -84,7 +85,7 @@ fn conv2d_direct(
         }
         for (var c = C_BEGIN; c < C_END; c++) {
             for (var r = 0u; r < R; r++) {
-                // Positions count from the padding's first row and column, so that they never go below 0.
+                // Coordinates are relative to the padded input, so that they are never negative.
                 let row = p * STRIDE_H + r * DILATION_H;
                 if row < PAD_TOP || row >= H + PAD_TOP {
                     continue;

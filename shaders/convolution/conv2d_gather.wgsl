@@ -1,7 +1,7 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] * w[k,c,r,s]
-// over the channels c of k's group
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - PAD_LEFT] *
+// w[k,c,r,s] over the channels c of k's group
 // Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K] or absent
-// Each invocation computes one position of TILE_K filters: for windows of which conv2d_direct cannot keep a row.
+// Each invocation computes one output position of TILE_K filters: for windows too large for conv2d_direct.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -24,7 +24,7 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 2u;
 const PAD_LEFT: u32 = 2u;
 const GROUPS: u32 = 1u;
-// The taps and the channels of a group to go over, and 1 if others were before, whose sums are in y.
+// The ranges of taps and of a group's channels, and 1 if a previous dispatch left its sums in y.
 const TAP_BEGIN: u32 = 0u;
 const TAP_END: u32 = 25u;
 const C_BEGIN: u32 = 0u;
@@ -65,7 +65,7 @@ fn conv2d_gather(
     for (var tap = TAP_BEGIN; tap < TAP_END; tap++) {
         let r = tap / S;
         let s = tap % S;
-        // A position above or left of the input wraps to a large number.
+        // A coordinate above or left of the input wraps to a large number.
         let h = p * STRIDE_H + r * DILATION_H - PAD_TOP;
         let v = q * STRIDE_W + s * DILATION_W - PAD_LEFT;
         if h >= H || v >= W {

@@ -1,7 +1,7 @@
 // What: dx[n,c,h,v] = b[c] + sum over k,r,s of dy[n, k, h + PAD_TOP - r*DILATION_H, v + PAD_LEFT - s*..] * w[k,c,r,s]
 // over the filters k of c's group
-// Shapes: w [K,C/GROUPS,R,S], dy [N,K,P,Q], dx [N,C,H,W], b [C] or absent; strides of 1 only
-// Each invocation computes TILE_W neighbouring columns of TILE_C channels: a row of dy is loaded once for all of them.
+// Shapes: w [K,C/GROUPS,R,S], dy [N,K,P,Q], dx [N,C,H,W], b [C] or absent; stride 1 only
+// Each invocation computes TILE_W adjacent columns of TILE_C channels: a row of dy is loaded once for all of them.
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -24,7 +24,7 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u;
-// The filters of a group to go over, and 1 if others were before, whose sums are in dx.
+// The range of a group's filters, and 1 if a previous dispatch left its sums in dx.
 const K_BEGIN: u32 = 0u;
 const K_END: u32 = 16u;
 const CONTINUES: u32 = 0u;
@@ -70,7 +70,7 @@ fn conv2d_grad_input_direct(
     for (var of_group = K_BEGIN; of_group < K_END; of_group++) {
         let k = group * GROUP_K + of_group;
         for (var r = 0u; r < R; r++) {
-            // The window row that has its tap r on row h; below 0 wraps to a large number.
+            // The output row whose tap r reads row h; negative rows wrap to large numbers.
             let p = h + PAD_TOP - r * DILATION_H;
             if p >= P {
                 continue;
@@ -78,7 +78,7 @@ fn conv2d_grad_input_direct(
             let start = ((n * K + k) * P + p) * Q;
             var strip: array<f32, STRIP>;
             for (var j = 0u; j < STRIP; j++) {
-                // As above: the window column of the strip's element j.
+                // Likewise the output column for element j of the strip.
                 let q = v0 + j + PAD_LEFT - REACH;
                 strip[j] = select(0.0, dy[start + min(q, Q - 1u)], q < Q);
             }

@@ -1,5 +1,5 @@
-// What: dx[n,c,h,v] = b[c] + sum over k,r,s of dy[n,k,p,q] * w[k,c,r,s] over the windows p, q whose tap r, s lies on
-// h, v and the filters k of c's group
+// What: dx[n,c,h,v] = b[c] + sum over k,r,s of dy[n,k,p,q] * w[k,c,r,s] over the outputs p, q whose tap r, s reads h, v
+// and the filters k of c's group
 // Shapes: w [K,C/GROUPS,R,S], dy [N,K,P,Q], dx [N,C,H,W], b [C] or absent; any stride
 // Each invocation computes one position of TILE_C channels.
 
@@ -24,7 +24,7 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u;
-// The taps and the filters of a group to go over, and 1 if others were before, whose sums are in dx.
+// The ranges of taps and of a group's filters, and 1 if a previous dispatch left its sums in dx.
 const TAP_BEGIN: u32 = 0u;
 const TAP_END: u32 = 25u;
 const K_BEGIN: u32 = 0u;
@@ -65,7 +65,7 @@ fn conv2d_grad_input_gather(
     for (var tap = TAP_BEGIN; tap < TAP_END; tap++) {
         let r = tap / S;
         let s = tap % S;
-        // Where the window begins that has its tap r, s on h, v; below 0 wraps to a large number.
+        // The start of the window whose tap r, s is at h, v; negative coordinates wrap to large numbers.
         let top = h + PAD_TOP - r * DILATION_H;
         let left = v + PAD_LEFT - s * DILATION_W;
         if top % STRIDE_H != 0u || top / STRIDE_H >= P || left % STRIDE_W != 0u || left / STRIDE_W >= Q {

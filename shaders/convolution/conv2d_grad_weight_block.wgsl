@@ -1,8 +1,8 @@
 // What: dw[part,k,c,r,s] = sum over a part's n,p,q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C,R,S], and from BIAS_AT on, if that is not the end,
-// db[part,k] = sum of dy; the parts are summed afterwards
-// A product of matrices through workgroup memory: the rows are filters, the columns their weights and one of ones for the
-// bias, and the terms places of dy, in fours along its rows.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C,R,S] and, if BIAS_AT < TOTAL, from BIAS_AT
+// db[part,k] = sum of dy; another dispatch adds the parts
+// A tiled matrix product through workgroup memory: rows are filters, columns are their weights plus one column of ones
+// for the bias, and terms are positions of dy in groups of four along its rows.
 // joined with common/block.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -24,8 +24,8 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-const GROUPS: u32 = 1u; // no others
-const IS_INSIDE: u32 = 1u; // 1 if no window reaches out of the picture
+const GROUPS: u32 = 1u; // only 1 is supported
+const IS_INSIDE: u32 = 1u; // 1 if no window reads padding
 const QUADS: u32 = 2u; // 1 or 2
 const SIDE: u32 = 8u; // 4 or 8
 const SLICES: u32 = 1u; // 1, 2, 4, .. 16
@@ -34,20 +34,20 @@ const TILE_K: u32 = 16u; // 8 or 16
 const PARTS: u32 = 1u;
 const BIAS_AT: u32 = 2432u;
 const TOTAL: u32 = 2448u;
-const STEPS: u32 = 36u; // of DEPTH, in a part
+const STEPS: u32 = 36u; // per part, each of DEPTH terms
 
 const WEIGHTS = C * R * S;
 const COLUMNS = select(WEIGHTS, WEIGHTS + 1u, BIAS_AT < TOTAL);
 const BLOCKS_K = (K + BLOCK - 1u) / BLOCK;
 const BLOCKS_W = (COLUMNS + BLOCK - 1u) / BLOCK;
-// Fours of a row of dy.
+// Groups of four positions in a row of dy.
 const FOURS = (Q + 3u) / 4u;
 const IS_RAGGED = PARTS * STEPS * DEPTH != N * P * FOURS * 4u;
-// Whether an invocation loads while it computes: larger tiles leave no registers for that.
+// Whether an invocation loads the next tile while it computes: larger tiles leave no registers for that.
 const IS_AHEAD = QUADS == 1u;
 
-// Four neighbouring weights of a filter: for each, the element of x under its tap of the first window, which may lie
-// before the picture, and its row and column; and whether it is the column of ones instead.
+// Four adjacent weights of a filter: the element of x under the tap of each in the first window, which may be in the
+// padding before x, and its row and column; and whether it is the column of ones instead.
 struct Taps {
     first: vec4<u32>,
     row: vec4<u32>,
@@ -64,8 +64,8 @@ fn taps(first: u32) -> Taps {
     return Taps(i / (R * S) * (H * W) + row * W + column, row, column, is_ones);
 }
 
-// Loads four terms of four filters, whose planes of dy begin there in each picture, and of four weights: zeros where there
-// are no more.
+// Loads four terms of the four filters whose planes of dy start at `filters` in each image, and of four weights; zeros
+// beyond the end.
 fn load(lane: u32, filters: vec4<u32>, taps: Taps, term: u32, tiles: ptr<function, Tiles>) {
     let row = term / (4u * FOURS);
     let q = term / 4u % FOURS * 4u;
@@ -87,13 +87,13 @@ fn load(lane: u32, filters: vec4<u32>, taps: Taps, term: u32, tiles: ptr<functio
     if loads_right(lane) {
         let ahead = n * (C * H * W) + p * STRIDE_H * W + q * STRIDE_W;
         for (var i = 0u; i < 4u; i++) { // unroll
-            // A position above or left of the input wraps to a large number.
+            // A coordinate above or left of the input wraps to a large number.
             let is_row = IS_INSIDE == 1u || taps.row[i] + p * STRIDE_H < H;
             let column = taps.column[i] + q * STRIDE_W;
             for (var j = 0u; j < 4u; j++) { // unroll
                 let is_column = (IS_INSIDE == 1u || column + j * STRIDE_W < W) && (Q % 4u == 0u || q + j < Q);
                 let at = select(0u, taps.first[i] + ahead + j * STRIDE_W, is_row && is_column);
-                // Where dy is absent, its term is 0.
+                // Beyond the end of dy its factor is 0.
                 (*tiles)[1][j][i] = select(select(0.0, x[at], is_row && is_column), 1.0, taps.is_ones[i]);
             }
         }

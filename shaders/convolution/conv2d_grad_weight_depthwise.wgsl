@@ -1,9 +1,9 @@
-// What: dw[part,k,r,s] = sum over a part's tiles of dy[n,k,p,q] * x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. - ..],
-// where c is k's channel
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,1,R,S], and from BIAS_AT on, if that is not the end,
-// db[part,k] = sum of dy; the parts are summed afterwards; there are as many groups as channels
-// Each invocation goes down TILE_Q columns of one filter, TILE_P rows at a time: each x and dy is loaded once for all taps,
-// by fours. W and Q are multiples of 4.
+// What: dw[part,k,r,s] = sum over a part's tiles of dy[n,k,p,q] * x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. -
+// ..], where c is k's channel
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,1,R,S] and, if BIAS_AT < TOTAL, from BIAS_AT
+// db[part,k] = sum of dy; another dispatch adds the parts; GROUPS = C; W and Q are multiples of 4
+// Each invocation goes down TILE_Q columns of one filter, TILE_P rows at a time: each x and dy is loaded once for all
+// taps, as vec4.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -28,10 +28,10 @@ const GROUPS: u32 = 64u;
 const TILE_P: u32 = 4u; // 1 to 4
 const TILE_Q: u32 = 8u; // 4 or 8
 const ROWS: u32 = 6u; // (TILE_P - 1) * STRIDE_H + (R - 1) * DILATION_H + 1
-const QUADS: u32 = 4u; // of columns, from SHIFT before the first one needed
+const QUADS: u32 = 4u; // vec4s of columns, from SHIFT columns before the first one needed
 const SHIFT: u32 = 3u; // from PAD_LEFT to the next multiple of 4
 const QUADS_Y: u32 = 2u; // TILE_Q / 4
-const TILES: u32 = 8u; // of a part
+const TILES: u32 = 8u; // per part
 const PARTS: u32 = 4u;
 const BIAS_AT: u32 = 576u;
 const TOTAL: u32 = 640u;
@@ -52,7 +52,7 @@ fn conv2d_grad_weight_depthwise(
     if i >= K * PARTS {
         return;
     }
-    // Parts are columns, and runs of tiles down them.
+    // A part is a block of columns and a range of the tiles down it.
     let part = i % PARTS;
     let q0 = part % BLOCKS_Q * TILE_Q;
     let first = part / BLOCKS_Q * TILES;
@@ -65,7 +65,7 @@ fn conv2d_grad_weight_depthwise(
         let n = tile / BLOCKS_P;
         var rows: array<array<vec4<f32>, QUADS>, ROWS>;
         for (var r = 0u; r < ROWS; r++) { // unroll
-            // Above and left of the picture they wrap to large numbers.
+            // Coordinates above and left of the input wrap to large numbers.
             let row = p0 * STRIDE_H + r - PAD_TOP;
             let width = select(0u, W, row < H);
             let start = ((n * C + k / GROUP_K) * H + min(row, H - 1u)) * W;

@@ -1,7 +1,7 @@
 // What: dw[k,c,r,s] = sum over n,p,q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..], in the order of n,p,q
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the end,
-// db[k] = sum of dy; c counts from the first channel of k's group
-// Each invocation computes one weight or bias: for windows of which the tiled kernels cannot keep a row.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [TOTAL]: the weights [K,C/GROUPS,R,S] and, if BIAS_AT < TOTAL, from BIAS_AT
+// db[k] = sum of dy; c is relative to k's group
+// Each invocation computes one weight or bias: for windows too large for the tiled kernels.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -23,7 +23,7 @@ const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
 const GROUPS: u32 = 1u;
-// The positions of windows to go over, of N*P*Q, and 1 if others were before, whose sums are in dw.
+// The range of the N*P*Q output positions, and 1 if a previous dispatch left its sums in dw.
 const BEGIN: u32 = 0u;
 const END: u32 = 100u;
 const CONTINUES: u32 = 0u;
@@ -62,7 +62,7 @@ fn conv2d_grad_weight_gather(
         let q = position % Q;
         let p = position / Q % P;
         let n = position / (Q * P);
-        // A position above or left of the input wraps to a large number.
+        // A coordinate above or left of the input wraps to a large number.
         let h = p * STRIDE_H + r * DILATION_H - PAD_TOP;
         let v = q * STRIDE_W + s * DILATION_W - PAD_LEFT;
         let upstream = ((n * K + k) * P + p) * Q + q;

@@ -1,10 +1,11 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the
-// end, db[part,k] = sum of dy; the parts are summed afterwards; c counts from the first channel of k's group
-// Each invocation sums ROWS rows of windows for TILE_R rows of taps of one channel and TILE_K filters. It keeps the rows of
-// x under a row of windows: the next needs few others. A workgroup is one subgroup of eight: LANE_TAPS lanes work on other
-// taps of the same windows, so each loads some columns of dy and hands them to all; the others have windows of their own.
-// Loads are what takes time on software drivers, which make them lane by lane.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S] and, if BIAS_AT < TOTAL, from
+// BIAS_AT db[part,k] = sum of dy; another dispatch adds the parts; c is relative to k's group
+// Each invocation sums ROWS output rows for TILE_R kernel rows of one channel and TILE_K filters. It keeps the rows of
+// x under an output row, because the next output row shares most of them. A workgroup is one subgroup of eight:
+// LANE_TAPS lanes compute different taps of the same windows, so each loads some columns of dy and shuffles them to the
+// others; the remaining lanes have other windows. Loads dominate the time on software drivers, which execute them lane
+// by lane.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -32,7 +33,7 @@ const TILE_Q: u32 = 10u;
 const STRIP: u32 = 14u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
 const LANE_TAPS: u32 = 2u; // 1, 2, 4 or 8
 const LOADS: u32 = 5u; // TILE_Q / LANE_TAPS, rounded up
-const RAGGED: u32 = 1u; // 0 if every strip lies inside x
+const RAGGED: u32 = 1u; // 0 if every strip is inside x
 const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
 const BIAS_AT: u32 = 2432u;
@@ -47,20 +48,20 @@ const BLOCKS_Q = (Q + TILE_Q - 1u) / TILE_Q;
 const TAP_ROWS = GROUP_C * BLOCKS_R;
 const BLOCKS_TAPS = (TAP_ROWS + LANE_TAPS - 1u) / LANE_TAPS;
 const LANE_PARTS = 8u / LANE_TAPS;
-// Rows of x under a row of windows that were not under the one before.
+// Rows of x under an output row that the previous one did not use.
 const NEW_ROWS = select(TILE_R, min(STRIDE_H, TILE_R), DILATION_H == 1u);
 
-// An element of dy.
+// The index of an element of dy.
 fn at(plane: u32, row: u32, column: u32) -> u32 { return (plane * P + row) * Q + column; }
 
-// The lane's own column of dy of a load.
+// The lane's own column of dy for one load.
 fn loaded(plane: u32, p: u32, q0: u32, load: u32, lane: u32, counts: bool) -> f32 {
     let column = load * LANE_TAPS + lane % LANE_TAPS;
     let is_seen = counts && column < TILE_Q && q0 + column < Q;
     return select(0.0, dy[at(plane, p, min(q0 + column, Q - 1u))], is_seen);
 }
 
-// The sum over the lanes that have windows of their own, in all of them.
+// The sum over the lanes with different windows, in all of them.
 fn over_parts(own: f32) -> f32 {
     var sum = own;
     if LANE_TAPS <= 4u {
@@ -91,19 +92,19 @@ fn conv2d_grad_weight_subgroup(
     let part = i / (BLOCKS_TAPS * BLOCKS_K * GROUPS);
     let first_lane = lane / LANE_TAPS * LANE_TAPS;
     let first_row = (part * LANE_PARTS + lane / LANE_TAPS) * ROWS;
-    // Every lane takes part in handing out dy: those past the end repeat the last rows of taps.
+    // Every lane takes part in the shuffles of dy: those beyond the end repeat the last kernel rows.
     let taps = min(own_taps, TAP_ROWS - 1u);
     let c = taps / BLOCKS_R;
     let r0 = taps % BLOCKS_R * TILE_R;
 
     var sums: array<array<array<f32, S>, TILE_R>, TILE_K>;
-    // Of the lane's own columns of dy.
+    // The sum of the lane's own columns of dy.
     var biases: array<f32, TILE_K>;
     for (var block = 0u; block < BLOCKS_Q; block++) {
         let q0 = block * TILE_Q;
         var strips: array<array<f32, STRIP>, TILE_R>;
         for (var row_number = 0u; row_number < ROWS; row_number++) {
-            // Past the last row there are only shorter parts: their missing rows count for nothing.
+            // Beyond the last row, shorter parts have missing rows, which add zeros.
             let m = min(first_row + row_number, N * P - 1u);
             let counts = first_row + row_number < N * P;
             let n = m / P;
@@ -113,12 +114,12 @@ fn conv2d_grad_weight_subgroup(
                 for (var above = 0u; above < TILE_R; above++) { // unroll
                     strips[above] = strips[min(above + 1u, TILE_R - 1u)];
                 }
-                // Positions count from the padding's first row and column, so that they never go below 0.
+                // Coordinates are relative to the padded input, so that they are never negative.
                 let row = p * STRIDE_H + (r0 + r) * DILATION_H;
                 let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
                 let start = (plane * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
                 for (var j = 0u; j < STRIP; j++) { // unroll
-                    // Left of the row it wraps to a large number.
+                    // A coordinate left of the row wraps to a large number.
                     let column = q0 * STRIDE_W + j - PAD_LEFT;
                     if RAGGED == 1u {
                         strips[TILE_R - 1u][j] = select(0.0, x[start + min(column, W - 1u)], column < width);
@@ -139,7 +140,8 @@ fn conv2d_grad_weight_subgroup(
                     biases[k] += own[load];
                 }
                 for (var r = 0u; r < TILE_R; r++) { // unroll
-                    // Loads in between keep drivers from taking all rows together, whose sums are more than registers.
+                    // Loads between the kernel rows keep drivers from processing all rows at once, whose sums would
+                    // exceed the registers.
                     for (var load = 0u; load < LOADS; load++) { // unroll
                         if k + 1u < TILE_K && load % TILE_R == r {
                             next[load] = loaded(next_plane, p, q0, load, lane, counts);

@@ -1,8 +1,8 @@
 // What: dw[part,k,c,r,s] = sum over a part's rows (n,p) and over q of dy[n,k,p,q] * x[n, c, p*STRIDE_H + .., q*.. + ..]
-// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S], and from BIAS_AT on, if that is not the
-// end, db[part,k] = sum of dy; the parts are summed afterwards; c counts from the first channel of k's group
-// Each invocation sums ROWS rows of windows for all taps of one channel of TILE_K filters: each dy is loaded once for
-// all of them. For windows too large for that there is conv2d_grad_weight_rows.
+// Shapes: x [N,C,H,W], dy [N,K,P,Q], dw [PARTS,TOTAL]: the weights [K,C/GROUPS,R,S] and, if BIAS_AT < TOTAL, from
+// BIAS_AT db[part,k] = sum of dy; another dispatch adds the parts; c is relative to k's group
+// Each invocation sums ROWS output rows for all taps of one channel and TILE_K filters: each dy is loaded once for all
+// of them. conv2d_grad_weight_rows handles windows too large for this.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -30,7 +30,7 @@ const ROWS: u32 = 10u;
 const PARTS: u32 = 1u;
 const BIAS_AT: u32 = 2432u;
 const TOTAL: u32 = 2448u;
-// The rows of a part and the blocks of columns to go over, and 1 if others were before, whose sums are in dw.
+// The ranges of a part's rows and of blocks of columns, and 1 if a previous dispatch left its sums in dw.
 const ROW_BEGIN: u32 = 0u;
 const ROW_END: u32 = 10u;
 const BLOCK_BEGIN: u32 = 0u;
@@ -86,7 +86,7 @@ fn conv2d_grad_weight_taps(
             let q0 = block * TILE_Q;
             var strips: array<array<f32, STRIP>, R>;
             for (var r = 0u; r < R; r++) {
-                // Positions count from the padding's first row and column, so that they never go below 0.
+                // Coordinates are relative to the padded input, so that they are never negative.
                 let row = p * STRIDE_H + r * DILATION_H;
                 let row_inside = row >= PAD_TOP && row < H + PAD_TOP;
                 let start = ((n * C + group * GROUP_C + c) * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;

@@ -1,10 +1,13 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p + r - PAD_TOP, q*STRIDE_W + s*DILATION_W - PAD_LEFT] * w[k,c,r,s]
-// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]; taps in the padding count as 0; c counts from the first channel
-// of k's group. Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where
-// it was. For few products behind one y, with STRIDE_H and DILATION_H of 1.
-// Each invocation makes ROWS tiles below each other, of TILE_P rows and TILE_Q columns, for every filter in turn: it keeps the
-// rows of x under a tile in registers, and the next tile needs few others. A workgroup is one subgroup of eight: each lane
-// loads the weights of some taps and hands them to all, so that a load serves eight taps.
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p + r - PAD_TOP, q*STRIDE_W + s*DILATION_W - PAD_LEFT] *
+// w[k,c,r,s]
+// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]; padding is zeros; c is relative to k's group; STRIDE_H
+// and DILATION_H are 1
+// Pooling: with POOL_H x POOL_W, y is the first maximum of each window of outputs; optionally writes the argmax
+// indices.
+// Each invocation computes ROWS tiles below each other, of TILE_P rows and TILE_Q columns, for one filter after
+// another: it keeps the rows of x under a tile in registers, and the next tile shares most of them. For few products
+// per output. A workgroup is one subgroup of eight: each lane loads the weights of some taps and shuffles them to all,
+// so that one load serves eight taps.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -36,14 +39,14 @@ const CHANNELS: u32 = 6u; // C / GROUPS
 const LOADS: u32 = 19u; // CHANNELS * R * S / 8, rounded up
 const ROWS: u32 = 5u;
 const PARTS: u32 = 1u; // P / (TILE_P * ROWS), rounded up
-const RAGGED: u32 = 1u; // 0 if every strip lies inside x
+const RAGGED: u32 = 1u; // 0 if every strip is inside x
 const POOL_H: u32 = 1u; // divides P and TILE_P
 const POOL_W: u32 = 1u; // divides Q and TILE_Q
 const WINDOWS_P: u32 = 2u; // TILE_P / POOL_H
 const WINDOWS_Q: u32 = 2u; // TILE_Q / POOL_W
-const Y_COLUMNS: u32 = 10u; // Q, and those that no window reaches
+const Y_COLUMNS: u32 = 10u; // Q, plus columns that no pooling window covers
 
-// Between the weights of neighbouring k and of neighbouring c.
+// Strides of w between filters and between channels.
 const W_K: u32 = 150u;
 const W_C: u32 = 25u;
 
@@ -74,7 +77,7 @@ fn conv2d_sliding_subgroup(
     }
     let group = block / (BLOCKS_STRIPS * PARTS);
     let first_p = block / BLOCKS_STRIPS % PARTS * (ROWS * TILE_P);
-    // Every lane takes part in handing out weights: those past the end repeat the last strip.
+    // Every lane takes part in the shuffles of weights: those beyond the end repeat the last strip.
     let own_strip = block % BLOCKS_STRIPS * 8u + lane;
     let n = min(own_strip, STRIPS - 1u) / BLOCKS_Q;
     let q0 = min(own_strip, STRIPS - 1u) % BLOCKS_Q * TILE_Q;
@@ -83,7 +86,7 @@ fn conv2d_sliding_subgroup(
     for (var tile = 0u; tile < ROWS; tile++) {
         let p = first_p + tile * TILE_P;
         for (var r = select(KEPT - TILE_P, 0u, tile == 0u); r < KEPT; r++) { // rounds: KEPT
-            // Positions count from the padding's first row and column, so that they never go below 0.
+            // Coordinates are relative to the padded input, so that they are never negative.
             let row = p + r;
             let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
             for (var c = 0u; c < CHANNELS; c++) { // unroll
@@ -93,7 +96,7 @@ fn conv2d_sliding_subgroup(
                 let plane = n * C + group * CHANNELS + c;
                 let start = (plane * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
                 for (var j = 0u; j < STRIP; j++) { // unroll
-                    // Left of the row it wraps to a large number.
+                    // A coordinate left of the row wraps to a large number.
                     let column = q0 * STRIDE_W + j - PAD_LEFT;
                     if RAGGED == 1u {
                         strips[c][KEPT - 1u][j] = select(0.0, x[start + min(column, W - 1u)], column < width);

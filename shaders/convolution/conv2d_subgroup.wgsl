@@ -1,11 +1,13 @@
-// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. + s*.. - PAD_LEFT]
-//                    * w[k,c,r,s]; taps in the padding count as 0; c counts from the first channel of k's group
-// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]
-// Pooled, y has the first maximum of each window of POOL_H x POOL_W of those instead; positions, if asked, where it was.
-// The gradient to the input of a convolution of stride 1 is a convolution too: of dy, with c and k exchanged and the
-// taps turned round.
-// Each invocation computes TILE_Q neighbours of TILE_P rows for TILE_K filters in registers. A workgroup is one subgroup of
-// eight: each lane loads the weights of its own filters and hands them to all, so that a load serves eight lanes.
+// What: y[n,k,p,q] = b[k] + sum over c,r,s of x[n, c, p*STRIDE_H + r*DILATION_H - PAD_TOP, q*.. + s*.. - PAD_LEFT] *
+// w[k,c,r,s]
+// Shapes: x [N,C,H,W], w [K,C/GROUPS,R,S], y [N,K,P,Q], b [K]; padding is zeros; c is relative to k's group
+// Pooling: with POOL_H x POOL_W, y is the first maximum of each window of outputs; optionally writes the argmax
+// indices.
+// Also computes the input gradient for a stride of 1: a convolution of dy with c and k exchanged and the kernel
+// flipped.
+// Each invocation computes TILE_Q adjacent columns of TILE_P rows for TILE_K filters in registers. A workgroup is one
+// subgroup of eight: each lane loads the weights of its own filters and shuffles them to all, so that one load serves
+// eight lanes.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -33,17 +35,17 @@ const TILE_K: u32 = 16u; // 1 to 16
 const TILE_P: u32 = 1u; // 1 or, with STRIDE_H and DILATION_H of 1, 2: a row of x is then loaded once for both
 const TILE_Q: u32 = 5u; // 1 to 8
 const STRIP: u32 = 9u; // (TILE_Q - 1) * STRIDE_W + (S - 1) * DILATION_W + 1
-const RAGGED: u32 = 1u; // 0 if every strip lies inside x
-const WHOLE_ROWS: u32 = 0u; // 1 if a tile is as wide as y: then what lies in the padding is known and left out
+const RAGGED: u32 = 1u; // 0 if every strip is inside x
+const WHOLE_ROWS: u32 = 0u; // 1 if a tile is as wide as y, so that taps in the padding are known and skipped
 const LOADS: u32 = 2u; // TILE_K / 8, rounded up
 const LANE_ROWS: u32 = 1u; // 1, 2, 4 or 8: tiles above each other in one workgroup
 const POOL_H: u32 = 1u; // divides P and TILE_P
 const POOL_W: u32 = 1u; // divides Q and TILE_Q
 const WINDOWS_P: u32 = 1u; // TILE_P / POOL_H
 const WINDOWS_Q: u32 = 5u; // TILE_Q / POOL_W
-const Y_COLUMNS: u32 = 10u; // Q, and those that no window reaches
+const Y_COLUMNS: u32 = 10u; // Q, plus columns that no pooling window covers
 
-// Between the weights of neighbouring k and of neighbouring c.
+// Strides of w between filters and between channels.
 const W_K: u32 = 150u;
 const W_C: u32 = 25u;
 
@@ -68,13 +70,13 @@ fn written(place: u32, position: u32) -> f32 {
     return 0.0;
 }
 
-// Neighbours of a row of x, counted from the first of the padding.
+// Adjacent elements of a row of x; coordinates are relative to the padded input.
 fn strip_of(plane: u32, row: u32, q0: u32) -> array<f32, STRIP> {
     let width = select(0u, W, row >= PAD_TOP && row < H + PAD_TOP);
     let start = (plane * H + min(max(row, PAD_TOP) - PAD_TOP, H - 1u)) * W;
     var strip: array<f32, STRIP>;
     for (var j = 0u; j < STRIP; j++) { // unroll
-        // Left of the row it wraps to a large number.
+        // A coordinate left of the row wraps to a large number.
         let column = q0 * STRIDE_W + j - PAD_LEFT;
         if WHOLE_ROWS == 1u {
             if j >= PAD_LEFT && j < W + PAD_LEFT {
@@ -104,29 +106,29 @@ fn conv2d_subgroup(
     let first_weight = group * (GROUP_K * GROUP_C * R * S);
     let first_tile = block / BLOCKS_STRIPS % BLOCKS_P * LANE_ROWS;
     let last_tile = min(first_tile + LANE_ROWS, TILES_P) - 1u;
-    // Every lane takes part in handing out weights: those past the end repeat the last tile or strip.
+    // Every lane takes part in the shuffles of weights: those beyond the end repeat the last tile or strip.
     let own_tile = first_tile + lane / LANE_STRIPS;
     let own_strip = block % BLOCKS_STRIPS * LANE_STRIPS + lane % LANE_STRIPS;
     let works = own_tile < TILES_P && own_strip < STRIPS;
     let p = min(own_tile, TILES_P - 1u) * TILE_P;
     let n = min(own_strip, STRIPS - 1u) / BLOCKS_Q;
     let q0 = min(own_strip, STRIPS - 1u) % BLOCKS_Q * TILE_Q;
-    // The rows under a tile that meet the input in any tile of this workgroup. Positions count from the padding's first
-    // row and column, so that they never go below 0.
+    // The rows of x under a tile that are inside the input for any tile of this workgroup. Coordinates are relative to
+    // the padded input, so that they are never negative.
     let highest = first_tile * TILE_P * STRIDE_H;
     let lowest = last_tile * TILE_P * STRIDE_H;
     let above = max(PAD_TOP, lowest) - lowest;
     let below = max(H + PAD_TOP, highest) - highest;
     let first_row = (above + DILATION_H - 1u) / DILATION_H;
     let end_row = (below + DILATION_H - 1u) / DILATION_H;
-    // The rows of taps that see one of them.
+    // The kernel rows that read one of them.
     let first_r = max(first_row, TILE_P - 1u) - (TILE_P - 1u);
     let end_r = min(end_row, R);
 
     var sums: array<array<array<f32, TILE_Q>, TILE_K>, TILE_P>;
     for (var c = 0u; c < GROUP_C; c++) {
         let plane = n * C + group * GROUP_C + c;
-        // The rows of x under a row of taps, for each row of the tile.
+        // The rows of x under a kernel row, for each row of the tile.
         var strips: array<array<f32, STRIP>, TILE_P>;
         if TILE_P == 2u {
             strips[TILE_P - 1u] = strip_of(plane, p + first_r, q0);
@@ -141,7 +143,7 @@ fn conv2d_subgroup(
                     own[s][load] = w[first_weight + k * W_K + c * W_C + tap(r, s)];
                 }
             }
-            // All terms of a sum in turn: drivers that have few registers load and store it once.
+            // All terms of a sum in sequence: drivers with few registers load and store it once.
             for (var k = 0u; k < TILE_K; k++) { // unroll
                 var weights: array<f32, S>;
                 for (var s = 0u; s < S; s++) { // unroll

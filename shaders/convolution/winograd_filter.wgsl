@@ -1,5 +1,6 @@
 // What: u[4i+j, k, c] = sum over r,s of G[i,r] * G[j,s] * w[k,c,r,s], G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]
-// Shapes: w [K,C,3,3], or the other way round by the distances W_K, W_C; u [16, K, C], both up to a multiple of 4: zeros
+// Shapes: w [K,C,3,3], or exchanged by the strides W_K, W_C; u [16, K, C], both rounded up to a multiple of 4 with
+// zeros
 // Source: Lavin & Gray 2016, arXiv:1509.09308, section 4.1.
 // Each invocation transforms one filter of one channel.
 
@@ -16,7 +17,7 @@ const COLUMNS = (C + 3u) / 4u * 4u;
 
 fn place_of(tap: u32) -> u32 { return tap; }
 
-// G times a column.
+// G times a column vector.
 fn spread(g: vec3<f32>) -> vec4<f32> {
     let ends = 0.5 * (g.x + g.z);
     return vec4<f32>(g.x, ends + 0.5 * g.y, ends - 0.5 * g.y, g.z);

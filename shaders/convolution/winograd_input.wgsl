@@ -1,9 +1,9 @@
-// What: v[4i+j, c, t] = sum over a,b of B[a,i] * B[b,j] * d[a,b], where d is the 4x4 of x[n,c] under tile t of 2x2 outputs,
-// and B takes a column to [d0 - d2, d1 + d2, d2 - d1, d1 - d3]
-// Shapes: x [N,C,H,W], zeros around it; v [16, C up to a multiple of 4, N*TILES_P*TILES_Q], where TILES_Q is the tiles along
-// a row, up to a multiple of 4
+// What: v[4i+j, c, t] = sum over a,b of B[a,i] * B[b,j] * d[a,b], where d is the 4x4 tile of x[n,c] under tile t of 2x2
+// outputs, and transposed B maps a column to [d0 - d2, d1 + d2, d2 - d1, d1 - d3]
+// Shapes: x [N,C,H,W], padded with zeros; v [16, C rounded up to a multiple of 4, N*TILES_P*TILES_Q], where TILES_Q is
+// the number of tiles per row, rounded up to a multiple of 4
 // Source: Lavin & Gray 2016, arXiv:1509.09308, section 4.1.
-// Each invocation transforms one channel of four neighbouring tiles, a tile in each component of a vector.
+// Each invocation transforms one channel of four adjacent tiles, one tile per vector component.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> v: array<vec4<f32>>;
@@ -21,7 +21,7 @@ const QUADS = TILES_Q / 4u;
 const PLANES = (C + 3u) / 4u * 4u;
 const A_PLANE = N * TILES_P * QUADS;
 
-// B's rows, from four of d.
+// Transposed B times a column vector.
 fn spread(d: array<vec4<f32>, 4>) -> array<vec4<f32>, 4> {
     return array<vec4<f32>, 4>(d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]);
 }
@@ -41,10 +41,10 @@ fn winograd_input(
     let n = i / (QUADS * TILES_P) % N;
     let c = i / A_PLANE;
 
-    // Its rows, each spread along the columns.
+    // The rows of d, each transformed along the columns.
     var rows: array<array<vec4<f32>, 4>, 4>;
     for (var r = 0u; r < 4u; r++) { // unroll
-        // Above and left of the picture they wrap to large numbers.
+        // Coordinates above and left of the input wrap to large numbers.
         let row = p + r - PAD_TOP;
         let width = select(0u, W, row < H && c < C);
         let start = ((n * C + min(c, C - 1u)) * H + min(row, H - 1u)) * W;

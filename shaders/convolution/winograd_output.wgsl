@@ -1,9 +1,9 @@
-// What: y[n,k,2t+i,2u+j] = b[k] + sum over a,b of A[a,i] * A[b,j] * m[4a+b, k, t], where A takes a column to
+// What: y[n,k,2t+i,2u+j] = b[k] + sum over a,b of A[a,i] * A[b,j] * m[4a+b, k, t], where transposed A maps a column to
 // [m0 + m1 + m2, m1 - m2 - m3]
-// Shapes: m [16, K up to a multiple of 4, N*TILES_P*TILES_Q], where TILES_Q is the tiles along a row, up to a multiple of 4;
-// y [N,K,P,Q], b [K] or absent
+// Shapes: m [16, K rounded up to a multiple of 4, N*TILES_P*TILES_Q], where TILES_Q is the number of tiles per row,
+// rounded up to a multiple of 4; y [N,K,P,Q], b [K] or absent
 // Source: Lavin & Gray 2016, arXiv:1509.09308, section 4.1.
-// Each invocation makes the outputs of one filter in four neighbouring tiles, a tile in each component of a vector.
+// Each invocation computes the outputs of one filter in four adjacent tiles, one tile per vector component.
 
 @group(0) @binding(0) var<storage, read> m: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

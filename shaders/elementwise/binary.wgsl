@@ -1,4 +1,4 @@
-// What: y[i] = f(a[i], b[i]), any length; f is set by the loader from the table of arithmetic.
+// What: y[i] = f(a[i], b[i]), any length; the loader defines f from the table of arithmetic.
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;

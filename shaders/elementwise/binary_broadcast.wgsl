@@ -1,5 +1,5 @@
-// What: y[i] = f(a[..], b[..]), the elements found by each operand's strides, 0 along the axes it is repeated
-// Shapes: y SHAPE, any rank from 1; an operand as large as y is read exactly where y is written
+// What: y[i] = f(a[..], b[..]), indexed by each operand's strides, 0 along repeated axes
+// Shapes: y SHAPE, any rank from 1; an operand of y's size is read at the index that is written
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;

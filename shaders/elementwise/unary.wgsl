@@ -1,4 +1,4 @@
-// What: y[i] = f(x[i]), any length; f is set by the loader from the table of scalar functions.
+// What: y[i] = f(x[i]), any length; the loader defines f from the table of scalar functions.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

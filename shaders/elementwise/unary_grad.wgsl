@@ -1,4 +1,4 @@
-// What: dx[i] = f(v[i], dy[i]), any length; v is the function's argument or its value, as its row of the table says.
+// What: dx[i] = f(v[i], dy[i]), any length; v is the function's argument or value, as its row of the table defines.
 
 @group(0) @binding(0) var<storage, read> v: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;

@@ -1,5 +1,5 @@
-// What: one part of a concatenation: runs of CHUNK elements of x go to START in each row of ROW elements of y
-// Shapes: x [rows, CHUNK], y [rows, ROW]; one invocation an element of x
+// What: copies one part of a concatenation: CHUNK contiguous elements of x to START in each row of ROW elements of y
+// Shapes: x [rows, CHUNK], y [rows, ROW]; one invocation per element of x
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,4 +1,4 @@
-// What: y[i] = x[i], any length, bit for bit: floats and integers alike.
+// What: y[i] = x[i], any length, bit by bit: for floats and integers.
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;

@@ -1,5 +1,5 @@
-// What: y = x at the positions START + i * STEP of each axis, and the float whose bits are VALUE everywhere else
-// Shapes: y SHAPE, x EXTENTS with STRIDES, any rank from 1; one invocation an element of y
+// What: y = x at the indices START + i * STEP of each axis, and the float with the bits VALUE elsewhere
+// Shapes: y SHAPE, x EXTENTS with STRIDES, any rank from 1; one invocation per element of y
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -35,7 +35,7 @@ fn place(
         inside = inside && position >= start && (position - start) % step == 0u && at < EXTENTS[axis - 1u];
         source += at * STRIDES[axis - 1u];
     }
-    // A variable: constants may not be infinite.
+    // A variable, because constants may not be infinite.
     var bits = VALUE;
     var value = bitcast<f32>(bits);
     if inside {

@@ -1,6 +1,6 @@
-// What: y[o,p,i] = x[o, floor(p FROM / TO), i], or, if LINEAR, the line between the two neighbours of (p + 0.5) FROM / TO
-//       - 0.5, which is at least 0; positions are exact fractions
-// Shapes: x [outer, FROM, INNER], y [outer, TO, INNER], FROM and TO below 2^15; one invocation an output
+// What: y[o,p,i] = x[o, floor(p FROM / TO), i] or, if LINEAR, linear interpolation at (p + 0.5) FROM / TO - 0.5, at
+// least 0; coordinates are exact fractions
+// Shapes: x [outer, FROM, INNER], y [outer, TO, INNER], FROM and TO below 2^15; one invocation per output
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -30,7 +30,7 @@ fn resize(
     let at = max((2u * p + 1u) * FROM, TO) - TO;
     let first = at / (2u * TO);
     let second = min(first + 1u, FROM - 1u);
-    // Both shares from whole numbers: 1 - share would lose the digits of a small one.
+    // Both weights from integers: 1 - weight would lose the digits of a small one.
     let past = at % (2u * TO);
     let near = f32(2u * TO - past) / f32(2u * TO);
     let far = f32(past) / f32(2u * TO);

@@ -1,5 +1,5 @@
-// What: dx[o,h,i] = sum over p of dy[o,p,i] times the share that x[o,h,i] has in y[o,p,i], in the order of p
-// Shapes: dy [outer, TO, INNER], dx [outer, FROM, INNER], FROM and TO below 2^15; one invocation an input
+// What: dx[o,h,i] = sum over p of dy[o,p,i] times the weight of x[o,h,i] in y[o,p,i], in the order of p
+// Shapes: dy [outer, TO, INNER], dx [outer, FROM, INNER], FROM and TO below 2^15; one invocation per input
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dx: array<f32>;
@@ -30,19 +30,19 @@ fn resize_grad(
             sum += dy[start + p * INNER];
         }
     } else {
-        // Outputs between h - 1 and h + 1, and one more on each side.
+        // Outputs with source coordinates between h - 1 and h + 1, and one more on each side.
         let begin = (2u * max(h, 1u) - 1u) * TO / (2u * FROM);
         let end = min((2u * h + 3u) * TO / (2u * FROM) + 2u, TO);
         for (var p = select(max(begin, 1u) - 1u, 0u, h == 0u); p < end; p++) { // rounds: LINEAR * min(2u * TO / FROM + 4u, TO)
             let at = max((2u * p + 1u) * FROM, TO) - TO;
             let first = at / (2u * TO);
             let second = min(first + 1u, FROM - 1u);
-            // The shares of the last position, which is its own neighbour, add up. Whole numbers: 1 - share would lose
-            // the digits of a small one.
+            // The two weights of the last input, which is repeated, are added. From integers: 1 - weight would lose the
+            // digits of a small one.
             let past = at % (2u * TO);
             let shares = select(0u, 2u * TO - past, first == h) + select(0u, past, second == h);
             let weight = f32(shares) / f32(2u * TO);
-            // Not weight * dy: an infinity beside x is none of its own.
+            // Skipped without weight: 0 * dy would be NaN for an infinite dy.
             if weight > 0.0 {
                 sum += weight * dy[start + p * INNER];
             }

@@ -1,5 +1,6 @@
-// What: y[i] = x[OFFSET + sum over axes of position(i, axis) * STRIDES[axis]], positions in row-major order over SHAPE
-// Shapes: y SHAPE, any rank from 1; a stride of 0 repeats, so this broadcasts as well as it transposes
+// What: y[i] = x[OFFSET + sum over axes of position(i, axis) * STRIDES[axis]], with positions in row-major order over
+// SHAPE
+// Shapes: y SHAPE, any rank from 1; a stride of 0 repeats, so this serves broadcasting, transposing and slicing
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,6 +1,6 @@
 // What: targets[n,c] = weights[c] * (KEEP * (c == labels[n]) + SHARE), 0 in rows whose label is IGNORE
-// Shapes: labels [N], weights [C], targets [N,C]; one invocation an element
-// Units: NaN for a label that is neither a class nor IGNORE
+// Shapes: labels [N], weights [C], targets [N,C]; one invocation per element
+// Range: NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> labels: array<u32>;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
@@ -24,7 +24,7 @@ fn class_targets(
     let label = labels[i / C];
     var target_share = SHARE + select(0.0, KEEP, i % C == label);
     if label >= C {
-        // WGSL has no literal for NaN; these bits are one whatever the label.
+        // WGSL has no literal for NaN; these bits are a NaN for any label.
         target_share = bitcast<f32>(label | 0x7fc00000u);
     }
     targets[i] = select(weights[i % C] * target_share, 0.0, label == IGNORE);

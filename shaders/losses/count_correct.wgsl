@@ -1,5 +1,6 @@
-// What: each[n] = (1 if the first maximum of logits[n] is at labels[n] else 0, 0 if the label is IGNORE else 1)
-// Shapes: logits [N,C], labels [N], each [N,2]; one invocation a row
+// What: each[n] = (1 if the argmax of logits[n], the first of equals, is labels[n] else 0, 0 if the label is IGNORE
+// else 1)
+// Shapes: logits [N,C], labels [N], each [N,2]; one invocation per row
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -8,7 +9,7 @@
 
 const N: u32 = 64u;
 const C: u32 = 10u;
-// Classes to look at: all, or the candidates that largest_class found.
+// Number of classes to compare: all, or the candidates of largest_class.
 const COUNT: u32 = 10u;
 const IGNORE: u32 = 4294967295u;
 

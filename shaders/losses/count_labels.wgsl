@@ -1,4 +1,5 @@
-// What: counts[part] = sum over k of the weights of labels[part + k * PARTS], each 1 if there are none, 0 where it is IGNORE
+// What: counts[part] = sum over k of the class weights of labels[part + k * PARTS], 1 without class weights, 0 if the
+// label is IGNORE
 // Shapes: labels [N], counts [PARTS], weights [any], PARTS <= N
 
 @group(0) @binding(0) var<storage, read> labels: array<u32>;
@@ -9,7 +10,7 @@ const N: u32 = 64u;
 const PARTS: u32 = 1u;
 const IGNORE: u32 = 4294967295u;
 
-// What a row of this label weighs.
+// The weight of a row with this label.
 fn weight_of(label: u32) -> f32 { return weights[min(label, arrayLength(&weights) - 1u)]; }
 
 @compute @workgroup_size(64)

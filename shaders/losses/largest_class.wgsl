@@ -1,6 +1,6 @@
-// What: candidates[n, part] = the first c of the part's 4096 with the largest logits[n,c], if that is above logits[n,0],
-//       else 0: among all candidates of a row is its first maximum
-// Shapes: logits [N,C], candidates [N,PARTS]; one invocation a part
+// What: candidates[n, part] = the first c of the part's 4096 with the largest logits[n,c], if that exceeds logits[n,0],
+// else 0: the row's argmax is among its candidates
+// Shapes: logits [N,C], candidates [N,PARTS]; one invocation per part
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read_write> candidates: array<u32>;

@@ -1,5 +1,5 @@
 // What: y[o,r,i] = x[o,r,i] - max over r - log of the sum over r of exp(x[o,r,i] - max over r)
-// Shapes: x, y [outer, R, INNER], LINES = outer * INNER; one invocation a line. Units: x of any size.
+// Shapes: x, y [outer, R, INNER], LINES = outer * INNER; one invocation per line. Range: x of any magnitude.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,7 +1,7 @@
-// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy * weight / count, the weight that of the label, 1 if there are
-//       none; 0 where the label is IGNORE, or if the count is 0
-// Shapes: logits, dlogits [N,C], labels [N], dy [], count [], weights [C]; one invocation a row
-// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+// What: dlogits[n] = (softmax(logits[n]) - onehot(labels[n])) * dy * weight / count, with the class weight of the
+// label, 1 without class weights; 0 if the label is IGNORE or the count is 0
+// Shapes: logits, dlogits [N,C], labels [N], dy [], count [], weights [C]; one invocation per row
+// Range: logits of any magnitude; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -14,12 +14,12 @@ const N: u32 = 64u;
 const C: u32 = 10u;
 const IGNORE: u32 = 4294967295u;
 
-// What a row of this label weighs.
+// The weight of a row with this label.
 fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
-// Its share of the mean's gradient.
+// The factor of a row with this label in the gradient of the mean.
 fn share(label: u32) -> f32 {
-    // WGSL has no literal for NaN; these bits are one whatever the label.
+    // WGSL has no literal for NaN; these bits are a NaN for any label.
     return select(dy[0] / select(count[0], 1.0, count[0] == 0.0) * weight_of(label), bitcast<f32>(label | 0x7fc00000u), label >= C);
 }
 

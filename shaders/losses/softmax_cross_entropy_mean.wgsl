@@ -1,5 +1,5 @@
 // What: loss = sum over n of each[n][0] / sum over n of each[n][1]; 0 if that is 0
-// Shapes: each [N,2] losses and weights, loss []; one invocation, N is small
+// Shapes: each [N,2] losses and weights, loss []; one invocation, because N is small
 
 @group(0) @binding(0) var<storage, read> each: array<f32>;
 @group(0) @binding(1) var<storage, read_write> loss: array<f32>;

@@ -1,8 +1,8 @@
-// What: each[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), weight), the weight that of the label, 1 if there
-//       are none, or (0, 0) where the label is IGNORE; largest is that of the row, sum that of exp(logits - largest), made
-//       before
-// Shapes: logits [N,C], labels, largest, sum [N], each [N,2], weights [C]; one invocation a row
-// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+// What: each[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), weight), with the class weight of the
+// label, 1 without class weights; (0, 0) if the label is IGNORE; previous dispatches compute largest, the maximum of
+// the row, and sum, that of exp(logits - largest)
+// Shapes: logits [N,C], labels, largest, sum [N], each [N,2], weights [C]; one invocation per row
+// Range: logits of any magnitude; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -15,7 +15,7 @@ const N: u32 = 64u;
 const C: u32 = 1000u;
 const IGNORE: u32 = 4294967295u;
 
-// What a row of this label weighs.
+// The weight of a row with this label.
 fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
@@ -29,7 +29,7 @@ fn softmax_cross_entropy_staged(
         return;
     }
     let label = labels[n];
-    // WGSL has no literal for NaN; these bits are one whatever the label.
+    // WGSL has no literal for NaN; these bits are a NaN for any label.
     var loss = bitcast<f32>(label | 0x7fc00000u);
     if label < C {
         loss = log(sum[n]) + (largest[n] - logits[n * C + label]);

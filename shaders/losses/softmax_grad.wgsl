@@ -1,5 +1,5 @@
 // What: dx[o,r,i] = y[o,r,i] * (dy[o,r,i] - sum over r of y[o,r,i] * dy[o,r,i])
-// Shapes: y, dy, dx [outer, R, INNER], LINES = outer * INNER; one invocation a line
+// Shapes: y, dy, dx [outer, R, INNER], LINES = outer * INNER; one invocation per line
 
 @group(0) @binding(0) var<storage, read> y: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;

@@ -1,5 +1,5 @@
-// What: dx[o,r,i] = y[o,r,i] * (dy[o,r,i] - sum[o,i]), where sum is that of y * dy over r, made before
-// Shapes: y, dy, dx [outer, R, INNER], sum [outer, INNER]; one invocation an element
+// What: dx[o,r,i] = y[o,r,i] * (dy[o,r,i] - sum[o,i]), where previous dispatches compute sum, that of y * dy over r
+// Shapes: y, dy, dx [outer, R, INNER], sum [outer, INNER]; one invocation per element
 
 @group(0) @binding(0) var<storage, read> y: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;

@@ -1,5 +1,5 @@
-// What: y[o,r,i] = exp(x[o,r,i] - largest[o,i]) / sum[o,i], from reductions made before
-// Shapes: x, y [outer, R, INNER], largest, sum [outer, INNER]; one invocation an element. Units: x of any size.
+// What: y[o,r,i] = exp(x[o,r,i] - largest[o,i]) / sum[o,i], where previous dispatches compute largest and sum
+// Shapes: x, y [outer, R, INNER], largest, sum [outer, INNER]; one invocation per element. Range: x of any magnitude.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> largest: array<f32>;

@@ -1,8 +1,9 @@
 // What: c[part,batch,m,n] = bias[n] + sum over a part's k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over a part's k of
-// b[k,n]; the strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are
+// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N] and, if SUMS_AT < TOTAL, from SUMS_AT the sum over a part's k of
+// b[k,n]; the strides give the storage order of a and b and the offsets of the matrices of a batch of shape
 // BATCH_SHAPE; a stride of 0 repeats a matrix
-// A workgroup computes a square block through workgroup memory; a row of ones behind the last of a makes the sums of b.
+// A workgroup computes a square block through workgroup memory; an additional row of ones behind a computes the column
+// sums of b.
 // joined with common/block.wgsl
 
 @group(0) @binding(0) var<storage, read> a: array<A>;
@@ -17,8 +18,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u; // 1 of A_M and A_K is 1
 const B_K: u32 = 120u;
 const B_N: u32 = 1u; // 1 of B_K and B_N is 1
-const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in a part of c
-const TOTAL: u32 = 7680u; // elements of a part, SUMS_AT if there are no such sums
+const SUMS_AT: u32 = 7680u; // start of the column sums of b in a part of c
+const TOTAL: u32 = 7680u; // elements of a part; SUMS_AT without column sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);
@@ -30,7 +31,7 @@ const SLICES: u32 = 1u; // 1, 2, 4, .. 16
 const INVOCATIONS: u32 = 64u; // SIDE * SIDE * SLICES
 const TILE_K: u32 = 16u; // 8 or 16
 const PARTS: u32 = 1u; // summed by matmul_sum_parts if there are more
-const STEPS: u32 = 25u; // of DEPTH, in a part
+const STEPS: u32 = 25u; // per part, each of DEPTH terms
 
 const HAS_SUMS = SUMS_AT < TOTAL;
 const ROWS = select(M, M + 1u, HAS_SUMS);
@@ -38,19 +39,19 @@ const BLOCKS_M = (ROWS + BLOCK - 1u) / BLOCK;
 const BLOCKS_N = (N + BLOCK - 1u) / BLOCK;
 const IS_RAGGED = PARTS * STEPS * DEPTH != K;
 
-// How an operand is bound: by fours where rows of four begin at multiples of four.
+// Element type of an operand's binding: vec4 if its rows start at multiples of four.
 alias A = vec4<f32>;
 alias B = vec4<f32>;
 
-// Four neighbours; those after so many more that a line has are any that are there.
+// Four adjacent elements; those beyond `more` further elements of a line are arbitrary.
 fn quad_a(at: u32, more: u32) -> vec4<f32> { return a[at / 4u]; }
 fn quad_b(at: u32, more: u32) -> vec4<f32> { return b[at / 4u]; }
 
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(n: u32) -> f32 { return bias_of[n]; }
 
-// Where four rows of a begin, or columns of b; or where they stand behind the start of their matrix, if they are
-// neighbours, and how many more there are. Behind the last there is the last.
+// The offsets of four rows of a, or columns of b; if these are contiguous, instead the offset of the first within its
+// matrix and the number of further ones. Beyond the last it is repeated.
 fn lines(start: u32, first: u32, extent: u32, distance: u32, are_neighbours: bool) -> vec4<u32> {
     var places = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
     if HAS_SUMS || extent % BLOCK != 0u {
@@ -60,7 +61,7 @@ fn lines(start: u32, first: u32, extent: u32, distance: u32, are_neighbours: boo
     return select(start + places * distance, vec4<u32>(start + places.x, more, 0u, 0u), are_neighbours);
 }
 
-// Four terms from k on of four rows of a, or ones, and zeros behind the last.
+// Loads four terms from k of four rows of a, or ones; zeros beyond the end of K.
 fn left(rows: vec4<u32>, are_ones: vec4<bool>, k: u32) -> mat4x4<f32> {
     var tile: mat4x4<f32>;
     if IS_RAGGED && k >= K {
@@ -84,7 +85,7 @@ fn left(rows: vec4<u32>, are_ones: vec4<bool>, k: u32) -> mat4x4<f32> {
     return ended(tile, k);
 }
 
-// The same of four columns of b.
+// Loads four terms from k of four columns of b; zeros beyond the end of K.
 fn right(columns: vec4<u32>, k: u32) -> mat4x4<f32> {
     var tile: mat4x4<f32>;
     if IS_RAGGED && k >= K {
@@ -103,7 +104,7 @@ fn right(columns: vec4<u32>, k: u32) -> mat4x4<f32> {
     return ended(tile, k);
 }
 
-// A term, or the last.
+// The index of a term, limited to the last.
 fn min_term(k: u32) -> u32 {
     if K % 4u == 0u {
         return k;
@@ -111,7 +112,7 @@ fn min_term(k: u32) -> u32 {
     return min(k, K - 1u);
 }
 
-// The tile with zeros for terms behind the last.
+// The tile with zeros for terms beyond the end of K.
 fn ended(tile: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     if K % 4u == 0u {
         return tile;
@@ -125,7 +126,7 @@ fn ended(tile: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     );
 }
 
-// Where the terms that an invocation loads begin.
+// The offsets of the terms that an invocation loads.
 struct Lines {
     rows: vec4<u32>,
     are_ones: vec4<bool>,
@@ -181,7 +182,7 @@ fn matmul_block(
         workgroupBarrier();
         put(lane, &tiles);
         workgroupBarrier();
-        // On the way while the sums are made.
+        // Loads the next tile while the sums are computed.
         if step + 1u < STEPS {
             load(lane, own, first + (step + 1u) * DEPTH, &tiles);
         }

@@ -1,9 +1,9 @@
 // What: c[batch,m,n] = bias[n] + sum over k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over k of b[k,n]; the
-// strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are BATCH_SHAPE; a stride
-// of 0 repeats a matrix; all extents are multiples of 4
-// A workgroup is one subgroup of eight, which computes 16 rows by 32 columns: each lane loads a quarter of b's row, four
-// columns, for itself, and elements of a that it hands to all. All loads are of four neighbours; no workgroup memory.
+// Shapes: c [TOTAL]: matrices [BATCH,M,N] and, if SUMS_AT < TOTAL, from SUMS_AT the sum over k of b[k,n]; the strides
+// give the storage order of a and b and the offsets of the matrices of a batch of shape BATCH_SHAPE; a stride of 0
+// repeats a matrix; all extents are multiples of 4
+// A workgroup is one subgroup of eight, which computes 16 rows by 32 columns: each lane loads four columns of b for
+// itself, and elements of a that it shuffles to all. All loads are vec4; no workgroup memory.
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
@@ -17,8 +17,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u; // 1 of A_M and A_K is 1
 const B_K: u32 = 120u;
 const B_N: u32 = 1u; // 1 of B_K and B_N is 1
-const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in c
-const TOTAL: u32 = 7680u; // elements of c, SUMS_AT if there are no such sums
+const SUMS_AT: u32 = 7680u; // start of the column sums of b in c
+const TOTAL: u32 = 7680u; // elements of c; SUMS_AT without column sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);
@@ -31,7 +31,7 @@ const BLOCKS_N = (N + 31u) / 32u;
 fn epilogue(v: f32, i: u32) -> f32 { return v; }
 fn bias(n: u32) -> vec4<f32> { return bias_of[n / 4u]; }
 
-// Four neighbours of a from row m or, if a is stored by columns, column k: of the last ones where there are no more.
+// Four adjacent elements of a from row m or, if a is stored by columns, column k; beyond the end the last ones.
 fn left(start: u32, m: u32, k: u32) -> vec4<f32> {
     return a[(start + min(m, M - 1u) * A_M + k * A_K) / 4u];
 }
@@ -65,7 +65,7 @@ fn matmul_subgroup(
     var column_sums: vec4<f32>;
     for (var quad = 0u; quad < K / 4u; quad++) {
         let k = quad * 4u;
-        // 16 rows by 4 of k, eight quarters a load.
+        // 16 rows by 4 terms of k, eight vec4s per load.
         var shared_a: array<vec4<f32>, 2>;
         for (var load = 0u; load < 2u; load++) { // unroll
             if A_K == 1u {
@@ -89,7 +89,7 @@ fn matmul_subgroup(
         for (var j = 0u; j < 4u; j++) { // unroll
             column_sums += right[j];
         }
-        // All terms of a sum in turn: drivers that have few registers load and store it once.
+        // All terms of a sum in sequence: drivers with few registers load and store it once.
         for (var m = 0u; m < 16u; m++) { // unroll
             for (var j = 0u; j < 4u; j++) { // unroll
                 if A_K == 1u {

@@ -1,6 +1,6 @@
 // What: c[part,batch,m,n] = bias[n] + sum over a part's k of a[.. + m*A_M + k*A_K] * b[.. + k*B_K + n*B_N]
-// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N], and from SUMS_AT on, if that is not the end, the sum over a part's k of
-// b[k,n]; the strides say which way a and b are stored, and where the matrices of a batch begin, whose axes are
+// Shapes: c [PARTS,TOTAL]: matrices [BATCH,M,N] and, if SUMS_AT < TOTAL, from SUMS_AT the sum over a part's k of
+// b[k,n]; the strides give the storage order of a and b and the offsets of the matrices of a batch of shape
 // BATCH_SHAPE; a stride of 0 repeats a matrix
 // Each invocation computes TILE_M x TILE_N outputs in registers; no workgroup memory.
 
@@ -16,8 +16,8 @@ const A_M: u32 = 400u;
 const A_K: u32 = 1u;
 const B_K: u32 = 120u;
 const B_N: u32 = 1u;
-const SUMS_AT: u32 = 7680u; // where the sums of b's columns begin in a part of c
-const TOTAL: u32 = 7680u; // elements of a part, SUMS_AT if there are no such sums
+const SUMS_AT: u32 = 7680u; // start of the column sums of b in a part of c
+const TOTAL: u32 = 7680u; // elements of a part; SUMS_AT without column sums
 const BATCH: u32 = 1u;
 const BATCH_RANK: u32 = 1u;
 const BATCH_SHAPE = array<u32, 1>(1u);

@@ -1,4 +1,4 @@
-// What: dx = (dy * w[c] - (CENTRED * sum[g] + z * sum_z[g]) / N) / sqrt(variance[g] + EPSILON),
+// What: dx = (dy * w[c] - (CENTERED * sum[g] + z * sum_z[g]) / N) / sqrt(variance[g] + EPSILON),
 //       z = (x - mean[g]) / sqrt(variance[g] + EPSILON)
 // Shapes: x, dy, dx of one length; moments [2, GROUPS], means, then variances; w [CHANNELS]; sum, sum_z [GROUPS];
 //         g = i / GROUP_INNER mod GROUPS, c = i / CHANNEL_INNER mod CHANNELS
@@ -17,7 +17,7 @@ const CHANNELS: u32 = 3u;
 const CHANNEL_INNER: u32 = 5u;
 const EPSILON: f32 = 1e-5;
 const N: u32 = 20u;
-const CENTRED: u32 = 1u; // 0 or 1
+const CENTERED: u32 = 1u; // 0 or 1
 
 @compute @workgroup_size(64)
 fn apply_moments_grad(
@@ -33,6 +33,6 @@ fn apply_moments_grad(
     let c = i / CHANNEL_INNER % CHANNELS;
     let deviation = sqrt(moments[GROUPS + g] + EPSILON);
     let z = (x[i] - moments[g]) / deviation;
-    let shared_by_group = select(0.0, sum[g], CENTRED == 1u) + z * sum_z[g];
+    let shared_by_group = select(0.0, sum[g], CENTERED == 1u) + z * sum_z[g];
     dx[i] = (dy[i] * w[c] - shared_by_group / f32(N)) / deviation;
 }

@@ -1,5 +1,5 @@
 // What: y = x / (K + SHARE * sum of x^2 over the channels from c - BEFORE to c + AFTER)^BETA
-// Shapes: x, y [N, C, INNER]; one invocation an element
+// Shapes: x, y [N, C, INNER]; one invocation per element
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

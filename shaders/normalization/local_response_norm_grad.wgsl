@@ -1,5 +1,5 @@
 // What: dx = direct - FACTOR * x * sum of through over the channels from c - BEFORE to c + AFTER
-// Shapes: x, direct, through, dx [N, C, INNER]; one invocation an element
+// Shapes: x, direct, through, dx [N, C, INNER]; one invocation per element
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> direct: array<f32>;

@@ -1,5 +1,5 @@
-// What: moments[0, g] = sums[g] / N if CENTRED, else 0; moments[1, g] = squares[g] / N
-// Shapes: squares [GROUPS], sums [GROUPS] (anything unless CENTRED), moments [2, GROUPS]; one invocation a group
+// What: moments[0, g] = sums[g] / N if CENTERED, else 0; moments[1, g] = squares[g] / N
+// Shapes: squares [GROUPS], sums [GROUPS] (unused unless CENTERED), moments [2, GROUPS]; one invocation per group
 
 @group(0) @binding(0) var<storage, read> sums: array<f32>;
 @group(0) @binding(1) var<storage, read> squares: array<f32>;
@@ -7,7 +7,7 @@
 
 const GROUPS: u32 = 3u;
 const N: u32 = 400u;
-const CENTRED: u32 = 1u; // 0 or 1
+const CENTERED: u32 = 1u; // 0 or 1
 
 @compute @workgroup_size(64)
 fn moments_staged(
@@ -19,6 +19,6 @@ fn moments_staged(
     if group >= GROUPS {
         return;
     }
-    moments[group] = select(0.0, sums[group] / f32(N), CENTRED == 1u);
+    moments[group] = select(0.0, sums[group] / f32(N), CENTERED == 1u);
     moments[GROUPS + group] = squares[group] / f32(N);
 }

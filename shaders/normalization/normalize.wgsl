@@ -1,5 +1,5 @@
 // What: y[i] = (x[i] - moments[c]) / moments[CHANNELS + c] with c = i / RUN mod CHANNELS
-// Shapes: x, y of one length; moments [2, CHANNELS], means, then deviations
+// Shapes: x, y of one length; moments [2, CHANNELS], means, then standard deviations
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> moments: array<f32>;

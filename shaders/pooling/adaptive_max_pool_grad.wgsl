@@ -1,20 +1,20 @@
-// What: dx[l] = Σ dy[i] over the outputs i of its line whose first maximum is at l. One invocation per element of dx.
-// Shapes: positions, dy [.., M, INNER], dx [.., L, PARTS, INNER], the parts to be summed afterwards.
+// What: dx[l] = Σ dy[i] over the outputs i of its line whose argmax is l. One invocation per part of an element of dx.
+// Shapes: positions (argmax indices) and dy [.., M, INNER], dx [.., L, PARTS, INNER]; another dispatch adds the parts.
 // Cost: about M/L + 1 pairs of loads per element.
 
-// Positions of a line of x, of y, and elements from one to the next.
+// Extents of a line of x and of y, and their stride.
 const L: u32 = 4u;
 const M: u32 = 2u;
 const INNER: u32 = 1u;
-// Invocations that share an output; their results lie side by side.
+// Number of invocations that share an element; their results are adjacent.
 const PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> positions: array<u32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
-// Of `count` positions, the first that number i of `to` pools, and the one behind the last. Turned round, those that pool
-// position i.
+// The range [begin, end) of `count` inputs that output i of `to` pools. With `count` and `to` swapped, the outputs that
+// pool input i.
 fn begin(i: u32, count: u32, to: u32) -> u32 {
     return i * count / to;
 }
@@ -23,7 +23,7 @@ fn end(i: u32, count: u32, to: u32) -> u32 {
     return ((i + 1u) * count + to - 1u) / to;
 }
 
-// Where part number `part` begins, of PARTS of so many positions.
+// Start of part `part` of PARTS in a range of `count`.
 fn part_begin(part: u32, count: u32) -> u32 {
     return count / PARTS * part + min(part, count % PARTS);
 }

@@ -1,13 +1,13 @@
-// What: y[i] = the mean or maximum of x over positions floor(i·L/M) to ceil((i+1)·L/M) of its line. One invocation per
-//       part of an output. `combine` and `finish` say which: the values in order, then the result and how many there were.
-// Shapes: x [.., L, INNER], y [.., M, PARTS, INNER], the parts to be combined afterwards.
+// What: y[i] = the mean or maximum of x from floor(i·L/M) to ceil((i+1)·L/M) of its line. `combine` reduces the values
+// in order; `finish` takes the result and the number of values. One invocation per part of an output.
+// Shapes: x [.., L, INNER], y [.., M, PARTS, INNER]; another dispatch combines the parts.
 // Cost: about L/M loads per output.
 
-// Positions of a line of x, of y, and elements from one to the next.
+// Extents of a line of x and of y, and their stride.
 const L: u32 = 4u;
 const M: u32 = 2u;
 const INNER: u32 = 1u;
-// Invocations that share an output; their results lie side by side.
+// Number of invocations that share an output; their results are adjacent.
 const PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -16,8 +16,8 @@ const PARTS: u32 = 1u;
 fn combine(a: f32, b: f32) -> f32 { return a + b; }
 fn finish(v: f32, n: f32) -> f32 { return v / n; }
 
-// Of `count` positions, the first that number i of `to` pools, and the one behind the last. Turned round, those that pool
-// position i.
+// The range [begin, end) of `count` inputs that output i of `to` pools. With `count` and `to` swapped, the outputs that
+// pool input i.
 fn begin(i: u32, count: u32, to: u32) -> u32 {
     return i * count / to;
 }
@@ -26,7 +26,7 @@ fn end(i: u32, count: u32, to: u32) -> u32 {
     return ((i + 1u) * count + to - 1u) / to;
 }
 
-// Where part number `part` begins, of PARTS of so many positions.
+// Start of part `part` of PARTS in a range of `count`.
 fn part_begin(part: u32, count: u32) -> u32 {
     return count / PARTS * part + min(part, count % PARTS);
 }

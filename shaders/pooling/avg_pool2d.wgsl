@@ -1,5 +1,5 @@
 // What: y[n, c, p, q] = 1/T · Σ over r, s of x[n, c, h, w] with h = p·STRIDE_H + r·DILATION_H − PAD_TOP and w likewise.
-//       Padding counts as 0; T is the number of taps that count (without any, y is 0). One invocation per output.
+// Padding is zeros; T is the number of counted taps (without any, y is 0). One invocation per output.
 // Shapes: x [N, C, H, W], y [N, C, P, Q].
 // Cost: R·S loads per output.
 
@@ -15,13 +15,13 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// 1 if taps may lie in padding and each is tested.
+// 1 if taps may be in padding and each is tested.
 const TESTED: u32 = 0u;
-// 1 if such taps are left out of the loops instead: worth it for large windows.
+// 1 if the loops are clipped to the input instead, which is faster for large windows.
 const CLIPPED_H: u32 = 0u;
 const CLIPPED_W: u32 = 0u;
-// 1 if the divisor of a window is the number of its taps on rows COUNT_TOP..COUNT_BOTTOM and such columns, counted from
-// the first of the padding; else it is R·S.
+// 1 if the divisor of a window is the number of its taps in rows COUNT_TOP..COUNT_BOTTOM and in the columns likewise,
+// relative to the padded input; else it is R·S.
 const DIVISORS_DIFFER: u32 = 0u;
 const COUNT_TOP: u32 = 0u;
 const COUNT_BOTTOM: u32 = 4u;
@@ -31,7 +31,7 @@ const COUNT_RIGHT: u32 = 4u;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
-// How many of the taps at start, start + dilation, .. lie in begin..end.
+// The number of the taps at start, start + dilation, .. in begin..end.
 fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
     let inside = taps_on(start, taps, dilation, begin, end - begin);
     return inside.y - inside.x;
@@ -62,7 +62,7 @@ fn avg_pool2d(
     }
     for (var r = rows.x; r < rows.y; r++) { // rounds: R
         for (var s = columns.x; s < columns.y; s++) { // rounds: S
-            // A position above or left of the input wraps to a large number.
+            // A coordinate above or left of the input wraps to a large number.
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
             if TESTED == 0u || (h < H && w < W) {

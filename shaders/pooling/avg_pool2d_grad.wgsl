@@ -1,8 +1,8 @@
-// What: dx[i] = Σ dy[o] / T over the windows o that have a tap on i; T is the number of taps of window o that
-//       count. One invocation per cell of CELL_H x CELL_W input elements: each looks at the windows
-//       that cover it, in row-major order.
+// What: dx[i] = Σ dy[o] / T over the windows o that have a tap on i, where T is the number of counted taps of window o.
+// One invocation per cell of CELL_H x CELL_W input elements, which loops over the windows that cover it in row-major
+// order.
 // Shapes: dy [N, C, P, Q], dx [N, C, H, W].
-// Cost: as many loads per element as windows cover it.
+// Cost: one load per element and window that covers it.
 
 const H: u32 = 4u;
 const W: u32 = 4u;
@@ -19,34 +19,34 @@ const PAD_LEFT: u32 = 0u;
 // Rows and columns of a cell; they divide the stride.
 const CELL_H: u32 = 2u;
 const CELL_W: u32 = 2u;
-// Cells along each axis; the first one begins with the padding.
+// Number of cells along each axis; the first one starts with the padding.
 const CELLS_H: u32 = 2u;
 const CELLS_W: u32 = 2u;
-// 1 if some cell reaches beyond the input or has no window.
+// 1 if some cell exceeds the input or has no window.
 const RAGGED: u32 = 0u;
-// 1 if the divisor of a window is the number of its taps on rows COUNT_TOP..COUNT_BOTTOM and such columns, counted from
-// the first of the padding; else it is R·S.
+// 1 if the divisor of a window is the number of its taps in rows COUNT_TOP..COUNT_BOTTOM and in the columns likewise,
+// relative to the padded input; else it is R·S.
 const DIVISORS_DIFFER: u32 = 0u;
 const COUNT_TOP: u32 = 0u;
 const COUNT_BOTTOM: u32 = 4u;
 const COUNT_LEFT: u32 = 0u;
 const COUNT_RIGHT: u32 = 4u;
-// Cells to a stride.
+// Cells per stride.
 const PARTS_H: u32 = STRIDE_H / CELL_H;
 const PARTS_W: u32 = STRIDE_W / CELL_W;
-// Windows that reach over one element.
+// Maximum number of windows that cover an element, along each axis.
 const OVER_H: u32 = ((R - 1u) * DILATION_H + STRIDE_H) / STRIDE_H;
 const OVER_W: u32 = ((S - 1u) * DILATION_W + STRIDE_W) / STRIDE_W;
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dx: array<f32>;
 
-// Whether a window has a tap that far from its begin.
+// Whether a window has a tap at this offset from its start.
 fn is_tap(offset: u32, taps: u32, dilation: u32) -> bool {
     return offset % dilation == 0u && offset / dilation < taps;
 }
 
-// How many of the taps at start, start + dilation, .. lie in begin..end.
+// The number of the taps at start, start + dilation, .. in begin..end.
 fn taps_inside(start: u32, taps: u32, dilation: u32, begin: u32, end: u32) -> u32 {
     let inside = taps_on(start, taps, dilation, begin, end - begin);
     return inside.y - inside.x;
@@ -66,12 +66,13 @@ fn avg_pool2d_grad(
     if plane >= arrayLength(&dx) {
         return;
     }
-    // The cell's offset in the last window that reaches it.
+    // The cell's offset in the last window that covers it.
     let down = row % PARTS_H * CELL_H;
     let across = column % PARTS_W * CELL_W;
     for (var r = 0u; r < CELL_H; r++) {
         for (var s = 0u; s < CELL_W; s++) {
-            // A position above or left of the input wraps to a large number, as does such a window below.
+            // A coordinate above or left of the input wraps to a large number, as does the index of such a window
+            // below.
             let h = row * CELL_H + r - PAD_TOP;
             let w = column * CELL_W + s - PAD_LEFT;
             if RAGGED == 0u || (h < H && w < W) {

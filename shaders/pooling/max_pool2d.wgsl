@@ -1,6 +1,6 @@
 // What: y[n, c, p, q] = max over r, s of x[n, c, h, w] with h = p·STRIDE_H + r·DILATION_H − PAD_TOP and w likewise.
-//       Padding never wins, a NaN always does. One invocation per output.
-// Shapes: x [N, C, H, W], y [N, C, P, Q]; every window meets the input.
+// Padding is −∞; NaN propagates. One invocation per output.
+// Shapes: x [N, C, H, W], y [N, C, P, Q]; every window has a tap on the input.
 // Cost: R·S loads per output.
 
 const H: u32 = 4u;
@@ -15,9 +15,9 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// 1 if taps may lie in padding and each is tested.
+// 1 if taps may be in padding and each is tested.
 const TESTED: u32 = 0u;
-// 1 if such taps are left out of the loops instead: worth it for large windows.
+// 1 if the loops are clipped to the input instead, which is faster for large windows.
 const CLIPPED_H: u32 = 0u;
 const CLIPPED_W: u32 = 0u;
 
@@ -50,7 +50,7 @@ fn max_pool2d(
     }
     for (var r = rows.x; r < rows.y; r++) { // rounds: R
         for (var s = columns.x; s < columns.y; s++) { // rounds: S
-            // A position above or left of the input wraps to a large number.
+            // A coordinate above or left of the input wraps to a large number.
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
             if TESTED == 0u || (h < H && w < W) {

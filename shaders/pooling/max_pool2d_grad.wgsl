@@ -1,7 +1,7 @@
-// What: dx[i] = Σ dy[o] over the windows o whose first maximum is i. One invocation per cell of CELL_H x CELL_W input
-//       elements: each looks at the windows that cover it, in row-major order. max_pool2d_positions finds the maxima.
-// Shapes: positions, dy [N, C, P, Q], dx [N, C, H, W].
-// Cost: as many loads per element as windows cover it, and one per window it wins.
+// What: dx[i] = Σ dy[o] over the windows o whose argmax is i, as found by max_pool2d_positions. One invocation per cell
+// of CELL_H x CELL_W input elements, which loops over the windows that cover it in row-major order.
+// Shapes: positions (argmax indices) and dy [N, C, P, Q], dx [N, C, H, W].
+// Cost: one load per element and window that covers it, and one per window whose argmax it is.
 
 const H: u32 = 4u;
 const W: u32 = 4u;
@@ -18,19 +18,19 @@ const PAD_LEFT: u32 = 0u;
 // Rows and columns of a cell; they divide the stride.
 const CELL_H: u32 = 2u;
 const CELL_W: u32 = 2u;
-// Cells along each axis; the first one begins with the padding.
+// Number of cells along each axis; the first one starts with the padding.
 const CELLS_H: u32 = 2u;
 const CELLS_W: u32 = 2u;
-// 1 if some cell reaches beyond the input or has no window.
+// 1 if some cell exceeds the input or has no window.
 const RAGGED: u32 = 0u;
-// Cells to a stride.
+// Cells per stride.
 const PARTS_H: u32 = STRIDE_H / CELL_H;
 const PARTS_W: u32 = STRIDE_W / CELL_W;
-// Rows of the windows over an element to go over, and 1 if others were before, whose sums are in dx.
+// The range of rows of windows over an element, and 1 if a previous dispatch left its sums in dx.
 const A_BEGIN: u32 = 0u;
 const A_END: u32 = 1u;
 const CONTINUES: u32 = 0u;
-// Windows that reach over one element.
+// Maximum number of windows that cover an element, along each axis.
 const OVER_H: u32 = ((R - 1u) * DILATION_H + STRIDE_H) / STRIDE_H;
 const OVER_W: u32 = ((S - 1u) * DILATION_W + STRIDE_W) / STRIDE_W;
 
@@ -38,7 +38,7 @@ const OVER_W: u32 = ((S - 1u) * DILATION_W + STRIDE_W) / STRIDE_W;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
-// Whether a window has a tap that far from its begin.
+// Whether a window has a tap at this offset from its start.
 fn is_tap(offset: u32, taps: u32, dilation: u32) -> bool {
     return offset % dilation == 0u && offset / dilation < taps;
 }
@@ -59,12 +59,13 @@ fn max_pool2d_grad(
     if plane >= arrayLength(&dx) {
         return;
     }
-    // The cell's offset in the last window that reaches it.
+    // The cell's offset in the last window that covers it.
     let down = row % PARTS_H * CELL_H;
     let across = column % PARTS_W * CELL_W;
     for (var r = 0u; r < CELL_H; r++) {
         for (var s = 0u; s < CELL_W; s++) {
-            // A position above or left of the input wraps to a large number, as does such a window below.
+            // A coordinate above or left of the input wraps to a large number, as does the index of such a window
+            // below.
             let h = row * CELL_H + r - PAD_TOP;
             let w = column * CELL_W + s - PAD_LEFT;
             if RAGGED == 0u || (h < H && w < W) {

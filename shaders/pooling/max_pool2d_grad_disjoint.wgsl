@@ -1,6 +1,6 @@
-// What: dx[i] = dy[o] if i is the position of window o's maximum, else 0, where no two windows overlap. One invocation per
-//       cell of STRIDE_H x STRIDE_W elements, which holds at most one window. max_pool2d_positions finds the maxima.
-// Shapes: positions, dy [N, C, P, Q], dx [N, C, H, W].
+// What: dx[i] = dy[o] if i is the argmax of window o, else 0, for windows without overlap. One invocation per cell of
+// STRIDE_H x STRIDE_W elements, which contains at most one window. max_pool2d_positions finds the indices.
+// Shapes: positions (argmax indices) and dy [N, C, P, Q], dx [N, C, H, W].
 // Cost: every element of positions and dy is loaded once, every element of dx stored once.
 
 const H: u32 = 4u;
@@ -11,10 +11,10 @@ const STRIDE_H: u32 = 2u;
 const STRIDE_W: u32 = 2u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// Cells along each axis.
+// Number of cells along each axis.
 const CELLS_H: u32 = 2u;
 const CELLS_W: u32 = 2u;
-// 1 if some cell reaches beyond the input or has no window.
+// 1 if some cell exceeds the input or has no window.
 const RAGGED: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> positions: array<u32>;
@@ -49,7 +49,7 @@ fn max_pool2d_grad_disjoint(
         return;
     }
 
-    // A cell without a window has zeros.
+    // A cell without a window is zero.
     var position = H * W;
     var g = 0.0;
     if RAGGED == 0u || (p < P && q < Q) {
@@ -59,7 +59,7 @@ fn max_pool2d_grad_disjoint(
     }
     for (var r = 0u; r < STRIDE_H; r++) {
         for (var s = 0u; s < STRIDE_W; s++) {
-            // A position above or left of the input wraps to a large number.
+            // A coordinate above or left of the input wraps to a large number.
             let h = p * STRIDE_H + r - PAD_TOP;
             let w = q * STRIDE_W + s - PAD_LEFT;
             if RAGGED == 0u || (h < H && w < W) {

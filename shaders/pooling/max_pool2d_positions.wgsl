@@ -1,6 +1,6 @@
-// What: positions[n, c, p, q] = h·W + w of the first maximum of window (p, q) in row-major order; a NaN is a maximum.
-//       One invocation per window. If asked, y[n, c, p, q] = that maximum.
-// Shapes: x [N, C, H, W], positions and y [N, C, P, Q]; every window meets the input.
+// What: positions[n, c, p, q] = h·W + w of the argmax of window (p, q): the first of equal maxima in row-major order,
+// or the first NaN. Optionally y[n, c, p, q] = the maximum. One invocation per window.
+// Shapes: x [N, C, H, W], positions (argmax indices) and y [N, C, P, Q]; every window has a tap on the input.
 // Cost: R·S loads per window.
 
 const H: u32 = 4u;
@@ -15,9 +15,9 @@ const DILATION_H: u32 = 1u;
 const DILATION_W: u32 = 1u;
 const PAD_TOP: u32 = 0u;
 const PAD_LEFT: u32 = 0u;
-// 1 if taps may lie in padding and each is tested.
+// 1 if taps may be in padding and each is tested.
 const TESTED: u32 = 0u;
-// 1 if such taps are left out of the loops instead: worth it for large windows.
+// 1 if the loops are clipped to the input instead, which is faster for large windows.
 const CLIPPED_H: u32 = 0u;
 const CLIPPED_W: u32 = 0u;
 
@@ -58,7 +58,7 @@ fn max_pool2d_positions(
     }
     for (var r = rows.x; r < rows.y; r++) { // rounds: R
         for (var s = columns.x; s < columns.y; s++) { // rounds: S
-            // A position above or left of the input wraps to a large number.
+            // A coordinate above or left of the input wraps to a large number.
             let h = top + r * DILATION_H - PAD_TOP;
             let w = left + s * DILATION_W - PAD_LEFT;
             if TESTED == 0u || (h < H && w < W) {

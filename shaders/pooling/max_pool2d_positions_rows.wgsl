@@ -1,6 +1,6 @@
-// What: positions[n, c, p, q] = columns[n, c, h, q] of the row h = p·STRIDE_H + r·DILATION_H − PAD_TOP with the first
-//       maximum of x at that position of its plane; a NaN is a maximum. One invocation per window.
-// Shapes: x [N, C, H, W], columns [N, C, H, Q], each the first maximum of its row of a window, positions [N, C, P, Q].
+// What: positions[n, c, p, q] = columns[n, c, h, q] of the row h = p·STRIDE_H + r·DILATION_H − PAD_TOP where x at that
+// index is the first maximum, or the first NaN. One invocation per window.
+// Shapes: x [N, C, H, W], columns [N, C, H, Q] (argmax indices of each row of a window), positions [N, C, P, Q].
 // Cost: 2·R loads per window.
 
 const H: u32 = 4u;

@@ -1,4 +1,4 @@
-// What: x[i] = v[o] for the last value o at position i, 0 where there is none. One invocation per output.
+// What: x[i] = v[o] for the last value o with index i, 0 if there is none. One invocation per output.
 // Shapes: v [N, C, P, Q], last [N, C, H, W] from max_unpool2d_mark, x [N, C, H, W].
 // Cost: up to two loads per output.
 

@@ -1,4 +1,4 @@
-// What: last[i] = 0: no value wins position i yet.
+// What: last[i] = 0: no value has index i yet.
 // Shapes: any.
 // Cost: one pass over memory.
 

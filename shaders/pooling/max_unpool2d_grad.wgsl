@@ -1,8 +1,9 @@
-// What: dv[o] = dx[n, c, positions[o]] if o is the last value at its position, else 0. One invocation per value.
-// Shapes: dx [N, C, H, W], positions [N, C, P, Q], last [N, C, H, W] from max_unpool2d_mark, dv [N, C, P, Q].
+// What: dv[o] = dx[n, c, positions[o]] if o is the last value with its index, else 0. One invocation per value.
+// Shapes: dx [N, C, H, W], positions (argmax indices) [N, C, P, Q], last [N, C, H, W] from max_unpool2d_mark, dv [N, C,
+// P, Q].
 // Cost: up to three loads per value.
 
-// Elements of a plane of values and of dx.
+// Elements per plane of values and of dx.
 const PQ: u32 = 4u;
 const HW: u32 = 16u;
 

@@ -1,9 +1,9 @@
-// What: last[n, c, positions[o]] = 1 + the largest o of plane (n, c) with that position. Positions outside the plane
-//       mark nothing. One invocation per value. A maximum of integers is the same in every order.
-// Shapes: positions [N, C, P, Q], last [N, C, H, W], cleared.
+// What: last[n, c, positions[o]] = 1 + the largest o of plane (n, c) with that index. Indices outside the plane are
+// ignored. One invocation per value. The maximum of integers does not depend on the order.
+// Shapes: positions (argmax indices) [N, C, P, Q], last [N, C, H, W], initially 0.
 // Cost: one load and one atomic maximum per value.
 
-// Elements of a plane of values and of the output.
+// Elements per plane of values and of the output.
 const PQ: u32 = 4u;
 const HW: u32 = 16u;
 

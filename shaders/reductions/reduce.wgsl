@@ -1,6 +1,6 @@
 // What: y[o, part, i] = finish(combine of x[o, part + k * PARTS, i] over k)
 // Shapes: x [outer, R, INNER], y [outer, PARTS, INNER], PARTS <= R; outer follows from the length of y
-// Neighbouring invocations read neighbouring elements, whatever INNER is.
+// Adjacent invocations read adjacent elements for any INNER.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

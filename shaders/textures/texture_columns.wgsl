@@ -1,7 +1,7 @@
-// What: y[c,p,u] = sum over i of w[p,i] v[c,i,u] / sum over i of w[p,i], v what is chosen of texel (x + u, y + i) of the
-//       picture, w a triangle around the centre of p
-// Shapes: rectangle x, y, width, height; y [C, H, WIDTH], columns from width on stay as they are
-// Neighbouring invocations load neighbouring texels.
+// What: y[c,p,u] = sum over i of w[p,i] v[c,i,u] / sum over i of w[p,i], where v is a channel of texel (x + u, y + i)
+// of the image and w a triangle around the center of p
+// Shapes: rectangle x, y, width, height; y [C, H, WIDTH], columns from width on are not written
+// Adjacent invocations load adjacent texels.
 // joined with common/texture.wgsl
 
 @group(0) @binding(0) var picture: texture_2d<f32>;

@@ -1,8 +1,9 @@
-// What: a grid of tiles, each the values of one map by their colours; magenta where a value is NaN. Tile t begins in
-//       column floor(t (width + GAP) / COLUMNS) and ends GAP before the next; a texel shows the value under its centre.
-//       With BARS, each value is a bar that fills its share of the tile, from below (1) or from the left (2), before the
-//       first colour of the map.
-// Shapes: x[OFFSET..] [TILES, PLANES, H, W]; PLANES 1, or 3 for red, green and blue; ranges [1], or [TILES] if OWN_RANGES
+// What: a grid of tiles, each showing the values of one map by color; magenta for NaN. Tile t starts in column floor(t
+// (width + GAP) / COLUMNS) and ends GAP before the next; a texel shows the value at its center. With BARS, each value
+// is a bar whose length is its position in the range, from below (1) or from the left (2), on the first color of the
+// map.
+// Shapes: x[OFFSET..] [TILES, PLANES, H, W]; PLANES 1, or 3 for red, green and blue; ranges [1], or [TILES] if
+// OWN_RANGES
 // joined with common/texture.wgsl
 
 alias Picture = texture_storage_2d<rgba8unorm, write>;
@@ -21,17 +22,18 @@ const ROWS: u32 = 2u;
 const GAP: u32 = 1u;
 const OWN_RANGES: u32 = 1u;
 const BARS: u32 = 0u;
-// Where in the colour map the values of an empty range lie.
+// Position in the color map of the values of an empty range.
 const EMPTY: f32 = 0.5;
-// Colours at even steps of the map, 0xrrggbb.
+// Equidistant colors of the map, 0xrrggbb.
 const ANCHORS: u32 = 2u;
 const COLOURS = array<u32, 2>(0u, 16777215u);
 
 fn background() -> vec4<f32> { return vec4<f32>(0.1, 0.1, 0.1, 1.0); }
 fn shown(t: vec4<f32>) -> vec4<f32> { return t; }
 
-// Where a value lies in its range, from 0 to 1. Parts of 32, for WGSL divides by at most 2^126, and the reciprocal of what is
-// near that may become 0; and no infinite values, of which a division may make anything.
+// The position of a value in its range, from 0 to 1. Scaled by 1/32, because WGSL divides by at most 2^126 and the
+// reciprocal of a divisor near that may become 0. Infinite values are excluded, because their quotient is
+// indeterminate.
 fn share(v: f32, range: vec2<f32>) -> f32 {
     let span = range.y * 0.03125 - range.x * 0.03125;
     if span > 0.0 {

@@ -1,5 +1,5 @@
-// What: y[g] = finish(the least of x[g,p].x, the largest of x[g,p].y)
-// Shapes: x [GROUPS, PARTS], y [GROUPS]; one invocation a group
+// What: y[g] = finish(min over p of x[g,p].x, max over p of x[g,p].y)
+// Shapes: x [GROUPS, PARTS], y [GROUPS]; one invocation per group
 
 @group(0) @binding(0) var<storage, read> x: array<vec2<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<f32>>;

@@ -1,6 +1,6 @@
-// What: y[g,p] = the least and the largest finite x[OFFSET + (g, p + j * PARTS)] over j; the largest float and the least
-//       where there is none
-// Shapes: x[OFFSET..] [GROUPS, LENGTH], y [GROUPS, PARTS]; one invocation a part
+// What: y[g,p] = the minimum and the maximum of the finite x[OFFSET + (g, p + j * PARTS)] over j; without any, the
+// largest and the smallest float
+// Shapes: x[OFFSET..] [GROUPS, LENGTH], y [GROUPS, PARTS]; one invocation per part
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec2<f32>>;

@@ -1,5 +1,5 @@
-// What: y[OFFSET + (c,p,q)] = finish(sum over i of w[q,i] x[c,p,i] / sum over i of w[q,i], c), w a triangle around the
-//       centre of q on the width of the rectangle
+// What: y[OFFSET + (c,p,q)] = finish(sum over i of w[q,i] x[c,p,i] / sum over i of w[q,i], c), where w is a triangle
+// around the center of q, scaled to the width of the rectangle
 // Shapes: x [C, H, WIDTH], of which texture_columns wrote the rectangle's columns; y[OFFSET..] [C, H, W]
 // joined with common/texture.wgsl
 

@@ -1,5 +1,5 @@
 // What: y[i] = shares[step] * x[i], plus sum[i] unless the step is a multiple of EVERY
-// Shapes: sum, x, y of one length; shares [any], the last goes on; step [1]
+// Shapes: sum, x, y of one length; shares [any length; its last element applies to further steps]; step [1]
 
 @group(0) @binding(0) var<storage, read> sum: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

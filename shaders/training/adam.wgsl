@@ -1,7 +1,8 @@
 // What: t = clock + 1; d = g + WEIGHT_DECAY*p (DECOUPLED: d = g, p -= rate*WEIGHT_DECAY*p);
 //       m = BETA1*m + REST1*d; v = BETA2*v + REST2*d*d;
 //       p -= rate / (1 - BETA1^t) * m / (sqrt(v) / sqrt(1 - BETA2^t) + EPSILON)
-// Shapes: p, g, m, v of one length; rates [any], the last goes on, one below 0 changes nothing; step, clock [1]. REST = 1 - BETA.
+// Shapes: p, g, m, v of one length; rates [any length; its last element applies to further steps, a negative rate
+// changes nothing]; step, clock [1]. REST = 1 - BETA.
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -11,11 +12,11 @@
 @group(0) @binding(5) var<storage, read_write> v: array<Value>;
 @group(0) @binding(6) var<storage, read> clock: array<u32>;
 
-// Fours of neighbours, where all ranges of parameters begin and end at multiples of four.
+// vec4 if all ranges of parameters start and end at multiples of four.
 alias Value = f32;
 
-const FIRST: u32 = 0u; // where the group of parameters begins, in values
-const COUNT: u32 = 64u; // and how many it has
+const FIRST: u32 = 0u; // start of the parameter group, in values
+const COUNT: u32 = 64u; // length of the parameter group, in values
 const RATE_FACTOR: f32 = 1.0;
 const BETA1: f32 = 0.9; // 0 to 1
 const BETA2: f32 = 0.999; // 0 to 1
@@ -27,7 +28,7 @@ const EPSILON: f32 = 1e-8;
 const WEIGHT_DECAY: f32 = 0.0;
 const DECOUPLED: u32 = 0u; // 0 or 1
 
-// 1 - exp(u) for u <= 0, to the last digits: by its series where the difference would cancel.
+// 1 - exp(u) for u <= 0, accurate near 0, where a series avoids cancellation.
 fn one_minus_exp(u: f32) -> f32 {
     if u < -0.5 {
         return 1.0 - exp(u);
@@ -51,7 +52,7 @@ fn adam(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
-    // A step that updates nothing.
+    // A step without an update.
     if rate < 0.0 {
         return;
     }

@@ -1,5 +1,5 @@
-// What: y = x * min(1, MOST / (sqrt(square) + 1e-6)), square that of the whole length, made before
-// Shapes: x, y of one length, square []; one invocation an element
+// What: y = x * min(1, MOST / (sqrt(square) + 1e-6)), where square is the squared norm of x, computed before
+// Shapes: x, y of one length, square []; one invocation per element
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> square: array<f32>;

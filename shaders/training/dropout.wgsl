@@ -1,6 +1,6 @@
 // What: y[i] = x[i] * SCALE where word u mod 4 of Philox4x32-10 of (u / 4, step, STREAM, 0) under SEED is at least
-//       THRESHOLD, else 0; u = i / PLANE
-// Shapes: x, y of one length; step [1]; one invocation four elements
+// THRESHOLD, else 0; u = i / PLANE
+// Shapes: x, y of one length; step [1]; one invocation per four elements
 // joined with common/random.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -21,7 +21,7 @@ fn dropout(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let four = workgroup_index(workgroup, grid) * 64u + lane;
-    // Before the product, which surplus workgroups could take past 32 bits.
+    // Returns before the product, which could exceed 32 bits for surplus workgroups.
     if four > (arrayLength(&y) - 1u) / 4u {
         return;
     }

@@ -1,6 +1,7 @@
-// What: y[i, j] = rows[order[step*BATCH + i], j] / 255; zeros where the order ends or names no row
-// Shapes: rows [ROWS,ROW] bytes, four to a word; order [ORDER]; step [1]; y [BATCH,ROW]
-// Each invocation unpacks four neighbouring bytes of a row.
+// What: y[i, j] = rows[order[step*BATCH + i], j] / 255; zeros beyond the end of the order and for an index that is not
+// a row
+// Shapes: rows [ROWS,ROW] bytes, four per word; order [ORDER]; step [1]; y [BATCH,ROW]
+// Each invocation unpacks four adjacent bytes of a row.
 
 @group(0) @binding(0) var<storage, read> rows: array<u32>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
@@ -14,7 +15,7 @@ const ORDER: u32 = 60032u;
 
 const QUADS = (ROW + 3u) / 4u;
 
-// The first byte of a row of y among those of all rows; past the last where there is none.
+// Offset of the first byte of a row of y in the set; beyond the end for a padding row.
 fn first_byte(row: u32) -> u32 {
     let position = min(step_number[0], ORDER / BATCH) * BATCH + row;
     let index = select(ROWS, order[min(position, ORDER - 1u)], position < ORDER);
@@ -41,7 +42,7 @@ fn gather_images(
     let column = i % QUADS * 4u;
     let start = first_byte(row);
 
-    // Rows need not begin at a word: four bytes may straddle two.
+    // Rows need not start at a word, so four bytes may straddle two words.
     let byte = min(start, (ROWS - 1u) * ROW) + column;
     let first = byte / 4u;
     let shift = byte % 4u * 8u;

@@ -1,5 +1,5 @@
-// What: y[i] = rows[order[step*BATCH + i]]; 0xffffffff where the order ends or names no row
-// Shapes: rows [ROWS] bytes, four to a word; order [ORDER]; step [1]; y [BATCH]
+// What: y[i] = rows[order[step*BATCH + i]]; 0xffffffff beyond the end of the order and for an index that is not a row
+// Shapes: rows [ROWS] bytes, four per word; order [ORDER]; step [1]; y [BATCH]
 
 @group(0) @binding(0) var<storage, read> rows: array<u32>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;

@@ -1,6 +1,6 @@
-// What: history[step] = sum of the losses scores[n][0] / sum of the weights scores[n][COLUMNS-1], 0 if that is 0; sum of
-//       scores[n][1]; sum of scores[n][2], over n; then step += 1. A step past the last row is not recorded.
-// Shapes: history [ROWS,3], step [1], scores [N,COLUMNS]; one invocation, N is small
+// What: history[step] = (sum of the losses scores[n][0] / sum of the weights scores[n][COLUMNS-1], or 0 if that is 0;
+// sum of scores[n][1]; sum of scores[n][2]) over n; then step += 1. A step beyond the last row is not recorded.
+// Shapes: history [ROWS,3], step [1], scores [N,COLUMNS]; one invocation, because N is small
 
 @group(0) @binding(0) var<storage, read_write> history: array<f32>;
 @group(0) @binding(1) var<storage, read_write> step_number: array<u32>;
@@ -8,7 +8,7 @@
 
 const ROWS: u32 = 938u;
 const N: u32 = 64u;
-// 4 with weights, else 3: then a count is the weight.
+// 4 with class weights, else 3, where the count is the weight.
 const COLUMNS: u32 = 3u;
 
 @compute @workgroup_size(1)

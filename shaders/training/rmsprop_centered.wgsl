@@ -1,6 +1,7 @@
 // What: d = g + WEIGHT_DECAY*p; s = ALPHA*s + (1-ALPHA)*d*d; m = ALPHA*m + (1-ALPHA)*d;
 //       v = MOMENTUM*v + d / denominator(max(s - m*m, 0)); p -= rate * v
-// Shapes: p, g, s, v, m of one length; rates [any], the last goes on, one below 0 changes nothing; step [1]
+// Shapes: p, g, s, v, m of one length; rates [any length; its last element applies to further steps, a negative rate
+// changes nothing]; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<f32>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
@@ -10,8 +11,8 @@
 @group(0) @binding(5) var<storage, read_write> v: array<f32>;
 @group(0) @binding(6) var<storage, read_write> m: array<f32>;
 
-const FIRST: u32 = 0u; // where the group of parameters begins
-const COUNT: u32 = 64u; // and how many it has
+const FIRST: u32 = 0u; // start of the parameter group
+const COUNT: u32 = 64u; // length of the parameter group
 const RATE_FACTOR: f32 = 1.0;
 const ALPHA: f32 = 0.9; // 0 to 1
 const EPSILON: f32 = 1e-7;
@@ -32,14 +33,14 @@ fn rmsprop_centered(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
-    // A step that updates nothing.
+    // A step without an update.
     if rate < 0.0 {
         return;
     }
     let d = g[i] + WEIGHT_DECAY * p[i];
     let square_mean = ALPHA * s[i] + (1.0 - ALPHA) * d * d;
     let mean = ALPHA * m[i] + (1.0 - ALPHA) * d;
-    // Never below 0 but for rounding.
+    // Negative only by rounding.
     let variance = square_mean - mean * mean;
     let velocity = MOMENTUM * v[i] + d / denominator(at_least(variance, 0.0));
     s[i] = square_mean;

@@ -1,7 +1,7 @@
-// What: scores[n] = (-weight * log softmax(logits[n])[labels[n]], 1 if the first maximum of logits[n] is at labels[n] else 0, 1,
-//       weight), or zeros where the label is IGNORE; without weights, all 1, the last two are one
-// Shapes: logits [N,C], labels [N], scores [N,COLUMNS], weights [C]; one invocation a row
-// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+// What: scores[n] = (-weight * log softmax(logits[n])[labels[n]], 1 if the argmax of logits[n] is labels[n] else 0, 1,
+// weight), or zeros if the label is IGNORE; without class weights, which are then 1, the last two columns are one
+// Shapes: logits [N,C], labels [N], scores [N,COLUMNS], weights [C]; one invocation per row
+// Range: logits of any magnitude; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -10,11 +10,11 @@
 
 const N: u32 = 64u;
 const C: u32 = 10u;
-// 4 with weights, else 3.
+// 4 with class weights, else 3.
 const COLUMNS: u32 = 3u;
 const IGNORE: u32 = 4294967295u;
 
-// What a row of this label weighs.
+// The weight of a row with this label.
 fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
@@ -41,7 +41,7 @@ fn score(
     for (var c = 0u; c < C; c++) {
         sum += exp(logits[n * C + c] - largest);
     }
-    // WGSL has no literal for NaN; these bits are one whatever the label.
+    // WGSL has no literal for NaN; these bits are a NaN for any label.
     var loss = bitcast<f32>(label | 0x7fc00000u);
     if label < C {
         loss = log(sum) + (largest - logits[n * C + label]);

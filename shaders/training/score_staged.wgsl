@@ -1,8 +1,8 @@
-// What: scores[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), 1 if the first maximum of logits[n] is at
-//       labels[n] else 0, 1, weight), or zeros where the label is IGNORE; without weights, all 1, the last two are one;
-//       largest is that of the row, sum that of exp(logits - largest), made before
-// Shapes: logits [N,C], labels, largest, sum [N], scores [N,COLUMNS], weights [C]; one invocation a row
-// Units: logits of any size; NaN for a label that is neither a class nor IGNORE
+// What: scores[n] = (weight * (log(sum[n]) + largest[n] - logits[n][labels[n]]), 1 if the argmax of logits[n] is
+// labels[n] else 0, 1, weight), or zeros if the label is IGNORE; without class weights, which are then 1, the last two
+// columns are one; previous dispatches compute largest, the maximum of the row, and sum, that of exp(logits - largest)
+// Shapes: logits [N,C], labels, largest, sum [N], scores [N,COLUMNS], weights [C]; one invocation per row
+// Range: logits of any magnitude; NaN for a label that is neither a class nor IGNORE
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -14,15 +14,15 @@
 
 const N: u32 = 64u;
 const C: u32 = 1000u;
-// Classes to look at: all, or the candidates that largest_class found.
+// Number of classes to compare: all, or the candidates of largest_class.
 const COUNT: u32 = 1000u;
-// 4 with weights, else 3.
+// 4 with class weights, else 3.
 const COLUMNS: u32 = 3u;
 const IGNORE: u32 = 4294967295u;
 
 fn class_of(row: u32, k: u32) -> u32 { return candidates[row * COUNT + k]; }
 
-// What a row of this label weighs.
+// The weight of a row with this label.
 fn weight_of(label: u32) -> f32 { return weights[min(label, C - 1u)]; }
 
 @compute @workgroup_size(64)
@@ -46,7 +46,7 @@ fn score_staged(
             best = c;
         }
     }
-    // WGSL has no literal for NaN; these bits are one whatever the label.
+    // WGSL has no literal for NaN; these bits are a NaN for any label.
     var loss = bitcast<f32>(label | 0x7fc00000u);
     if label < C {
         loss = log(sum[n]) + (largest[n] - logits[n * C + label]);

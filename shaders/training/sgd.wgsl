@@ -1,5 +1,6 @@
 // What: d = g + WEIGHT_DECAY*p; v = MOMENTUM*v + d; p -= rate * (NESTEROV ? d + MOMENTUM*v : v)
-// Shapes: p, g, v of one length; rates [any], the last goes on, one below 0 changes nothing; step [1]
+// Shapes: p, g, v of one length; rates [any length; its last element applies to further steps, a negative rate changes
+// nothing]; step [1]
 
 @group(0) @binding(0) var<storage, read_write> p: array<Value>;
 @group(0) @binding(1) var<storage, read> g: array<Value>;
@@ -7,11 +8,11 @@
 @group(0) @binding(3) var<storage, read> step_number: array<u32>;
 @group(0) @binding(4) var<storage, read_write> v: array<Value>;
 
-// Fours of neighbours, where all ranges of parameters begin and end at multiples of four.
+// vec4 if all ranges of parameters start and end at multiples of four.
 alias Value = f32;
 
-const FIRST: u32 = 0u; // where the group of parameters begins, in values
-const COUNT: u32 = 64u; // and how many it has
+const FIRST: u32 = 0u; // start of the parameter group, in values
+const COUNT: u32 = 64u; // length of the parameter group, in values
 const RATE_FACTOR: f32 = 1.0;
 const MOMENTUM: f32 = 0.9; // 0 to 1
 const WEIGHT_DECAY: f32 = 0.0;
@@ -29,7 +30,7 @@ fn sgd(
     }
     let i = FIRST + number;
     let rate = RATE_FACTOR * rates[min(step_number[0], arrayLength(&rates) - 1u)];
-    // A step that updates nothing.
+    // A step without an update.
     if rate < 0.0 {
         return;
     }

@@ -1,8 +1,8 @@
-// What: for each n whose l = labels[n] is a class: tally[l, the first c with the largest logits[n,c]] += 1, and
-//       tally[l, C+1] += 1 if fewer than TOP classes come before l: by larger logits, or equal ones further left;
-//       tally[l, C] += 1 alone if a logit of the row is NaN
-// Shapes: tally [C,C+2], logits [N,C], labels [N]; one invocation a row
-// Cost: one load a logit, at most two atomic additions a row
+// What: for each n whose l = labels[n] is a class: tally[l, argmax of logits[n]] += 1 (the first of equals), and
+// tally[l, C+1] += 1 if fewer than TOP classes rank before l, by larger logits or by equal ones with a lower index;
+// only tally[l, C] += 1 if a logit of the row is NaN
+// Shapes: tally [C,C+2], logits [N,C], labels [N]; one invocation per row
+// Cost: one load per logit, at most two atomic additions per row
 
 @group(0) @binding(0) var<storage, read_write> counts: array<atomic<u32>>;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;

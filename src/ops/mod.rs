@@ -25,4 +25,4 @@ pub use training::augment::{Augment, Fill, Flip};
 pub use training::{accumulate, augment, clock, dropout, gather, record, tally};
 
 pub(crate) use layout::copy::copy_dispatch;
-pub(crate) use loops::simd::vectorised;
+pub(crate) use loops::simd::vectorized;

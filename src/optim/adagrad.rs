@@ -1,7 +1,9 @@
-//! Adagrad: each parameter's step is divided by the root of the sum of all its squared gradients.
+//! Adagrad: divides each step by the root of the accumulated squared gradients.
 //!
-//! **What**: with t the number of the step from 0, `d = g + decay·p`, `s ← s + d²`,
-//! `p ← p − rate / (1 + t·rate_decay) · d / (√(s₀ + s) + ε)` · **Source**: Duchi, Hazan & Singer 2011, in PyTorch's form.
+//! - **Formula**: with t the step from 0, `d = g + weight_decay·p`, `s ← s + d²`,
+//!   `p ← p − rate / (1 + t·rate_decay) · d / (√(initial + s) + ε)`.
+//! - **State**: `s`, one per parameter.
+//! - **Source**: Duchi, Hazan & Singer 2011, in PyTorch's form.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use crate::{Result, shader};
 
 const ADAGRAD: Shader = shader!("training/adagrad");
 
-/// Adagrad with a rate that may fall, and weight decay.
+/// Adagrad with optional learning rate decay and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adagrad {
     learning_rate: f32,
@@ -25,30 +27,30 @@ pub struct Adagrad {
 }
 
 impl Adagrad {
-    /// ε 1e-10, sums from 0 on and a rate that does not fall by itself, as PyTorch.
+    /// Adagrad with PyTorch's defaults: ε 1e-10, an initial accumulator of 0 and no learning rate decay.
     pub fn new(learning_rate: f32) -> Self {
         Self { learning_rate, rate_decay: 0.0, initial: 0.0, epsilon: 1e-10, weight_decay: 0.0 }
     }
 
-    /// How fast the rate falls: to `rate / (1 + t·decay)` at step t, counted from 0.
+    /// Learning rate decay: the learning rate is `rate / (1 + t·decay)` at step t, counted from 0.
     pub fn rate_decay(mut self, decay: f32) -> Self {
         self.rate_decay = decay;
         self
     }
 
-    /// What the sums of squares begin at, at least 0.
+    /// Initial value of the accumulated squares, at least 0.
     pub fn initial(mut self, initial: f32) -> Self {
         self.initial = initial;
         self
     }
 
-    /// Added to the root, above 0.
+    /// Epsilon, added to the root; above 0.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Adds so much of each parameter to its gradient.
+    /// Weight decay, added to the gradient as `decay·p`.
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.weight_decay = decay;
         self
@@ -82,7 +84,7 @@ impl Optimizer for Adagrad {
     }
 }
 
-/// By each rule in turn; they differ in range, rate and weight decay.
+/// The update by each parameter group's rule in turn; rules differ in range, learning rate and weight decay.
 #[derive(Debug)]
 struct AdagradUpdate(Vec<Ruled<Adagrad>>);
 

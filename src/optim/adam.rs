@@ -1,8 +1,9 @@
-//! Adam and AdamW: each parameter's step is a running mean of its gradients over the root of one of their squares.
+//! Adam and AdamW: divide a running mean of the gradients by the root of a running mean of their squares.
 //!
-//! **What**: with t the number of the step from 1, `d = g + decay·p` (AdamW: `d = g`, `p ← p − rate·decay·p`),
-//! `m ← β₁·m + (1 − β₁)·d`, `v ← β₂·v + (1 − β₂)·d²`, `p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)` ·
-//! **Source**: Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101), in PyTorch's form.
+//! - **Formula**: with t the step from 1, `d = g + weight_decay·p` (AdamW: `d = g`, `p ← p − rate·weight_decay·p`),
+//!   `m ← β₁·m + (1 − β₁)·d`, `v ← β₂·v + (1 − β₂)·d²`, `p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`.
+//! - **State**: `m` and `v`, one each per parameter.
+//! - **Source**: Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter 2019 (arXiv:1711.05101), in PyTorch's form.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +16,13 @@ use crate::{Result, shader};
 
 const ADAM: Shader = shader!("training/adam");
 
-/// Adam; weight decay is part of the gradient.
+/// Adam, with weight decay as a part of the gradient.
 pub type Adam = AdamRule<false>;
 
-/// AdamW; weight decay, 0.01 unless set, shrinks the parameters by itself.
+/// AdamW, with decoupled weight decay, 0.01 by default.
 pub type AdamW = AdamRule<true>;
 
-/// What [`Adam`] and [`AdamW`] have in common.
+/// The common implementation of [`Adam`] and [`AdamW`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamRule<const DECOUPLED: bool> {
     learning_rate: f32,
@@ -32,25 +33,25 @@ pub struct AdamRule<const DECOUPLED: bool> {
 }
 
 impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
-    /// β₁ 0.9, β₂ 0.999 and ε 1e-8, as PyTorch.
+    /// The rule with PyTorch's defaults: β₁ 0.9, β₂ 0.999 and ε 1e-8.
     pub fn new(learning_rate: f32) -> Self {
         let weight_decay = if DECOUPLED { 0.01 } else { 0.0 };
         Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay }
     }
 
-    /// Shares of the running means of gradients and of squared gradients that stay, `[0, 1)`.
+    /// Decay rates of the running means of gradients and of squared gradients, `[0, 1)`.
     pub fn betas(mut self, beta1: f32, beta2: f32) -> Self {
         (self.beta1, self.beta2) = (beta1, beta2);
         self
     }
 
-    /// Added to the root, above 0.
+    /// Epsilon, added to the root; above 0.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Takes so much of each parameter away: through its gradient (Adam), or at the learning rate (AdamW).
+    /// Weight decay: added to the gradient (Adam), or applied to the parameters at the learning rate (AdamW).
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.weight_decay = decay;
         self
@@ -84,7 +85,7 @@ impl<const DECOUPLED: bool> Optimizer for AdamRule<DECOUPLED> {
     }
 }
 
-/// By each rule in turn; they differ in range, rate and weight decay.
+/// The update by each parameter group's rule in turn; rules differ in range, learning rate and weight decay.
 #[derive(Debug)]
 struct AdamUpdate<const DECOUPLED: bool>(Vec<Ruled<AdamRule<DECOUPLED>>>);
 
@@ -128,7 +129,7 @@ impl<const DECOUPLED: bool> Op for AdamUpdate<DECOUPLED> {
     }
 
     fn kernels(&self, _: &Io<'_>, _: &Limits) -> Vec<Kernel> {
-        // In f64, rounded once: 1 − β and ln β lose most of their digits in f32.
+        // Computed in f64 and rounded once: 1 − β and ln β lose most of their digits in f32.
         let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
         let ln = |beta: f32| f64::from(beta).ln().max(-1e3) as f32;
         kernels(ADAM, Some("adam_fours"), &self.0, |rule| {

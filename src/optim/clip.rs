@@ -1,4 +1,4 @@
-//! Gradients cut short before an optimizer sees them.
+//! Gradient clipping before the optimizer.
 
 use std::str::FromStr;
 
@@ -8,15 +8,15 @@ use crate::graph::{Graph, NodeId};
 use crate::optim::{Flat, Group, Optimizer};
 use crate::{Error, Result};
 
-/// How gradients are clipped. See [`Graph::clip_value`] and [`Graph::clip_norm`].
+/// Gradient clipping. See [`Graph::clip_value`] and [`Graph::clip_norm`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clip {
-    /// Each element to between `−bound` and `bound`.
+    /// Clips each element to `−bound` to `bound`.
     Value(f32),
-    /// Each parameter's gradient to this length.
+    /// Clips each parameter's gradient to this L2 norm.
     Norm(f32),
-    /// All gradients together to this length.
+    /// Clips all gradients together to this L2 norm.
     GlobalNorm(f32),
 }
 
@@ -56,22 +56,22 @@ impl Clip {
 impl FromStr for Clip {
     type Err = Error;
 
-    /// `value:BOUND`, `norm:BOUND` or `global-norm:BOUND`.
+    /// Reads `value:BOUND`, `norm:BOUND` or `global-norm:BOUND`.
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = || Error::option("clip", "value:BOUND, norm:BOUND or global-norm:BOUND", text);
-        let (rule, bound) = text.split_once(':').ok_or_else(refuse)?;
-        let bound = bound.parse().map_err(|_| refuse())?;
+        let invalid = || Error::option("clip", "value:BOUND, norm:BOUND or global-norm:BOUND", text);
+        let (rule, bound) = text.split_once(':').ok_or_else(invalid)?;
+        let bound = bound.parse().map_err(|_| invalid())?;
         let clip = match rule {
             "value" => Clip::Value(bound),
             "norm" => Clip::Norm(bound),
             "global-norm" => Clip::GlobalNorm(bound),
-            _ => return Err(refuse()),
+            _ => return Err(invalid()),
         };
         clip.check().map(|()| clip)
     }
 }
 
-/// An optimizer that sees clipped gradients.
+/// An optimizer with gradient clipping.
 #[derive(Debug)]
 pub struct Clipped {
     optimizer: Box<dyn Optimizer>,
@@ -79,12 +79,12 @@ pub struct Clipped {
 }
 
 impl Clipped {
-    /// `optimizer` after `clip`.
+    /// `optimizer` with gradient clipping.
     pub fn new(optimizer: impl Optimizer + 'static, clip: Clip) -> Self {
         Self::boxed(Box::new(optimizer), clip)
     }
 
-    /// As [`Clipped::new`], for an optimizer chosen at run time.
+    /// [`Clipped::new`] for an optimizer chosen at run time.
     pub fn boxed(optimizer: Box<dyn Optimizer>, clip: Clip) -> Self {
         Self { optimizer, clip }
     }

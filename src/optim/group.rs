@@ -1,4 +1,4 @@
-//! Groups of parameters, by patterns of their names, with settings of their own.
+//! Parameter groups: settings for the parameters whose names match a pattern.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use crate::graph::{Graph, NodeId};
 use crate::optim::{Flat, Optimizer, in_range};
 use crate::{Error, Result};
 
-/// The parameters whose names match a pattern, and what is different for them.
+/// A parameter group: a pattern of parameter names, and the settings for them.
 ///
-/// Names are those in weight files, `conv1.weight`. In a pattern `*` stands for any text and `?` for any one character:
-/// `*.bias`, `conv?.*`. As text a group is `*.bias:lr=2,decay=0` or `conv1.*:freeze`.
+/// Names are those in weight files, such as `conv1.weight`. In a pattern `*` matches any text and `?` any one
+/// character: `*.bias`, `conv?.*`. The text form is `*.bias:lr=2,decay=0` or `conv1.*:freeze`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Group {
@@ -23,49 +23,49 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without settings of its own.
+    /// A group without settings.
     pub fn new(pattern: impl Into<String>) -> Self {
         Self { pattern: pattern.into(), rate_factor: 1.0, weight_decay: None, frozen: false }
     }
 
-    /// Multiplies the learning rate, above 0.
+    /// Factor of the learning rate, above 0.
     pub fn rate_factor(mut self, factor: f32) -> Self {
         self.rate_factor = factor;
         self
     }
 
-    /// Replaces the optimizer's weight decay.
+    /// Weight decay instead of the optimizer's.
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.weight_decay = Some(decay);
         self
     }
 
-    /// Leaves the parameters as they are: no gradient is computed and no state kept for them.
+    /// Freezes the parameters: no gradient is computed and no optimizer state kept for them.
     pub fn frozen(mut self) -> Self {
         self.frozen = true;
         self
     }
 
-    /// The pattern.
+    /// The pattern of parameter names.
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// Whether the parameters stay as they are.
+    /// Whether the parameters are frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen
     }
 
-    /// What the learning rate is multiplied by, and the weight decay, if it is another.
+    /// The factor of the learning rate, and the weight decay if it differs from the optimizer's.
     pub fn settings(&self) -> (f32, Option<f32>) {
         (self.rate_factor, self.weight_decay)
     }
 
-    /// Whether the parameter of this name belongs to it.
+    /// Whether the group contains the parameter `name`.
     pub fn matches(&self, name: &str) -> bool {
         let (pattern, name): (Vec<char>, Vec<char>) = (self.pattern.chars().collect(), name.chars().collect());
         let (mut p, mut n) = (0, 0);
-        // The last star, and how far the text it stands for reaches.
+        // The last star, and the end of the text that it matches.
         let mut star: Option<(usize, usize)> = None;
         while n < name.len() {
             match (pattern.get(p), star) {
@@ -98,22 +98,22 @@ impl Group {
 impl FromStr for Group {
     type Err = Error;
 
-    /// `PATTERN:SETTINGS`, the settings `lr=FACTOR`, `decay=DECAY` and `freeze` with commas between them.
+    /// Reads `PATTERN:SETTINGS`, where the settings are `lr=FACTOR`, `decay=DECAY` and `freeze`, separated by commas.
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = || {
-            let form = "PATTERN:SETTINGS, of lr=FACTOR, decay=DECAY or freeze with commas between them, as in \
+        let invalid = || {
+            let form = "PATTERN:SETTINGS, where settings are lr=FACTOR, decay=DECAY or freeze, separated by commas, as in \
                         *.bias:lr=2,decay=0";
             Error::option("group", form, text)
         };
-        let number = |text: &str| text.parse::<f32>().map_err(|_| refuse());
-        let (pattern, settings) = text.rsplit_once(':').ok_or_else(refuse)?;
+        let number = |text: &str| text.parse::<f32>().map_err(|_| invalid());
+        let (pattern, settings) = text.rsplit_once(':').ok_or_else(invalid)?;
         let mut group = Self::new(pattern);
         for setting in settings.split(',') {
             group = match setting.trim().split_once('=') {
                 Some(("lr", factor)) => group.rate_factor(number(factor)?),
                 Some(("decay", decay)) => group.weight_decay(number(decay)?),
                 None if setting.trim() == "freeze" => group.frozen(),
-                _ => return Err(refuse()),
+                _ => return Err(invalid()),
             };
         }
         group.check().map(|()| group)
@@ -121,7 +121,7 @@ impl FromStr for Group {
 }
 
 impl fmt::Display for Group {
-    /// As [`FromStr`] reads it.
+    /// Writes the form that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.pattern)?;
         match (self.frozen, self.weight_decay) {
@@ -147,8 +147,8 @@ impl From<Group> for String {
     }
 }
 
-/// An optimizer with groups of parameters that have settings of their own. A parameter belongs to the first group whose
-/// pattern its name matches; to those that match none the optimizer's own settings apply.
+/// An optimizer with parameter groups. A parameter belongs to the first group whose pattern matches its name; the
+/// optimizer's own settings apply to parameters without a group.
 ///
 /// ```
 /// use lenslet::optim::{AdamW, Group, Grouped};
@@ -165,12 +165,12 @@ pub struct Grouped {
 }
 
 impl Grouped {
-    /// `optimizer` with `groups`, the first of them first.
+    /// `optimizer` with `groups`, in order of precedence.
     pub fn new(optimizer: impl Optimizer + 'static, groups: impl Into<Vec<Group>>) -> Self {
         Self::boxed(Box::new(optimizer), groups)
     }
 
-    /// As [`Grouped::new`], for an optimizer chosen at run time.
+    /// [`Grouped::new`] for an optimizer chosen at run time.
     pub fn boxed(optimizer: Box<dyn Optimizer>, groups: impl Into<Vec<Group>>) -> Self {
         let mut groups = groups.into();
         groups.extend_from_slice(optimizer.groups());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_read_from_text_and_written_as_such() {
+    fn groups_round_trip_through_text() {
         for text in ["*.bias:lr=2,decay=0", "conv1.*:freeze", "fc?.*:lr=0.1", "*:decay=0.05"] {
             assert_eq!(text.parse::<Group>().unwrap().to_string(), text);
         }
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_told_with_the_group() {
+    fn errors_of_settings_name_the_group() {
         for (group, part) in [
             (Group::new("*.bias").rate_factor(0.0), "rate factor of group \"*.bias\""),
             (Group::new("*.bias").weight_decay(-1.0), "weight decay of group \"*.bias\""),

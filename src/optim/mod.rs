@@ -1,5 +1,5 @@
-//! Optimizers: each one operation over the flat parameter and gradient buffers, so that an update is one dispatch for
-//! each group of parameters, whatever the number of layers.
+//! Optimizers: each is one operation over the flat parameter and gradient buffers, so an update is one dispatch per
+//! parameter group, for any number of layers.
 
 mod adagrad;
 mod adam;
@@ -22,53 +22,56 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, NodeId};
 use crate::kernel::{Constant, Dispatch, Kernel, Shader};
-use crate::ops::vectorised;
+use crate::ops::vectorized;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Error, Result};
 
-/// A rule that turns gradients into new parameters.
+/// An update rule: computes new parameters from gradients.
 pub trait Optimizer: Debug + Send + Sync {
-    /// The name of the rule, as `--optimizer` takes it.
+    /// Name of the rule, as for `--optimizer`.
     fn name(&self) -> &'static str;
 
-    /// The rate of the first step, before any schedule.
+    /// Learning rate of the first step, before any schedule.
     fn learning_rate(&self) -> f32;
 
-    /// Names of the values it keeps for each parameter from step to step.
+    /// Names of the states it keeps per parameter.
     fn states(&self) -> &'static [&'static str];
 
-    /// Refuses settings outside their range.
+    /// Checks the ranges of all settings.
+    ///
+    /// Errors: a setting out of range.
     fn check(&self) -> Result<()>;
 
-    /// Groups of parameters with settings of their own.
+    /// Parameter groups.
     fn groups(&self) -> &[Group] {
         &[]
     }
 
-    /// Appends the update. `states` are variables of the parameters' shape, `rates` holds the learning rate of each
-    /// step, `step` the number of this one.
+    /// Appends the update, which replaces the parameters and states.
+    ///
+    /// Errors: operands whose shapes do not match, see [`Flat`]; invalid ranges.
     fn update(&self, graph: &mut Graph, values: Flat<'_>) -> Result<NodeId>;
 }
 
-/// Any optimizer of this crate, with its settings: what a configuration file holds.
+/// Any optimizer of this crate, with its settings, as in a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum AnyOptimizer {
-    /// See [`Sgd`].
+    /// [`Sgd`].
     Sgd(Sgd),
-    /// See [`RmsProp`].
+    /// [`RmsProp`].
     RmsProp(RmsProp),
-    /// See [`Adam`].
+    /// [`Adam`].
     Adam(Adam),
-    /// See [`AdamW`].
+    /// [`AdamW`].
     AdamW(AdamW),
-    /// See [`Adagrad`].
+    /// [`Adagrad`].
     Adagrad(Adagrad),
 }
 
 impl AnyOptimizer {
-    /// The optimizer itself.
+    /// The optimizer as a trait object.
     pub fn boxed(self) -> Box<dyn Optimizer> {
         match self {
             AnyOptimizer::Sgd(sgd) => Box::new(sgd),
@@ -80,24 +83,24 @@ impl AnyOptimizer {
     }
 }
 
-/// The operands of an update.
+/// Operands of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Flat<'a> {
     /// All parameters, a variable `f32[T]`.
     pub parameters: NodeId,
     /// Their gradients, `f32[T]`.
     pub gradients: NodeId,
-    /// Where each parameter lies in them.
+    /// Range of each parameter in the flat buffers.
     pub ranges: &'a [Range<usize>],
-    /// Settings per range (parameter groups); empty if the optimizer's own apply everywhere.
+    /// Per-range overrides (parameter groups); empty if there are none.
     pub groups: &'a [ParameterGroup],
-    /// What the optimizer keeps, variables `f32[T]`, in the order of [`Optimizer::states`].
+    /// Optimizer states, variables `f32[T]`, in the order of [`Optimizer::states`].
     pub states: &'a [NodeId],
-    /// The learning rate of each step, `f32[L]`; in a step whose rate is below 0 nothing changes.
+    /// Learning rate of each step, `f32[L]`; steps with a negative rate change nothing.
     pub rates: NodeId,
-    /// The number of this step among those that `rates` has, `u32[1]`.
+    /// Index of this step in `rates`, `u32[1]`.
     pub step: NodeId,
-    /// The number of this update over the whole run, from 0, `u32[1]`.
+    /// Number of this update over the whole run, from 0, `u32[1]`.
     pub clock: NodeId,
 }
 
@@ -106,13 +109,13 @@ pub struct Flat<'a> {
 pub struct ParameterGroup {
     /// Range of the flat parameters.
     pub range: Range<usize>,
-    /// What the learning rate is multiplied by.
+    /// Factor of the learning rate.
     pub rate_factor: f32,
-    /// The weight decay, if it is another.
+    /// Weight decay, if it differs from the optimizer's.
     pub weight_decay: Option<f32>,
 }
 
-/// A rule for a range of the flat parameters.
+/// An update rule for a range of the flat parameters.
 #[derive(Clone, Debug)]
 struct Ruled<R> {
     range: Range<usize>,
@@ -121,14 +124,14 @@ struct Ruled<R> {
 }
 
 impl<R> Ruled<R> {
-    /// The rate of a step, if it updates anything.
+    /// The learning rate of a step; `None` if the step does not update.
     fn rate<T: Number>(&self, rates: &[T], step: f64) -> Option<f64> {
         let rate = rate(rates, step);
-        // NaN is a mistake to be seen.
+        // A NaN is kept, so that the fault is visible.
         if rate < 0.0 { None } else { Some(f64::from(self.rate_factor) * rate) }
     }
 
-    /// Sets the elements of this range in each part of `out` to what `rule` makes of the same elements of the inputs.
+    /// Applies `rule` to each element of this range: from the inputs to the parts of `out`.
     fn each<T: Number, const I: usize, const O: usize>(
         &self,
         inputs: [&[T]; I],
@@ -138,9 +141,9 @@ impl<R> Ruled<R> {
         let (start, length) = (self.range.start, self.range.len());
         let mut parts = out.chunks_mut(inputs[0].len());
         let mut parts: [&mut [T]; O] =
-            std::array::from_fn(|_| &mut parts.next().expect("a part for each result")[start..][..length]);
+            std::array::from_fn(|_| &mut parts.next().expect("one part per result")[start..][..length]);
         let inputs = inputs.map(|values| &values[start..][..length]);
-        vectorised(|| {
+        vectorized(|| {
             for i in 0..length {
                 let new = rule(inputs.map(|values| values[i].into()));
                 (0..O).for_each(|part| parts[part][i] = T::rounded(new[part]));
@@ -148,17 +151,18 @@ impl<R> Ruled<R> {
         });
     }
 
-    /// `dispatch` over this range, each invocation so many elements.
-    fn dispatch(&self, dispatch: Dispatch, each: usize) -> Dispatch {
-        let count = self.range.len() / each;
+    /// `dispatch` over this range, with `each` elements per invocation.
+    fn dispatch(&self, dispatch: Dispatch, elements: usize) -> Dispatch {
+        let count = self.range.len() / elements;
         dispatch
-            .constants([("FIRST", self.range.start / each), ("COUNT", count)])
+            .constants([("FIRST", self.range.start / elements), ("COUNT", count)])
             .constant("RATE_FACTOR", self.rate_factor)
             .invocations(count, 64)
     }
 }
 
-/// The update by each rule in turn: if it has a name for that and all ranges allow, by fours first.
+/// The candidates for the update by each rule in turn; a variant vectorized by four comes first if it exists and all
+/// ranges are aligned.
 fn kernels<R>(
     shader: Shader,
     by_fours: Option<&'static str>,
@@ -173,9 +177,9 @@ fn kernels<R>(
         };
         Kernel { name, dispatches: rules.iter().map(dispatch).collect(), scratch: vec![] }
     };
-    let are_fours =
+    let aligned =
         rules.iter().all(|Ruled { range, .. }| range.start.is_multiple_of(4) && range.len().is_multiple_of(4));
-    let by_fours = by_fours.filter(|_| are_fours).map(|name| kernel(name, 4, Some("vec4<f32>")));
+    let by_fours = by_fours.filter(|_| aligned).map(|name| kernel(name, 4, Some("vec4<f32>")));
     by_fours.into_iter().chain([kernel(shader.name, 1, None)]).collect()
 }
 
@@ -197,14 +201,14 @@ impl Flat<'_> {
         })
     }
 
-    /// In the order that [`updated`] checks.
+    /// The inputs in the order that [`updated`] checks.
     fn inputs(&self) -> Vec<NodeId> {
         let mut inputs = vec![self.parameters, self.gradients, self.rates, self.step];
         inputs.extend(self.states);
         inputs
     }
 
-    /// As [`Flat::inputs`], with the clock at the end, for rules that change over the run.
+    /// [`Flat::inputs`] with the clock at the end, for rules that depend on the number of updates.
     fn inputs_and_clock(&self) -> Vec<NodeId> {
         let mut inputs = self.inputs();
         inputs.push(self.clock);
@@ -212,8 +216,8 @@ impl Flat<'_> {
     }
 }
 
-/// The shape rule of an update with so many states: inputs parameters, gradients, rates, step, states, and the clock
-/// if `clocked`; the output is the new parameters and states, end to end.
+/// Shape rule of an update. Inputs: parameters, gradients, rates, step, `states` states, and the clock if `clocked`.
+/// Output: the new parameters and states, concatenated.
 fn updated(inputs: &[&TensorType], states: usize, clocked: bool) -> Result<TensorType, String> {
     let [parameters, gradients, rates, step, kept @ ..] = inputs else {
         return Err(format!("takes parameters, gradients, rates, step and {states} states, found {inputs:?}"));
@@ -235,17 +239,17 @@ fn updated(inputs: &[&TensorType], states: usize, clocked: bool) -> Result<Tenso
     Ok(TensorType::f32([parameters.shape[0] * (1 + states)]))
 }
 
-/// Fills the output of an update with the values from before it, for what no rule reaches.
+/// Initializes the output of an update with the old values, for parameters without a rule.
 fn keep<T: Copy>(out: &mut [T], values: &[&[T]]) {
     out.chunks_mut(values[0].len()).zip(values).for_each(|(new, old)| new.copy_from_slice(old));
 }
 
-/// The rate of a step: the last one goes on past the end.
+/// The learning rate of a step; beyond the end of `rates` the last one.
 fn rate<T: Number>(rates: &[T], step: f64) -> f64 {
     rates[(step as usize).min(rates.len() - 1)].into()
 }
 
-/// How values are held, by the reference or by the CPU as a device. Rules are written, and computed, in f64.
+/// A float type: f64 of the reference, f32 of the CPU device. Rules are computed in f64.
 trait Number: Copy + Into<f64> {
     fn rounded(v: f64) -> Self;
 }
@@ -269,12 +273,12 @@ fn in_range(option: &str, value: f32, range: Range<f32>) -> Result<()> {
     }
 }
 
-/// The largest magnitude among parameters, gradients and states: see [`crate::graph::Op::error_scale`].
+/// The largest magnitude among parameters, gradients and states; see [`crate::graph::Op::error_scale`].
 fn magnitude(inputs: &[View<'_>]) -> f64 {
     inputs.iter().take(2).chain(&inputs[4..]).map(View::magnitude).fold(0.0, f64::max)
 }
 
-/// A learning rate is finite and above 0.
+/// Checks that a learning rate is finite and above 0.
 fn check_rate(value: f32) -> Result<()> {
     match value.is_finite() && value > 0.0 {
         true => Ok(()),

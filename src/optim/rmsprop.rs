@@ -1,9 +1,11 @@
-//! RMSprop: each parameter's step is divided by the root of a running mean of its squared gradients.
+//! RMSprop: divides each step by the root of a running mean of the squared gradients.
 //!
-//! **What**: `d = g + decay·p`, `s ← α·s + (1 − α)·d²`, `v ← momentum·v + d / (√s + ε)`, `p ← p − rate·v` ·
-//! centered, also `m ← α·m + (1 − α)·d`, and the root is that of the variance `s − m²`; with ε inside, `√(s + ε)` ·
-//! **Source**: Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form; Graves 2013 (arXiv:1308.0850),
-//! section 4.2, centered; ε inside the root as in Keras.
+//! - **Formula**: `d = g + weight_decay·p`, `s ← α·s + (1 − α)·d²`, `v ← momentum·v + d / (√s + ε)`, `p ← p − rate·v`.
+//!   Centered: also `m ← α·m + (1 − α)·d`, and the root is that of the variance `s − m²`. With ε inside the root:
+//!   `√(s + ε)`.
+//! - **State**: `s` and `v`, centered also `m`, one each per parameter.
+//! - **Source**: Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form; Graves 2013 (arXiv:1308.0850), section 4.2,
+//!   centered; ε inside the root as in Keras.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,7 @@ pub struct RmsProp {
 }
 
 impl RmsProp {
-    /// α 0.9 and ε 1e-7, as Keras; PyTorch's own defaults are 0.99 and 1e-8.
+    /// RMSprop with Keras' defaults, α 0.9 and ε 1e-7; PyTorch's are 0.99 and 1e-8.
     pub fn new(learning_rate: f32) -> Self {
         Self {
             learning_rate,
@@ -45,37 +47,37 @@ impl RmsProp {
         }
     }
 
-    /// Share of the running mean that stays, `[0, 1)`.
+    /// Decay rate α of the running means, `[0, 1)`.
     pub fn alpha(mut self, alpha: f32) -> Self {
         self.alpha = alpha;
         self
     }
 
-    /// Added to the root, above 0.
+    /// Epsilon, added to the root; above 0.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Share of the last step's velocity that goes on, `[0, 1)`.
+    /// Momentum coefficient, `[0, 1)`.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Adds so much of each parameter to its gradient.
+    /// Weight decay, added to the gradient as `decay·p`.
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.weight_decay = decay;
         self
     }
 
-    /// Divides by the root of the gradients' variance instead of that of their square.
+    /// Whether to divide by the standard deviation of the gradients instead of their root mean square.
     pub fn centered(mut self, centered: bool) -> Self {
         self.centered = centered;
         self
     }
 
-    /// Adds ε under the root, as Keras, instead of to it, as PyTorch.
+    /// Whether to add ε inside the root, as Keras, instead of to the root, as PyTorch.
     pub fn epsilon_inside(mut self, inside: bool) -> Self {
         self.epsilon_inside = inside;
         self
@@ -109,12 +111,13 @@ impl Optimizer for RmsProp {
     }
 }
 
-/// By each rule in turn; they differ from the second field in range, rate and weight decay.
+/// The update by each parameter group's rule in turn; rules differ in range, learning rate and weight decay. The second
+/// field has the common settings.
 #[derive(Debug)]
 struct RmsPropUpdate(Vec<Ruled<RmsProp>>, RmsProp);
 
 impl RmsPropUpdate {
-    /// With the mean of the gradients if the rule is centered.
+    /// `mean` is the running mean of the gradients, if the rule is centered.
     fn update<T: Number>(&self, [p, g, rates, s, v]: [&[T]; 5], mean: Option<&[T]>, step: f64, out: &mut [T]) {
         match mean {
             Some(m) => keep(out, &[p, s, v, m]),

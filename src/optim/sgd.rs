@@ -1,8 +1,9 @@
 //! Stochastic gradient descent.
 //!
-//! **What**: `d = g + decay·p`, `v ← momentum·v + (1 − dampening)·d`, but `v ← d` at the first step, `p ← p − rate·v`;
-//! with Nesterov, which excludes dampening, `p ← p − rate·(d + momentum·v)` ·
-//! **Source**: Sutskever et al. 2013, in PyTorch's form (the rate outside the velocity).
+//! - **Formula**: `d = g + weight_decay·p`, `v ← momentum·v + (1 − dampening)·d`, but `v ← d` in the first step,
+//!   `p ← p − rate·v`. With Nesterov momentum, which excludes dampening, `p ← p − rate·(d + momentum·v)`.
+//! - **State**: `v`, one per parameter.
+//! - **Source**: Sutskever et al. 2013, in PyTorch's form (the learning rate outside the velocity).
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::{Result, shader};
 const SGD: Shader = shader!("training/sgd");
 const DAMPENING: Shader = shader!("training/sgd_dampening");
 
-/// Stochastic gradient descent with momentum, Nesterov's variant, dampening, and weight decay.
+/// Stochastic gradient descent with optional momentum, Nesterov momentum, dampening and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     learning_rate: f32,
@@ -28,30 +29,30 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Plain gradient descent.
+    /// Gradient descent without momentum.
     pub fn new(learning_rate: f32) -> Self {
         Self { learning_rate, momentum: 0.0, nesterov: false, dampening: 0.0, weight_decay: 0.0 }
     }
 
-    /// Share of the last step's velocity that goes on, `[0, 1)`.
+    /// Momentum coefficient, `[0, 1)`.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Looks ahead along the velocity.
+    /// Whether to use Nesterov momentum.
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;
         self
     }
 
-    /// Share of each gradient but the first that does not enter the velocity, `[0, 1]`.
+    /// Dampening: the part of each gradient but the first that is left out of the velocity, `[0, 1]`.
     pub fn dampening(mut self, dampening: f32) -> Self {
         self.dampening = dampening;
         self
     }
 
-    /// Adds so much of each parameter to its gradient.
+    /// Weight decay, added to the gradient as `decay·p`.
     pub fn weight_decay(mut self, decay: f32) -> Self {
         self.weight_decay = decay;
         self
@@ -92,7 +93,7 @@ impl Optimizer for Sgd {
     }
 }
 
-/// By each rule in turn; they differ in range, rate and weight decay.
+/// The update by each parameter group's rule in turn; rules differ in range, learning rate and weight decay.
 #[derive(Debug)]
 struct SgdUpdate(Vec<Ruled<Sgd>>);
 

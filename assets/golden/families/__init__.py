@@ -1,1 +1,1 @@
-"""One file a family of operations, as in src/check/cases."""
+"""One file per family of operations, as in src/check/cases."""

@@ -6,7 +6,7 @@ from record import add, draw
 
 from windows import SAME, SAME_LOWER, VALID, every_window, is_native, padded, place, window
 
-# Groups, channels, filters: one group, some, depthwise, depthwise with a channel multiplier.
+# Groups, channels, filters: one group, two, depthwise, depthwise with a channel multiplier.
 PLAIN, TWO, DEPTHWISE, MULTIPLIED, TRIPLED, UNEVEN = (1, 3, 4), (2, 4, 6), (4, 4, 4), (3, 3, 6), (2, 2, 6), (3, 6, 3)
 
 
@@ -62,7 +62,7 @@ def grouped():
 
 
 def transposed_size(options, extra, size):
-    """Rows and columns of a transposed convolution, and how many of the full result lie before them."""
+    """Rows and columns of a transposed convolution's output."""
     if options["padding"] in (SAME, SAME_LOWER):
         return [n * s for n, s in zip(size, options["stride"])]
     full = [(n - 1) * s + d * (w - 1) + 1 for n, s, d, w in zip(size, *(options[k] for k in ("stride", "dilation", "size")))]
@@ -75,7 +75,7 @@ def transpose(options, extra, groups, to):
         stride, dilation, (top, _, left, _) = options["stride"], options["dilation"], options["sides"]
         if options["padding"] in (VALID, "explicit") and is_native(options):
             return F.conv_transpose2d(x, w, b, stride, (top, left), extra, groups, dilation)
-        # All that the windows reach, and zeros after it where the result is longer; then the part that is meant.
+        # The full output, padded with zeros where the result is larger; then the part that padding does not crop.
         full = F.conv_transpose2d(x, w, None, stride, 0, 0, groups, dilation)
         missing = [max(begin + n - had, 0) for begin, n, had in zip((top, left), to, full.shape[2:])]
         y = padded(full, (0, missing[0], 0, missing[1]))[:, :, top : top + to[0], left : left + to[1]]

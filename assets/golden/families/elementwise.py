@@ -1,4 +1,4 @@
-"""Scalar functions, arithmetic with broadcasting, and the like."""
+"""Scalar functions, arithmetic with broadcasting, standardization and scaling."""
 
 import itertools
 
@@ -12,7 +12,7 @@ def huber(x, delta):
     return F.huber_loss(x, torch.zeros_like(x), reduction="none", delta=delta)
 
 
-# The function, what it is tried on, and its parameters, named as in src/ops/scalars.rs.
+# The functions with their inputs and parameters, named as in src/ops/elementwise/scalars.rs.
 SCALARS = {
     "relu": (torch.relu, ["away", "wide"]),
     "relu6": (F.relu6, ["away", "wide"]),

@@ -1,4 +1,4 @@
-"""The same values elsewhere: other shapes, parts, larger wholes, other numbers of rows and columns."""
+"""Operations that move values: reshaping, slicing, padding, concatenation, resizing."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def views():
     add("reshape", [((2, 3, 4), "any")], lambda x: x.reshape(6, 4), {"to": (6, 4)})
     add("flatten", [((2, 3, 4), "any")], lambda x: x.flatten(1))
     add("copy", [((2, 3, 4), "any")], torch.clone)
-    # Multiples of 64 are named in place, others copied.
+    # Ranges at multiples of 64 are views, others are copied.
     for offset, to in [(4, (2, 3)), (0, (10,)), (64, (4, 2)), (71, ())]:
         def part(x):
             return x[offset : offset + torch.Size(to).numel()].reshape(to)
@@ -68,7 +68,7 @@ def wholes():
         add("pad", [(shape, "any")], lambda x: F.pad(x, flat, value=single(value)), {"sides": sides, "value": value})
 
 
-def pictures():
+def images():
     sizes = [
         ((3, 4), (6, 8)), ((3, 4), (5, 9)), ((5, 3), (5, 7)), ((2, 5), (7, 5)), ((1, 1), (3, 4)), ((4, 6), (9, 15)),
         ((8, 6), (4, 3)), ((7, 5), (3, 2)), ((3, 7), (10, 4)), ((4, 4), (4, 4)),
@@ -87,4 +87,4 @@ def add_all():
     views()
     parts()
     wholes()
-    pictures()
+    images()

@@ -1,4 +1,4 @@
-"""Losses, each the mean over what counts."""
+"""Losses, each the mean over the rows that count."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from record import IGNORE, add, single
 
 
 def class_weights(classes, kind):
-    """None, all different, or with a class that weighs nothing."""
+    """Class weights: none, all different, or with a class of weight 0."""
     weights = {"none": None, "uneven": [0.5 + 0.25 * c for c in range(classes)], "zero": [float(c) for c in range(classes)]}
     return weights[kind]
 
@@ -67,7 +67,7 @@ def of_errors():
 
 
 def of_classes():
-    """What losses are made of, and what is counted beside them."""
+    """Softmax cross-entropy's parts and the metrics computed with it."""
     for (n, c), labels, smoothing in itertools.product([(7, 4), (30, 3)], ["below", "below_or_ignored"], [0.0, 0.2]):
         inputs = [((n,), f"{labels}:{c}"), ((c,), "positive")]
 

@@ -1,4 +1,4 @@
-"""Products of matrices and of stacks of them; the dense layer."""
+"""Matrix products, single and batched, and the dense layer."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def add_all():
     stacks = [((2,), (2,)), ((2, 1), (3,)), ((4, 1), ()), ((), (3,)), ((2, 3), (2, 3)), ((1, 2), (3, 1)), ((3,), (1,))]
     for lead_a, lead_b in stacks:
         products(lead_a, lead_b, 3, 5, 4)
-    # Long enough that the sum is split.
+    # Long enough for the sum to be split.
     products((), (), 1, 2304, 2)
     dense((2, 3), 5, 4)
     dense((2, 1, 3), 4, 2)

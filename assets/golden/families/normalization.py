@@ -1,4 +1,4 @@
-"""Normalisations: batch (training, with its running statistics, and inference), layer, group, instance, RMS, local."""
+"""Normalization: batch (training, with its running averages, and evaluation), layer, group, instance, RMS, local response."""
 
 import itertools
 
@@ -7,13 +7,13 @@ import torch.nn.functional as F
 
 from record import add, draw, single
 
-# Which of weight and bias there are.
+# Presence of weight and bias.
 AFFINE = {"none": (False, False), "weight": (True, False), "bias": (False, True), "both": (True, True)}
 CHANNELS_OF = [(4, 3), (2, 3, 5), (2, 4, 3, 3), (1, 2, 4, 5)]
 
 
 def split(affine, rest):
-    """Weight and bias, None where there is none, and what follows them."""
+    """Weight and bias, None if absent, and the remaining operands."""
     rest = list(rest)
     w, b = (rest.pop(0) if there else None for there in AFFINE[affine])
     return w, b, rest
@@ -51,7 +51,7 @@ def of_batches():
         add("batch_norm_inference", inputs, infer, options, wrt=list(range(len(inputs) - 1)))
 
 
-def of_pictures():
+def of_images():
     rows = [((2, 3, 4, 5), 1), ((2, 3, 4, 5), 3), ((6, 7), 1), ((3, 4), 0), ((2, 140), 1)]
     for (shape, axis), affine in itertools.product(rows, AFFINE):
         extents = shape[axis:]
@@ -94,5 +94,5 @@ def of_neighbours():
 
 def add_all():
     of_batches()
-    of_pictures()
+    of_images()
     of_neighbours()

@@ -12,8 +12,8 @@ DILATIONS = [(1, 1), (2, 1), (1, 2)]
 PADDINGS = [VALID, SAME, SAME_LOWER, (1, 0, 1, 1), (1, 1, 1, 1)]
 
 
-def meets_the_picture(options, over):
-    """Whether every window has a tap inside the picture, and there is a window."""
+def has_taps_inside(options, over):
+    """Whether there is a window and every window has a tap inside the image."""
     return place(options, over) and bool((under(torch.ones(1, 1, *over), options).sum(2) > 0).all())
 
 
@@ -49,7 +49,7 @@ def max_pools():
     for one in draw(50, 3, **lists, kind=["spread", "ties"]):
         kind = one.pop("kind")
         options = window(**one, over=size)
-        if meets_the_picture(options, size):
+        if has_taps_inside(options, size):
             add("max_pool2d_with_positions", [((1, 3, *size), kind)], max_pool(options, True), options)
 
 
@@ -59,11 +59,11 @@ def avg_pool(options, counted):
         if options["dilation"] == (1, 1) and is_native(options, size):
             ceil = options.get("ceil_mode", False)
             return F.avg_pool2d(x, size, stride, (sides[0], sides[2]), ceil, counted)
-        picture = torch.ones(1, 1, *x.shape[2:])
-        inside = under(picture, options)
+        image = torch.ones(1, 1, *x.shape[2:])
+        inside = under(image, options)
         if counted:
-            # The padding that was asked for counts; what only ceil mode reaches over does not.
-            inside = under(padded(picture, sides, 1.0), options, over=x.shape[2:])
+            # Padding counts; the overhang of ceil mode does not.
+            inside = under(padded(image, sides, 1.0), options, over=x.shape[2:])
         return under(x, options).sum(2) / inside.sum(2).clamp(min=1)
 
     return function
@@ -101,7 +101,7 @@ def lp_pools():
     for one in draw(40, 5, **lists, ceil=[False, True], p=[1, 1.5, 2, 3, 4.25]):
         p = one.pop("p")
         options = window(**one, over=size)
-        if meets_the_picture(options, size):
+        if has_taps_inside(options, size):
             kind = "any" if p == 2 else "positive"
             add("lp_pool2d", [((1, 2, *size), kind)], lp_pool(options, single(p)), {**options, "p": p})
 
@@ -139,15 +139,15 @@ def unpool():
     ]:
         options = window(size, stride, padding=(padding[0], padding[0], padding[1], padding[1]))
         to = (height, width)
-        picture = (2, 2, *to)
+        image = (2, 2, *to)
 
         def back(x, v=None):
             y, positions = F.max_pool2d(x, size, stride, padding, return_indices=True)
             return F.max_unpool2d(y if v is None else v, positions, size, stride, padding, to)
 
         values = (2, 2, *place(options, to)[0])
-        add("max_unpool2d", [(picture, "spread"), (values, "any")], back, {**options, "to": to}, wrt=[1])
-        add("max_unpool2d", [(picture, "spread")], back, {**options, "to": to})
+        add("max_unpool2d", [(image, "spread"), (values, "any")], back, {**options, "to": to}, wrt=[1])
+        add("max_unpool2d", [(image, "spread")], back, {**options, "to": to})
 
 
 def add_all():

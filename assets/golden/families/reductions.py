@@ -1,4 +1,4 @@
-"""Sums, means and maxima over axes; softmax and its logarithm."""
+"""Sums, means and maxima over axes; softmax and log-softmax."""
 
 import itertools
 

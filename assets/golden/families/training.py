@@ -1,4 +1,4 @@
-"""Ten steps of every optimizer, with every option by itself and some together; clipping before them."""
+"""Ten steps of every optimizer, with each option alone and some combined; gradient clipping before them."""
 
 import torch
 
@@ -44,16 +44,16 @@ ADAGRAD = [
     {"lr": 0.1, "weight_decay": 0.1},
     {"lr": 0.2, "lr_decay": 0.05, "initial_accumulator_value": 0.1, "eps": 1e-4, "weight_decay": 0.02},
 ]
-# By value; each parameter's gradient by its own norm; all together.
+# By value; by the norm of each parameter's gradient; by the global norm.
 CLIPS = [("value", 0.5), ("value", 10.0), ("norm", 1.0), ("norm", 8.0), ("global-norm", 1.0), ("global-norm", 100.0)]
-# Where each parameter lies among all.
+# Length of each parameter.
 RANGES = [10, 31, 23]
-# The second where kernels are bound without a copy.
+# Lengths whose ranges need no copies: all but the last are multiples of 64.
 ALIGNED = [64, 36]
 
 
 def rounded(options):
-    """Options as they are stored: in f32."""
+    """Options rounded to f32, as they are stored."""
     def one(value):
         return tuple(map(single, value)) if isinstance(value, tuple) else single(value) if type(value) is float else value
 
@@ -61,7 +61,7 @@ def rounded(options):
 
 
 class KerasRmsProp(torch.optim.Optimizer):
-    """RMSprop with epsilon under the root, as Keras has it and PyTorch does not."""
+    """RMSprop with epsilon inside the root, as in Keras but not in PyTorch."""
 
     def __init__(self, parameters, **options):
         super().__init__(parameters, {"momentum": 0.0, "weight_decay": 0.0, "centered": False, **options})

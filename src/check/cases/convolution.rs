@@ -1,4 +1,4 @@
-//! Convolution and its gradients.
+//! Cases of convolution, transposed convolution and their gradients.
 
 use crate::{Padding, Window};
 
@@ -10,7 +10,7 @@ fn conv(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window) ->
     case(format!("conv2d {name}"), &shapes, move |g, i| g.conv2d(i[0], i[1], i.get(2).copied(), window))
 }
 
-/// With w `[K, C/groups, R, S]`.
+/// A case with w `[K, C/groups, R, S]`.
 fn grouped(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window, groups: usize) -> Case {
     let k = [w[0]];
     let shapes: Vec<&[usize]> = if bias { vec![&x, &w, &k] } else { vec![&x, &w] };
@@ -19,7 +19,7 @@ fn grouped(name: &str, x: [usize; 4], w: [usize; 4], bias: bool, window: Window,
     })
 }
 
-/// With w `[C, K/groups, R, S]`.
+/// A case of transposed convolution with w `[C, K/groups, R, S]`.
 fn transposed(
     name: &str,
     x: [usize; 4],
@@ -40,8 +40,8 @@ pub fn all() -> Vec<Case> {
     plain().into_iter().chain(in_groups()).chain(transposes()).collect()
 }
 
-/// The window with everything at once.
-fn crowded() -> Window {
+/// A window with stride, dilation and padding at once.
+fn all_options() -> Window {
     let uneven = Padding::Explicit { top: 2, bottom: 0, left: 1, right: 3 };
     Window::new([3, 2]).dilation([2, 3]).stride([2, 3]).padding(uneven)
 }
@@ -60,13 +60,13 @@ fn in_groups() -> Vec<Case> {
             2,
         ),
         grouped("same lower", [1, 4, 6, 7], [4, 2, 2, 4], false, Window::new([2, 4]).padding(Padding::SameLower), 2),
-        grouped("crowded", [2, 4, 9, 10], [6, 2, 3, 2], true, crowded(), 2),
+        grouped("crowded", [2, 4, 9, 10], [6, 2, 3, 2], true, all_options(), 2),
         grouped("over a tile", [2, 22, 6, 17], [18, 11, 3, 3], true, window(3).padding(1), 2).no_differences(),
         grouped("many", [3, 32, 9, 8], [64, 4, 3, 3], true, window(3).padding(1), 8).no_differences(),
         grouped("rows kept", [9, 4, 8, 9], [8, 2, 3, 3], true, window(3).padding(1), 2),
         grouped("depthwise", [2, 5, 6, 7], [5, 1, 3, 3], true, window(3).padding(1), 5),
         grouped("depthwise, multiplier 3", [2, 3, 6, 5], [9, 1, 3, 3], true, window(3).stride(2), 3),
-        grouped("depthwise, crowded", [2, 3, 9, 10], [6, 1, 3, 2], true, crowded(), 3),
+        grouped("depthwise, crowded", [2, 3, 9, 10], [6, 1, 3, 2], true, all_options(), 3),
         grouped("depthwise, large", [2, 48, 28, 29], [48, 1, 5, 5], true, window(5).padding(2), 48).no_differences(),
         grouped("depthwise, window too large for a tile of taps", [1, 3, 14, 13], [3, 1, 12, 12], true, window(12), 3),
         grouped("depthwise, by fours", [2, 3, 9, 12], [3, 1, 3, 3], true, window(3).padding(1), 3),
@@ -80,7 +80,7 @@ fn in_groups() -> Vec<Case> {
             window(3).padding(Padding::Explicit { top: 0, bottom: 0, left: 1, right: 1 }),
             3,
         ),
-        grouped("depthwise, padding wider than the picture", [1, 2, 2, 4], [2, 1, 3, 3], true, window(3).padding(5), 2),
+        grouped("depthwise, padding wider than the image", [1, 2, 2, 4], [2, 1, 3, 3], true, window(3).padding(5), 2),
         grouped("depthwise, dilation", [1, 4, 11, 16], [4, 1, 3, 3], true, window(3).dilation([2, 3]).padding(3), 4),
         grouped("depthwise, many parts", [40, 2, 61, 68], [2, 1, 3, 3], true, window(3).padding(1), 2).no_differences(),
         grouped("many rows a part", [64, 128, 3, 3], [512, 64, 1, 1], false, window(1), 2).no_differences(),
@@ -132,7 +132,7 @@ fn transposes() -> Vec<Case> {
             1,
         ),
         transposed("padding to one row", [1, 2, 1, 3], [2, 2, 3, 3], true, window(3).padding(1), [0, 0], 1),
-        transposed("crowded", [2, 4, 4, 3], [4, 3, 3, 2], true, crowded(), [1, 2], 2),
+        transposed("crowded", [2, 4, 4, 3], [4, 3, 3, 2], true, all_options(), [1, 2], 2),
         transposed("groups", [2, 6, 4, 5], [6, 2, 3, 3], true, window(3).stride(2), [1, 0], 3),
         transposed("depthwise", [2, 4, 4, 5], [4, 1, 4, 4], false, window(4).stride(2).padding(1), [0, 0], 4),
         transposed("depthwise, multiplier 2", [2, 3, 4, 5], [3, 2, 3, 3], true, window(3), [0, 0], 3),
@@ -165,7 +165,7 @@ fn plain() -> Vec<Case> {
             Window::new([3, 2]).stride(2).padding(Padding::SameLower),
         ),
         conv("uneven padding", [2, 2, 5, 6], [2, 2, 3, 4], true, Window::new([3, 4]).padding(uneven)),
-        conv("padding wider than the picture", [1, 1, 2, 3], [2, 1, 3, 3], true, window(3).padding(5)),
+        conv("padding wider than the image", [1, 1, 2, 3], [2, 1, 3, 3], true, window(3).padding(5)),
         conv("dilation", [1, 2, 9, 11], [3, 2, 3, 3], true, window(3).dilation([2, 3])),
         conv(
             "dilation, stride, padding",
@@ -175,7 +175,7 @@ fn plain() -> Vec<Case> {
             Window::new([3, 2]).dilation([2, 3]).stride([2, 3]).padding(uneven),
         ),
         conv("ceil", [2, 2, 6, 9], [3, 2, 3, 2], true, Window::new([3, 2]).stride([2, 3]).ceil_mode(true)),
-        conv("window of the picture", [2, 3, 6, 5], [4, 3, 6, 5], true, Window::new([6, 5])),
+        conv("window of the image", [2, 3, 6, 5], [4, 3, 6, 5], true, Window::new([6, 5])),
         conv("window too large for a tile of taps", [1, 1, 14, 13], [2, 1, 12, 12], false, window(12)),
         conv("window too wide for a tile", [1, 1, 2, 520], [2, 1, 1, 514], true, Window::new([1, 514]))
             .no_differences(),
@@ -185,7 +185,7 @@ fn plain() -> Vec<Case> {
         conv("tiles, one output", [5, 16, 3, 3], [16, 16, 3, 3], false, window(3)).no_differences(),
         conv("tiles, one row", [2, 20, 1, 31], [18, 20, 3, 3], true, window(3).padding(1)).no_differences(),
         conv("tiles, uneven padding", [2, 16, 7, 6], [17, 16, 3, 3], true, window(3).padding(uneven)).no_differences(),
-        conv("tiles, padding wider than the picture", [1, 16, 2, 3], [16, 16, 3, 3], false, window(3).padding(5))
+        conv("tiles, padding wider than the image", [1, 16, 2, 3], [16, 16, 3, 3], false, window(3).padding(5))
             .no_differences(),
         conv("rows kept", [9, 1, 9, 11], [5, 1, 3, 3], true, window(3).padding(1)),
         conv("rows kept, channels", [8, 3, 7, 10], [4, 3, 2, 3], false, Window::new([2, 3]).padding(uneven)),
@@ -196,7 +196,7 @@ fn plain() -> Vec<Case> {
         conv("rows kept, inside", [8, 1, 12, 11], [6, 1, 5, 5], true, window(5)).no_differences(),
         conv("rows kept, one part", [136, 1, 9, 6], [5, 1, 3, 3], true, window(3).padding(1)).no_differences(),
         conv("rows kept, the other way", [9, 5, 9, 11], [1, 5, 3, 3], true, window(3).padding(1)),
-        conv("rows kept, padding wider than the picture", [9, 1, 2, 3], [4, 1, 3, 3], false, window(3).padding(5)),
+        conv("rows kept, padding wider than the image", [9, 1, 2, 3], [4, 1, 3, 3], false, window(3).padding(5)),
         conv("deep", [1, 2600, 3, 3], [9, 2600, 3, 3], false, window(3)).no_differences(),
         conv("deep, the other way", [1, 9, 3, 3], [2600, 9, 3, 3], false, window(3)).no_differences(),
         conv("many workgroups", [260, 1, 130, 127], [1, 1, 1, 1], false, window(1)).forward_only(),

@@ -1,17 +1,17 @@
-//! Scalar functions and broadcasting arithmetic.
+//! Cases of scalar functions, standardization and broadcasting arithmetic.
 
 use crate::ops::{ARITHMETIC, TABLE};
 
 use crate::check::cases::{Case, Fill, MANY, case};
 
 pub fn all() -> Vec<Case> {
-    [scalars(), prelu(), arithmetic(), standardisation()].into_iter().flatten().collect()
+    [scalars(), prelu(), arithmetic(), standardization()].into_iter().flatten().collect()
 }
 
 fn scalars() -> Vec<Case> {
     let mut cases = vec![];
     for row in TABLE {
-        // Roots and logarithms have no slope where they are not defined.
+        // Roots and logarithms have no derivative where they are undefined.
         let fill = if (row.f)(-1.0, 1.0).is_nan() { Fill::Positive } else { Fill::AwayFromZero };
         for shape in [&[][..], &[1], &[3, 7, 11]] {
             let name = format!("{} {shape:?}", row.name);
@@ -42,13 +42,13 @@ fn prelu() -> Vec<Case> {
     built.into_iter().chain([special]).collect()
 }
 
-/// By one mean and deviation, and by those of each channel.
-fn standardisation() -> Vec<Case> {
+/// Standardization with one mean and standard std, and with one per channel.
+fn standardization() -> Vec<Case> {
     let numbers = |n: usize, first: f32| (0..n).map(|c| first + 0.3 * c as f32).collect::<Vec<_>>();
-    let of = |shape: &'static [usize], [means, deviations]: [usize; 2]| {
-        let name = format!("normalize {shape:?} by {means} {deviations}");
-        let (mean, deviation) = (numbers(means, -0.7), numbers(deviations, 0.4));
-        case(name, &[shape], move |g, i| g.normalize(i[0], &mean, &deviation))
+    let of = |shape: &'static [usize], [means, stds]: [usize; 2]| {
+        let name = format!("normalize {shape:?} by {means} {stds}");
+        let (mean, std) = (numbers(means, -0.7), numbers(stds, 0.4));
+        case(name, &[shape], move |g, i| g.normalize(i[0], &mean, &std))
     };
     let mut cases: Vec<Case> = [
         (&[][..], [1, 1]),

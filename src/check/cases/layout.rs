@@ -1,4 +1,4 @@
-//! Operations that move values without changing them.
+//! Cases of operations that move values without changing them.
 
 use crate::ops::{Cut, Upsampling};
 
@@ -28,7 +28,7 @@ fn views() -> Vec<Case> {
     cases
 }
 
-/// Slices, paddings, concatenations.
+/// Slices, padding and concatenation.
 fn parts() -> Vec<Case> {
     let cut = |axis, range, step| Cut::new(axis, range).step(step);
     let slices: [(&[usize], Vec<Cut>); 6] = [

@@ -1,4 +1,4 @@
-//! Softmax, its logarithm and losses.
+//! Cases of softmax, log-softmax and losses.
 
 use crate::ops::{CrossEntropy, IGNORE};
 use crate::{Graph, NodeId, Result, TensorType};
@@ -48,7 +48,7 @@ fn softmax() -> Vec<Case> {
     cases
 }
 
-/// Cross-entropy with label smoothing, class weights, targets that are probabilities.
+/// Cross-entropy with label smoothing, class weights and soft targets.
 fn options() -> Vec<Case> {
     let mut cases = vec![];
     for (n, c) in [(1, 1), (7, 5), (65, 3), (5, 1000)] {
@@ -78,7 +78,7 @@ fn options() -> Vec<Case> {
     cases
 }
 
-/// Errors of a prediction.
+/// Regression losses and binary cross-entropy.
 fn errors() -> Vec<Case> {
     type Build = fn(&mut Graph, &[NodeId]) -> Result<NodeId>;
     let losses: [(&str, Build); 5] = [

@@ -1,4 +1,4 @@
-//! Matrix products and the dense layer.
+//! Cases of matrix products and the dense layer.
 
 use crate::check::cases::{Case, case};
 
@@ -16,7 +16,7 @@ pub fn all() -> Vec<Case> {
         let name = format!("dense {m}x{k}x{n}");
         cases.push(case(name, &shapes, |g, i| g.dense(i[0], i[1], Some(i[2]))).no_differences());
     }
-    // Sums over many rows, in parts, beside weights that fill whole blocks.
+    // Sums over many rows, in parts, with weights that fill whole blocks.
     let many = case("dense of many rows", &[&[2100, 64], &[64, 12], &[12]], |g, i| g.dense(i[0], i[1], Some(i[2])));
     cases.push(many.no_differences());
     cases.push(case("dense differences", &[&[3, 4], &[4, 5], &[5]], |g, i| g.dense(i[0], i[1], Some(i[2]))));
@@ -27,7 +27,7 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-/// Stacks of matrices, whose leading axes broadcast.
+/// Batches of matrices whose leading axes broadcast.
 fn batches() -> Vec<Case> {
     let mut cases = vec![];
     let [m, k, n] = [3, 4, 2];
@@ -62,7 +62,7 @@ fn batches() -> Vec<Case> {
     cases
 }
 
-/// Enough blocks for each size that goes through workgroup memory, whole and cut off, and K in slices and parts.
+/// Each block size of the kernels through workgroup memory, whole and cut off, and K in slices and parts.
 fn blocks() -> Vec<Case> {
     let stack = |[pairs, m, k, n]: [usize; 4], ta: bool, tb: bool| {
         let (left, right) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });

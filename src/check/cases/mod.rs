@@ -1,4 +1,4 @@
-//! The table: what is run, on which shapes and values. One file a family of operations.
+//! The table of cases: operations with their shapes and values. One file per family of operations.
 
 mod convolution;
 mod elementwise;
@@ -12,10 +12,10 @@ mod training;
 
 use crate::{Graph, NodeId, Result, TensorType};
 
-/// How an input is filled.
+/// The values of an input.
 #[derive(Clone, Copy)]
 pub enum Fill {
-    /// Floats in −2..2.
+    /// Floats from −2 to 2.
     Any,
     /// Floats of magnitude 0.5 to 2.
     AwayFromZero,
@@ -25,15 +25,15 @@ pub enum Fill {
     Negative,
     /// Few distinct values, so that maxima tie.
     Ties,
-    /// As `Ties`, with NaN and infinities among them.
+    /// As `Ties`, with NaN and infinities.
     Special,
-    /// Floats in −10⁴..10⁴.
+    /// Floats from −10⁴ to 10⁴.
     Large,
-    /// Integers below this.
+    /// Integers below this bound.
     Below(u32),
-    /// Integers below this, with rows that count for nothing among them.
+    /// Integers below this bound, or the label of an ignored row.
     BelowOrIgnore(u32),
-    /// This number everywhere.
+    /// A constant.
     Only(u32),
     /// Bytes.
     Bytes,
@@ -41,9 +41,9 @@ pub enum Fill {
 
 /// An input of a case.
 pub struct Input {
-    /// Its type.
+    /// Type of the input.
     pub ty: TensorType,
-    /// Its values.
+    /// Values of the input.
     pub fill: Fill,
 }
 
@@ -52,19 +52,19 @@ pub type Build = Box<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId>>;
 
 /// One operation with its options, on inputs of given shapes.
 pub struct Case {
-    /// What it is; fixes the values too.
+    /// Name of the case; seeds its values.
     pub name: String,
-    /// In the operation's order.
+    /// Inputs in the operation's order.
     pub inputs: Vec<Input>,
-    /// The operation.
+    /// Appends the operation.
     pub build: Build,
-    /// Compare with central differences: no ties, not too large.
+    /// Whether to compare the gradient with central differences: requires no ties and a small size.
     pub differentiable: bool,
-    /// Look at the gradient's kernels too.
+    /// Whether to test the gradient's kernels.
     pub backward: bool,
-    /// The inputs are variables that the operation replaces.
+    /// Whether the inputs are variables that the operation replaces.
     pub updates: bool,
-    /// It is several operations, to be tried as the compiler joins them.
+    /// Whether the case has several operations, to be tested as the compiler fuses them.
     pub joined: bool,
 }
 
@@ -75,27 +75,27 @@ impl Case {
         self
     }
 
-    /// Too large for central differences and for the gradient.
+    /// Excludes the gradient, and central differences, of large cases.
     pub fn forward_only(mut self) -> Self {
         self.differentiable = false;
         self.backward = false;
         self
     }
 
-    /// Several operations.
+    /// Marks a case of several operations.
     fn joined(mut self) -> Self {
         self.joined = true;
         self
     }
 
-    /// No central differences: too many elements for too little insight.
+    /// Excludes central differences, which take too long for many elements.
     fn no_differences(mut self) -> Self {
         self.differentiable = false;
         self
     }
 }
 
-/// A case of float inputs of these shapes, forward and backward.
+/// A case of f32 inputs of these shapes, forward and backward.
 pub fn case(
     name: impl Into<String>,
     shapes: &[&[usize]],
@@ -113,10 +113,10 @@ pub fn case(
     }
 }
 
-/// One over what a grid holds along one axis, in workgroups of 64.
+/// More elements than one grid axis holds in workgroups of 64.
 const MANY: usize = 65_535 * 64 + 77;
 
-/// Every case.
+/// All cases.
 pub fn all() -> Vec<Case> {
     [
         convolution::all(),

@@ -1,4 +1,4 @@
-//! Batch, layer, group, instance, RMS and local response normalisation.
+//! Cases of batch, layer, group, instance, RMS and local response normalization.
 
 use crate::ops::{Affine, LocalResponse};
 use crate::{Graph, NodeId, TensorType};
@@ -7,7 +7,7 @@ use crate::check::cases::{Case, Fill, Input, case};
 
 type Build = fn(&mut Graph, NodeId, Affine, usize) -> crate::Result<NodeId>;
 
-/// Shapes with few and many elements of each group, in one run and in many; batches of 1, planes of 1, one channel.
+/// Shapes with few and many elements per group, in one range and in many; batches of 1, planes of 1, one channel.
 const SHAPES: [&[usize]; 7] =
     [&[2, 1], &[5, 3], &[1, 4, 3, 3], &[3, 6, 5, 7], &[2, 2, 9, 16], &[70, 2, 1, 1], &[2, 3, 70]];
 
@@ -44,7 +44,7 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-/// With weight and bias, and without.
+/// Cases with weight and bias, and without.
 fn norm(name: &str, shape: &[usize], weights: &[usize], option: usize, build: Build) -> [Case; 2] {
     let affine = case(format!("{name} {option} {shape:?}"), &[shape, weights, weights], move |g, i| {
         build(g, i[0], Affine::new(i[1], i[2]), option)
@@ -55,7 +55,7 @@ fn norm(name: &str, shape: &[usize], weights: &[usize], option: usize, build: Bu
     [affine, plain]
 }
 
-/// Running averages: of a whole step's graph, and with every momentum.
+/// Running averages: within a training step's graph, and for several momenta.
 fn tracking() -> Vec<Case> {
     let track = |momentum: f32| {
         let float = |shape: &[usize]| Input { ty: TensorType::f32(shape), fill: Fill::Any };
@@ -72,7 +72,7 @@ fn tracking() -> Vec<Case> {
     [0.0, 0.1, 1.0].map(track).into()
 }
 
-/// Windows of even and odd sizes, wider than there are channels, and AlexNet's.
+/// Windows of even and odd sizes, wider than the channels, and AlexNet's.
 fn responses() -> Vec<Case> {
     let strong = |size| LocalResponse { size, alpha: 2.0, beta: 0.6, k: 0.5 };
     let alexnet = LocalResponse { alpha: 5e-4, k: 2.0, ..LocalResponse::new(5) };

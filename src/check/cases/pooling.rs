@@ -1,4 +1,4 @@
-//! Pooling and its gradients.
+//! Cases of pooling, unpooling and their gradients.
 
 use crate::{Graph, NodeId, Padding, Result, TensorType, Window};
 
@@ -40,8 +40,8 @@ pub fn all() -> Vec<Case> {
             case(name, &[&x], move |g, i| Ok(g.max_pool2d_with_positions(i[0], window)?[1])).fill(fill).forward_only()
         }));
         cases.push(case(format!("max_unpool2d {name}"), &[&x], move |g, i| {
-            let [y, positions] = g.max_pool2d_with_positions(i[0], window)?;
-            g.max_unpool2d(y, positions, [x[2], x[3]])
+            let [y, indices] = g.max_pool2d_with_positions(i[0], window)?;
+            g.max_unpool2d(y, indices, [x[2], x[3]])
         }));
         for (what, counted) in [("", true), (", padding not counted", false)] {
             cases
@@ -59,10 +59,10 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-/// Name, x, w, window and groups of a convolution, and the window that pools what it makes.
+/// Name, x, w, window and groups of a convolution, and the window of the pooling after it.
 type Pooled = (&'static str, [usize; 4], [usize; 4], Window, usize, Window);
 
-/// Pooling that a convolution's kernels do, with an activation between them or none.
+/// Max pooling fused into a convolution's kernels, with and without an activation between them.
 fn after_convolution() -> Vec<Case> {
     let halve = Window::new(2).stride(2);
     let side_by_side = |size: [usize; 2]| Window::new(size).stride(size);
@@ -102,7 +102,7 @@ fn after_convolution() -> Vec<Case> {
                 case.joined()
             };
             cases.extend([of("").no_differences(), of(", ties").fill(Fill::Ties)]);
-            // Beside other taps, an infinity times a weight of 0 may be anything.
+            // With other taps, an infinity times a weight of 0 has an indeterminate result.
             let is_alone = w[2..] == [1, 1] && number < 2;
             cases.extend(is_alone.then(|| of(", special").fill(Fill::Special)));
         }
@@ -110,23 +110,23 @@ fn after_convolution() -> Vec<Case> {
     cases
 }
 
-/// Positions that no pooling gave: they repeat, or lie outside the plane.
+/// Indices that are not those of a pooling: repeated, or outside the plane.
 fn unpooling() -> Vec<Case> {
-    let positions = |name: &str, v: [usize; 4], size: [usize; 2], fill: Fill| {
+    let indices = |name: &str, v: [usize; 4], size: [usize; 2], fill: Fill| {
         let mut case = case(format!("max_unpool2d {name}"), &[&v], move |g, i| g.max_unpool2d(i[0], i[1], size));
         case.inputs.push(Input { ty: TensorType::u32(v), fill });
         case
     };
     vec![
-        positions("repeated", [2, 3, 4, 5], [3, 4], Fill::Below(12)),
-        positions("outside", [2, 3, 4, 5], [3, 4], Fill::Below(40)),
-        positions("all outside", [1, 1, 1, 3], [1, 1], Fill::Only(u32::MAX)),
-        positions("all at one", [1, 2, 16, 16], [32, 32], Fill::Only(1023)),
-        positions("special", [2, 3, 4, 5], [6, 7], Fill::Below(42)).fill(Fill::Special),
+        indices("repeated", [2, 3, 4, 5], [3, 4], Fill::Below(12)),
+        indices("outside", [2, 3, 4, 5], [3, 4], Fill::Below(40)),
+        indices("all outside", [1, 1, 1, 3], [1, 1], Fill::Only(u32::MAX)),
+        indices("all at one", [1, 2, 16, 16], [32, 32], Fill::Only(1023)),
+        indices("special", [2, 3, 4, 5], [6, 7], Fill::Below(42)).fill(Fill::Special),
     ]
 }
 
-/// An adaptive or global pooling, by its builder.
+/// The builder of an adaptive or global pooling.
 type Pooling = fn(&mut Graph, NodeId, [usize; 2]) -> Result<NodeId>;
 
 fn adaptive() -> Vec<Case> {
@@ -190,7 +190,7 @@ fn lp() -> Vec<Case> {
     let mut cases = vec![];
     for (name, x, window) in windows {
         for p in [1.0, 1.5, 2.0, 3.0, 4.0, 7.0, 8.5] {
-            // Positive, so that odd and broken powers have real roots.
+            // Positive, so that odd and fractional powers have real roots.
             let of = |what: &str| {
                 case(format!("lp_pool2d {name} p {p}{what}"), &[&x], move |g, i| {
                     let squares = g.mul(i[0], i[0])?;

@@ -1,4 +1,4 @@
-//! Sums, means and maxima over axes.
+//! Cases of sums, means and maxima over axes.
 
 use crate::check::cases::{Case, Fill, MANY, case};
 

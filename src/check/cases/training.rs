@@ -1,4 +1,4 @@
-//! What surrounds a step: minibatches, optimizers, the history.
+//! Cases of mini-batches, augmentation, dropout, optimizers, gradient clipping and metrics.
 
 use crate::ops::{Augment, IGNORE};
 use crate::optim::{Adagrad, Adam, AdamW, Flat, Optimizer, ParameterGroup, RmsProp, Sgd};
@@ -10,7 +10,7 @@ pub fn all() -> Vec<Case> {
     [batches(), augmentations(), updates(), dropouts(), clips()].into_iter().flatten().collect()
 }
 
-/// Pictures whose rows do not begin at words, labels, an order with holes, steps inside and past the end.
+/// Images whose rows do not start at words, labels, an order with padding rows, steps within and beyond the end.
 fn batches() -> Vec<Case> {
     let mut cases = vec![];
     for step in [0, 2, 3, 100] {
@@ -41,7 +41,8 @@ fn batches() -> Vec<Case> {
     cases
 }
 
-/// Each way to vary pictures, and all together; single pixels, rows and columns; more workgroups than an axis holds.
+/// Each option of augmentation, and all together; single pixels, rows and columns; more workgroups than a grid axis
+/// holds.
 fn augmentations() -> Vec<Case> {
     let mut cases = vec![];
     for options in [
@@ -85,7 +86,7 @@ fn augmentations() -> Vec<Case> {
     }
     let everywhere = Augment::default().shift(1.0).brightness(0.5).fill(crate::ops::Fill::Value(0.5));
     let build = move |g: &mut Graph, i: &[NodeId]| g.augment(i[0], i[1], everywhere, 1);
-    let mut many = case("augment, many pictures", &[&[MANY, 1, 1, 1]], build).forward_only();
+    let mut many = case("augment, many images", &[&[MANY, 1, 1, 1]], build).forward_only();
     many.inputs.push(Input { ty: TensorType::u32([1]), fill: Fill::Only(3) });
     cases.push(many);
     cases
@@ -145,8 +146,8 @@ fn updates() -> Vec<Case> {
                 (_, true) => "",
                 (_, false) => ", two groups and a gap",
             };
-            // Squares' means and velocities are positive here: a mean of squares never is otherwise. A centre is 0, so
-            // that no variance nearly cancels.
+            // Mean squares and velocities are 1 here, because a mean square is never negative. Running means are 0, so
+            // that no variance cancels.
             let states = make().states();
             let mut inputs =
                 vec![float(&[length], Fill::Any), float(&[length], Fill::Any), float(&[3], rates), step(number)];
@@ -219,7 +220,7 @@ fn updates() -> Vec<Case> {
     cases
 }
 
-/// Lengths that are no multiple of four, planes that end inside a block, counters at both ends.
+/// Lengths that are not a multiple of four, planes that end within a block, the smallest and largest counters.
 fn dropouts() -> Vec<Case> {
     let mut cases = vec![];
     for (shape, p) in [(&[1][..], 0.5), (&[7, 13], 0.2), (&[2, 3, 5, 7], 0.5), (&[4, 70, 3, 3], 0.9), (&[1030], 0.0)] {
@@ -246,7 +247,7 @@ fn dropouts() -> Vec<Case> {
     cases
 }
 
-/// Bounds above and below the lengths; NaN and infinities.
+/// Bounds above and below the norms; NaN and infinities.
 fn clips() -> Vec<Case> {
     let mut cases = vec![];
     for shape in [&[1][..], &[64], &[3, 5, 7], &[70_001]] {

@@ -1,17 +1,19 @@
-//! Convolution (cross-correlation) over feature maps, in groups if wanted.
+//! 2-D convolution (cross-correlation), optionally grouped.
 //!
-//! **What**: `y[n,k,p,q] = b[k] + Σ_c,r,s x[n, c, p·stride + r·dilation − pad, q·stride + s·dilation − pad] · w[k,c,r,s]`
-//! over the channels c of k's group; taps in the padding count as 0 · **Shapes**: x `[N,C,H,W]`, w `[K,C/groups,R,S]`,
-//! b `[K]`, y `[N,K,P,Q]`, with P and Q by [`Window::place`]; depthwise is groups = C, with K/C filters a channel ·
-//! **Gradient**: to x and w the two operations below, to b the sum of dy over N, P and Q · **Cost**:
-//! N·K·P·Q·C/groups·R·S multiply-adds · **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
+//! - **Formula**: `y[n,k,p,q] = b[k] + Σ_c,r,s x[n, c, p·stride + r·dilation − pad, q·stride + s·dilation − pad] ·
+//!   w[k,c,r,s]` over the channels c of k's group; padding is zeros.
+//! - **Shapes**: x `[N,C,H,W]`, w `[K,C/groups,R,S]`, b `[K]`, y `[N,K,P,Q]`, with P and Q by [`Window::place`].
+//!   Depthwise convolution is groups = C with K/C filters per channel. All f32.
+//! - **Gradient**: to x and w the two operations below; to b the sum of dy over N, P and Q.
+//! - **Cost**: N·K·P·Q·C/groups·R·S multiply-adds.
+//! - **Source**: Dumoulin & Visin 2016, arXiv:1603.07285.
 
 use std::ops::Range;
 
 use crate::graph::{Graph, NodeId, Op, Pooling, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_KEPT, MOST_ROUNDS, Operand, Shader, stages};
 use crate::ops::convolution::extents::{
-    Convolution, Extents, MOST_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, sum_parts, tile,
+    Convolution, Extents, MAX_PARTIAL, TILE_COLUMNS, TILE_DEPTH, add_bias, bias_of, in_turn, sum_parts, tile,
 };
 use crate::ops::matrices::block::with_block;
 use crate::ops::reductions::reduce::sum;
@@ -19,7 +21,7 @@ use crate::shape::{TensorType, Window};
 use crate::tensor::View;
 use crate::{Result, shader};
 
-/// Most columns of a register tile of `conv2d_direct` that is pooled.
+/// Maximum columns of a register tile of `conv2d_direct` if its output is pooled.
 const POOLED_COLUMNS: usize = 8;
 
 const DIRECT: Shader = shader!("convolution/conv2d_direct");
@@ -28,22 +30,23 @@ const GRAD_WEIGHT_TAPS: Shader = shader!("convolution/conv2d_grad_weight_taps");
 const GRAD_WEIGHT_ROWS: Shader = shader!("convolution/conv2d_grad_weight_rows");
 const GRAD_WEIGHT_GATHER: Shader = shader!("convolution/conv2d_grad_weight_gather");
 
-/// Most sums of a register tile of the gradient to the weights.
+/// Maximum number of sums in a register tile of the weight gradient.
 const TILE_SUMS: usize = 128;
 
 impl Graph {
-    /// Convolution of x `[N,C,H,W]` with K filters w `[K,C,R,S]` and an optional bias `[K]`. See [`crate::ops::convolution::conv2d`].
+    /// 2-D convolution of x `[N,C,H,W]` with w `[K,C,R,S]` and an optional bias `[K]`; y is `[N,K,P,Q]`. See
+    /// [`crate::ops::convolution::conv2d`].
     ///
-    /// Errors: ranks, channel counts or bias length that do not fit; a window of another size than the filters; a
-    /// window larger than its padded input; a stride or dilation of 0.
+    /// Errors: ranks, channel counts or a bias length that do not match; a window whose size differs from that of the
+    /// filters; a window larger than the padded input; a stride or dilation of 0.
     pub fn conv2d(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>, window: Window) -> Result<NodeId> {
         self.conv2d_grouped(x, w, b, window, 1)
     }
 
-    /// As [`Graph::conv2d`] with w `[K,C/groups,R,S]`: filters and channels fall into groups that do not see each
-    /// other. With as many groups as channels it is the depthwise convolution.
+    /// Grouped 2-D convolution: as [`Graph::conv2d`] with w `[K,C/groups,R,S]`, where filters see only the channels of
+    /// their own group. With `groups` = C it is the depthwise convolution.
     ///
-    /// Errors: as [`Graph::conv2d`]; C or K that is no multiple of `groups`; no groups.
+    /// Errors: as [`Graph::conv2d`]; C or K that is not a multiple of `groups`; `groups` of 0.
     pub fn conv2d_grouped(
         &mut self,
         x: NodeId,
@@ -88,7 +91,7 @@ impl Op for Conv2d {
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let inputs = graph.node(node).inputs().to_vec();
         let (x, w) = (inputs[0], inputs[1]);
-        // The weights' gradient first: x can go before the gradient to x needs memory.
+        // The weight gradient comes first, so that the memory of x is free before the input gradient is allocated.
         let grad = Conv2dGradWeight { convolution: self.0, w: graph.ty(w).clone(), has_bias: inputs.len() == 3 };
         let (bias, w_shape) = (grad.bias(graph.shape(x)), grad.w.shape.clone());
         let mut dw = graph.append(grad, &[x, dy])?;
@@ -112,7 +115,7 @@ impl Op for Conv2d {
     fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {
         let e = Extents::of(&io.inputs[0].shape, &io.inputs[1].shape, self.0).pooled(pooling);
         let bias = bias_operand(io);
-        // One that needs several dispatches leaves sums in y.
+        // A kernel of several dispatches accumulates partial sums in y and cannot pool.
         let core = direct(&e, bias).filter(|kernel| kernel.dispatches.len() == 1);
         e.block(bias).into_iter().chain(e.subgroup(limits, bias)).chain(core).collect()
     }
@@ -134,7 +137,7 @@ fn bias_operand(io: &Io<'_>) -> Option<Operand> {
     (io.inputs.len() == 3).then_some(Operand::Input(2))
 }
 
-/// A dispatch of y with an invocation for a row of so many columns, of so many filters each.
+/// A dispatch for y in which each invocation computes `tile_q` adjacent columns of `tile_k` filters.
 fn dispatch(e: &Extents, shader: Shader, tile_k: usize, tile_q: usize) -> Dispatch {
     let blocks = e.groups * e.group_k.div_ceil(tile_k);
     let rows = e.placed.out[0] / e.pooling.size[0];
@@ -142,10 +145,10 @@ fn dispatch(e: &Extents, shader: Shader, tile_k: usize, tile_q: usize) -> Dispat
     dispatch.invocations(e.n * blocks * rows * e.placed.out[1].div_ceil(tile_q), 64)
 }
 
-/// Each invocation makes some columns of some filters. `None` if that is more than one can keep.
+/// The kernel with a register tile of filters by columns; `None` if the tile exceeds the limits of an invocation.
 fn direct(e: &Extents, bias: Option<Operand>) -> Option<Kernel> {
     let across = e.pooling.size[1];
-    // Pooled, an invocation goes over several rows: fewer columns leave others something to do, and registers.
+    // With pooling, an invocation covers several rows; fewer columns keep parallelism up and register use down.
     let columns = if e.pooling == Pooling::NONE { TILE_COLUMNS } else { POOLED_COLUMNS };
     let windows = tile(e.placed.out[1] / across, (columns / across).max(1));
     let (tile_k, tile_q) = (tile(e.group_k, TILE_DEPTH), windows * across);
@@ -155,14 +158,15 @@ fn direct(e: &Extents, bias: Option<Operand>) -> Option<Kernel> {
     Some(e.pool_kernel(add_bias(kernel, bias.map(|bias| (bias, "b[k]")))))
 }
 
-/// Each invocation makes one column of some filters.
+/// The kernel in which each invocation computes one column of a tile of filters.
 fn gather(e: &Extents, bias: Option<Operand>) -> Kernel {
     let dispatch = dispatch(e, GATHER, tile(e.group_k, TILE_DEPTH), 1);
     let kernel = in_turn(GATHER, dispatch, e.gather_stages(e.group_c, ["C_BEGIN", "C_END"]));
     add_bias(kernel, bias.map(|bias| (bias, "b[k]")))
 }
 
-/// `dx[n,c,h,w] = Σ_k,p,q,r,s dy[n,k,p,q] · w[k,c,r,s]` over the windows whose tap r, s lies on h, w. Inputs w, dy.
+/// Gradient to the input: `dx[n,c,h,w] = Σ_k,p,q,r,s dy[n,k,p,q] · w[k,c,r,s]` over the windows whose tap r, s reads
+/// h, w. Inputs w, dy.
 #[derive(Debug)]
 struct Conv2dGradInput {
     convolution: Convolution,
@@ -211,8 +215,8 @@ impl Op for Conv2dGradInput {
     }
 }
 
-/// `dw[k,c,r,s] = Σ_n,p,q dy[n,k,p,q] · x[n, c, p·stride + r·dilation − pad, …]`. Inputs x, dy.
-/// With a bias the output is flat: dw, and from the next multiple of 64 on `db[k] = Σ_n,p,q dy[n,k,p,q]`.
+/// Gradient to the weights: `dw[k,c,r,s] = Σ_n,p,q dy[n,k,p,q] · x[n, c, p·stride + r·dilation − pad, …]`. Inputs x,
+/// dy. With a bias the output is flat: dw, then from the next multiple of 64 elements `db[k] = Σ_n,p,q dy[n,k,p,q]`.
 #[derive(Debug)]
 pub(super) struct Conv2dGradWeight {
     pub convolution: Convolution,
@@ -225,14 +229,14 @@ impl Conv2dGradWeight {
         Extents::of(x, &self.w.shape, self.convolution)
     }
 
-    /// Where the gradient to the bias lies in the output, if there is one.
+    /// The range of the bias gradient in the output; empty without a bias.
     fn bias(&self, x: &[usize]) -> Range<usize> {
         self.extents(x).bias_range(self.has_bias)
     }
 
-    /// Partial sums over parts of the rows of windows, then the sum of the parts. Each invocation keeps the sums of
-    /// `window_rows` rows of taps for each filter of its tile, and `tasks` invocations share a filter and a part. `None`
-    /// if that is more than one can keep.
+    /// A two-stage reduction: partial sums over parts of the output rows, then the sum of the parts. Each invocation
+    /// keeps the sums of `window_rows` kernel rows for each filter of its tile; `tasks` invocations share a filter and
+    /// a part. `None` if the tile exceeds the limits of an invocation.
     fn tiled(&self, e: &Extents, shader: Shader, window_rows: usize, tasks: usize) -> Option<Kernel> {
         let bias = e.bias_range(self.has_bias);
         let tile_q = tile(e.placed.out[1], TILE_DEPTH);
@@ -242,16 +246,17 @@ impl Conv2dGradWeight {
             return None;
         }
         let tile_k = tile(e.group_k, (TILE_SUMS / sums).clamp(1, TILE_DEPTH));
-        // What an invocation has time for: so many rounds go to a block of columns, the rest to the sums themselves.
+        // Limit on loop iterations per invocation: `a_block` for each block of columns, the rest for the sums
+        // themselves.
         let a_block = 1 + window_rows * (1 + strip) + tile_k * (1 + window_rows + sums);
         let most = MOST_ROUNDS - 2 * tile_k * (1 + sums);
         let blocks = e.placed.out[1].div_ceil(tile_q);
         let most_blocks = blocks.min((most - 1) / a_block);
         let most_rows = most / (1 + most_blocks * a_block);
-        // Enough parts to fill a GPU and to keep loops short, few enough that summing them costs little.
+        // Enough parts to fill a GPU and to keep loops short, few enough that summing them is cheap.
         let rows = e.n * e.placed.out[0];
         let a_part = e.groups * e.group_k.div_ceil(tile_k) * tasks;
-        let shortest = rows.div_ceil((MOST_PARTIAL / bias.end).max(1));
+        let shortest = rows.div_ceil((MAX_PARTIAL / bias.end).max(1));
         let rows_a_part = rows.div_ceil((8192 / a_part).clamp(1, 256)).max(4).min(most_rows).max(shortest).min(rows);
         let parts = rows.div_ceil(rows_a_part);
         let partial = e
@@ -271,7 +276,7 @@ impl Conv2dGradWeight {
         Some(sum_parts(kernel, parts, bias.end))
     }
 
-    /// One invocation a weight or bias, over all positions of windows.
+    /// The kernel with one invocation per weight or bias, which loops over all output positions.
     fn gather(&self, e: &Extents) -> Kernel {
         let bias = e.bias_range(self.has_bias);
         let dispatch = e.grad_weight_dispatch(GRAD_WEIGHT_GATHER, &bias).reads_inputs(2).writes(Operand::Output);
@@ -357,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn operands_that_do_not_fit_are_named() {
+    fn mismatched_operands_are_rejected_with_a_reason() {
         for (x, w, groups, parts) in [
             ([64, 16, 12, 12], [16, 6, 5, 5], 1, "w has 6 input channels, x has 16 (x"),
             ([1, 1, 4, 4], [1, 1, 5, 5], 1, "does not fit"),

@@ -1,11 +1,13 @@
-//! Transposed convolution: the gradient of a [convolution](crate::ops::convolution::extents::conv2d) to its input, as an operation of its own.
+//! 2-D transposed convolution: the input gradient of a [convolution](crate::ops::convolution::conv2d) as an operation.
 //!
-//! **What**: `y[n,k,h,v] = b[k] + Σ_c,p,q,r,s x[n,c,p,q] · w[c,k,r,s]` over the places p, q of x from which the window
-//! reaches h, v with its tap r, s (`h = p·stride + r·dilation − pad`), and the channels c of k's group · **Shapes**: x
-//! `[N,C,P,Q]`, w `[C,K/groups,R,S]`, b `[K]`, y `[N,K,H,W]` with
-//! `H = (P − 1)·stride − begin − end + dilation·(R − 1) + 1 + output_padding`; with `Same` padding `H = P·stride` ·
-//! **Gradient**: to x the convolution of dy with w, to w that convolution's gradient, to b the sum of dy · **Cost**:
-//! N·C·P·Q·K/groups·R·S multiply-adds · **Source**: Zeiler et al. 2010; Dumoulin & Visin 2016, arXiv:1603.07285.
+//! - **Formula**: `y[n,k,h,v] = b[k] + Σ_c,p,q,r,s x[n,c,p,q] · w[c,k,r,s]` over the positions p, q of x and taps r, s
+//!   with `h = p·stride + r·dilation − pad` (and likewise v), and the channels c of k's group.
+//! - **Shapes**: x `[N,C,P,Q]`, w `[C,K/groups,R,S]`, b `[K]`, y `[N,K,H,W]` with
+//!   `H = (P − 1)·stride − begin − end + dilation·(R − 1) + 1 + output_padding`; with `Same` padding `H = P·stride`.
+//!   All f32.
+//! - **Gradient**: to x the convolution of dy with w; to w that convolution's weight gradient; to b the sum of dy.
+//! - **Cost**: N·C·P·Q·K/groups·R·S multiply-adds.
+//! - **Source**: Zeiler et al. 2010; Dumoulin & Visin 2016, arXiv:1603.07285.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -16,13 +18,13 @@ use crate::shape::{DType, Padding, Pair, TensorType, Window};
 use crate::tensor::View;
 
 impl Graph {
-    /// Transposed convolution of x `[N,C,P,Q]` with w `[C,K/groups,R,S]` and an optional bias `[K]`: the window's
-    /// padding is cut from the result, `output_padding` rows and columns that no padding cuts are added at its end. See
+    /// 2-D transposed convolution of x `[N,C,P,Q]` with w `[C,K/groups,R,S]` and an optional bias `[K]`. The window's
+    /// padding is cropped from the output; `output_padding` adds rows and columns at its end. See
     /// [`crate::ops::convolution::conv_transpose2d`].
     ///
-    /// Errors: ranks, channel counts or bias length that do not fit; a window of another size than the filters; padding
-    /// that leaves nothing; output padding that is not smaller than stride or dilation, or with `Same` padding, which
-    /// fixes the output's size; a stride or dilation of 0; channels that do not fall into `groups`.
+    /// Errors: ranks, channel counts or a bias length that do not match; a window whose size differs from that of the
+    /// filters; padding that leaves no output; output padding not smaller than stride or dilation, or with `Same`
+    /// padding, which fixes the output size; a stride or dilation of 0; channels that `groups` does not divide.
     pub fn conv_transpose2d(
         &mut self,
         x: NodeId,
@@ -45,12 +47,12 @@ struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// The convolution that takes y to x.
+    /// The convolution that maps y to x.
     fn convolution(&self, x: &[usize]) -> Convolution {
         Convolution { window: self.window, groups: self.groups, windows: Some([x[2], x[3]]) }
     }
 
-    /// Its extents, from the shapes of y, w and x.
+    /// The extents of that convolution, from the shapes of y, w and x.
     fn extents(&self, io: &Io<'_>) -> Extents {
         Extents::of(&io.output.shape, &io.inputs[1].shape, self.convolution(&io.inputs[0].shape))
     }
@@ -59,9 +61,9 @@ impl ConvTranspose2d {
     fn output(&self, input: [usize; 2]) -> Result<[usize; 2], String> {
         let Window { size, stride, padding, dilation, ceil_mode } = self.window;
         if ceil_mode {
-            return Err("ceil mode is for windows that shrink a map; use output padding".into());
+            return Err("ceil mode is not supported by transposed convolution; use output padding".into());
         }
-        // What suits no picture at all is refused as a convolution would.
+        // Report invalid window options with the same messages as a convolution.
         self.window.place([u32::MAX as usize / 2; 2])?;
         let mut output = [0; 2];
         for axis in 0..2 {
@@ -90,7 +92,7 @@ impl ConvTranspose2d {
             }
             let full = (input[axis] - 1) * stride[axis] + dilation[axis] * (size[axis] - 1) + 1 + extra;
             output[axis] = full.checked_sub(begin + end).filter(|&left| left > 0).ok_or_else(|| {
-                format!("padding {begin} + {end} leaves none of the {full} {name}; use padding below {full} in all")
+                format!("padding {begin} + {end} leaves none of the {full} {name}; use a total padding below {full}")
             })?;
         }
         Ok(output)
@@ -117,7 +119,7 @@ impl Op for ConvTranspose2d {
             return Err(format!("w has {wc} input channels, x has {c} (x {}, w {})", x.shape, w.shape));
         }
         window_of_filters(self.window, [r, s])?;
-        let k = group_k.checked_mul(self.groups).ok_or("K has more channels than 64 bits count")?;
+        let k = group_k.checked_mul(self.groups).ok_or("the number of output channels overflows 64 bits")?;
         bias_of(k, inputs.get(2))?;
         let [h, width] = self.output([rows, columns])?;
         let y = TensorType::f32([n, k, h, width]);
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn output_shape_undoes_the_window_rule() {
+    fn output_shape_inverts_the_window_rule() {
         let made = |window, extra| shape([2, 6, 5, 7], [6, 2, 3, 3], window, extra, 2).unwrap();
         assert_eq!(made(Window::new(3), 0), [2, 4, 7, 9]);
         assert_eq!(made(Window::new(3).stride(2).padding(1), 1), [2, 4, 10, 14]);
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn operands_that_do_not_fit_are_named() {
+    fn mismatched_operands_are_rejected_with_a_reason() {
         let window = Window::new(3).stride(2);
         for (w, window, extra, groups, part) in [
             ([4, 2, 3, 3], window, 0, 1, "w has 4 input channels, x has 6"),

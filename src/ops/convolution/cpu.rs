@@ -1,26 +1,26 @@
-//! Convolution in f32 on the CPU: each image is laid out so that every tap of all windows is one run of memory, and what
-//! is left are [sums over runs](crate::ops::loops::simd).
+//! f32 convolution on the CPU. Each image is repacked so that every tap of all windows is one contiguous run, and the
+//! convolution becomes [sums over runs](crate::ops::loops::simd).
 //!
-//! The image is padded, and its rows and columns sorted by where they lie under the stride, so that neighbouring windows
-//! are neighbours in memory at any stride. Planes are walked flat, across the ends of rows: what comes of windows that
-//! lie across them is not used, or is multiplied by 0.
+//! The image is padded, and its rows and columns are grouped by phase (position modulo stride), so that adjacent
+//! windows are adjacent in memory for any stride. Planes are walked flat, across row ends; results of windows that
+//! would span a row end are discarded or multiplied by 0. lie across them is not used, or is multiplied by 0.
 
 use rayon::prelude::*;
 
-use crate::ops::convolution::extents::{Extents, IMAGES_A_PART};
+use crate::ops::convolution::extents::{Extents, IMAGES_PER_PART};
 use crate::ops::loops::reference::span;
 use crate::ops::loops::simd::{Panels, Runs, add_dots, add_rows};
 
-/// Images whose scratch memory is made together.
-const IMAGES_A_TASK: usize = 4;
-/// Most scratch memory for images that the gradient to w sums over at once, in floats.
-const MOST_SCRATCH: usize = 1 << 22;
+/// Images per task, which share scratch memory.
+const IMAGES_PER_TASK: usize = 4;
+/// Maximum scratch memory for the images that the weight gradient sums at once, in floats.
+const MAX_SCRATCH: usize = 1 << 22;
 
-/// One axis of an image in that layout.
+/// The packed layout of one image axis.
 struct Axis {
-    /// The positions under the stride that some tap starts from.
+    /// The phases (position modulo stride) that some tap starts from.
     phases: Vec<usize>,
-    /// For each tap, the number of its phase and how many windows it lies ahead.
+    /// For each tap, the index of its phase and its offset within it, in windows.
     taps: Vec<[usize; 2]>,
     /// Positions of a phase.
     length: usize,
@@ -44,26 +44,26 @@ impl Axis {
         Self { phases, taps, length: outputs + furthest, outputs, input, stride, begin }
     }
 
-    /// The positions of a phase that lie inside the image, and where in it the first of them does.
+    /// The positions of a phase that are inside the image, and the image coordinate of the first one.
     fn inside(&self, phase: usize) -> (std::ops::Range<usize>, usize) {
         span(self.length, self.input, self.stride, self.begin, self.phases[phase])
     }
 }
 
-/// The layout of one image's channels, and of its outputs.
-struct Flat<'a> {
+/// The packed layout of one image's channels and of its outputs.
+struct Packed<'a> {
     e: &'a Extents,
     rows: Axis,
     columns: Axis,
-    /// Elements of a channel.
+    /// Elements of a packed channel.
     channel: usize,
-    /// Where each tap of a group's channels begins: `[C/groups, R, S]`.
+    /// Offset of each tap of a group's channels: `[C/groups, R, S]`.
     taps: Vec<usize>,
-    /// Elements of a filter's output, ends of rows included.
+    /// Elements of a filter's output, row ends included.
     positions: usize,
 }
 
-impl<'a> Flat<'a> {
+impl<'a> Packed<'a> {
     fn new(e: &'a Extents) -> Self {
         let (rows, columns) = (Axis::new(e, 0), Axis::new(e, 1));
         let plane = rows.length * columns.length;
@@ -81,8 +81,8 @@ impl<'a> Flat<'a> {
         Self { e, rows, columns, channel, taps, positions }
     }
 
-    /// Calls `f` for each run of a channel that lies in a row of the image: its begin in the channel, its length, and the
-    /// element of the image that is its first.
+    /// Calls `f(offset in the channel, length, offset in the image)` for each contiguous run of a channel within an
+    /// image row.
     fn runs(&self, mut f: impl FnMut(usize, usize, usize)) {
         for phase_h in 0..self.rows.phases.len() {
             let (rows, h) = self.rows.inside(phase_h);
@@ -97,8 +97,8 @@ impl<'a> Flat<'a> {
         }
     }
 
-    /// Lays out an image; what lies outside of it stays as it is, 0.
-    fn lay(&self, x: &[f32], flat: &mut [f32]) {
+    /// Packs an image; the padding keeps its zeros.
+    fn pack(&self, x: &[f32], flat: &mut [f32]) {
         let image = self.e.h * self.e.w;
         for (x, flat) in x.chunks(image).zip(flat.chunks_mut(self.channel)) {
             self.runs(|at, length, first| {
@@ -111,8 +111,8 @@ impl<'a> Flat<'a> {
         }
     }
 
-    /// Adds a laid-out image to the image.
-    fn add_laid(&self, flat: &[f32], x: &mut [f32]) {
+    /// Adds a packed image to the image.
+    fn add_packed(&self, flat: &[f32], x: &mut [f32]) {
         let image = self.e.h * self.e.w;
         for (x, flat) in x.chunks_mut(image).zip(flat.chunks(self.channel)) {
             self.runs(|at, length, first| {
@@ -123,8 +123,8 @@ impl<'a> Flat<'a> {
         }
     }
 
-    /// Lays out what belongs to the outputs of an image, with zeros at the ends of rows.
-    fn lay_outputs(&self, y: &[f32], flat: &mut [f32]) {
+    /// Packs the outputs of an image, with zeros at the row ends.
+    fn pack_outputs(&self, y: &[f32], flat: &mut [f32]) {
         let plane = self.rows.outputs * self.columns.outputs;
         for (y, flat) in y.chunks(plane).zip(flat.chunks_mut(self.positions)) {
             for (y, flat) in y.chunks(self.columns.outputs).zip(flat.chunks_mut(self.columns.length)) {
@@ -133,21 +133,21 @@ impl<'a> Flat<'a> {
         }
     }
 
-    /// Where the filters of a group begin among the outputs.
+    /// Offsets of the filters of a group among the outputs.
     fn filters(&self, group: usize) -> Vec<usize> {
         (0..self.e.group_k).map(|k| (group * self.e.group_k + k) * self.positions).collect()
     }
 
-    /// Where the taps of a group begin.
+    /// Offsets of the taps of a group.
     fn taps_of(&self, group: usize) -> Vec<usize> {
         self.taps.iter().map(|tap| group * self.e.group_c * self.channel + tap).collect()
     }
 }
 
 impl Extents {
-    /// As [`Extents::forward`], in f32.
+    /// [`Extents::forward`] in f32.
     pub fn forward_f32(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        let flat = Flat::new(self);
+        let flat = Packed::new(self);
         let plane = self.placed.out[0] * self.placed.out[1];
         let (x_size, y_size, weights) = (self.c * self.h * self.w, self.k * plane, self.group_k * self.taps());
         let groups: Vec<_> = w
@@ -156,12 +156,12 @@ impl Extents {
             .enumerate()
             .map(|(group, panels)| (panels, flat.taps_of(group), flat.filters(group)))
             .collect();
-        let tasks = y.par_chunks_mut(IMAGES_A_TASK * y_size).zip(x.par_chunks(IMAGES_A_TASK * x_size));
+        let tasks = y.par_chunks_mut(IMAGES_PER_TASK * y_size).zip(x.par_chunks(IMAGES_PER_TASK * x_size));
         tasks.for_each(|(y, x)| {
             let mut laid = vec![0.0; self.c * flat.channel];
             let mut sums = vec![0.0; self.k * flat.positions];
             for (y, x) in y.chunks_mut(y_size).zip(x.chunks(x_size)) {
-                flat.lay(x, &mut laid);
+                flat.pack(x, &mut laid);
                 for (k, sums) in sums.chunks_mut(flat.positions).enumerate() {
                     sums.fill(bias.map_or(0.0, |bias| bias[k]));
                 }
@@ -177,9 +177,9 @@ impl Extents {
         });
     }
 
-    /// As [`Extents::grad_input`], in f32.
+    /// [`Extents::grad_input`] in f32.
     pub fn grad_input_f32(&self, w: &[f32], dy: &[f32], bias: Option<&[f32]>, dx: &mut [f32]) {
-        let flat = Flat::new(self);
+        let flat = Packed::new(self);
         let (image, plane) = (self.h * self.w, self.placed.out[0] * self.placed.out[1]);
         let (x_size, y_size, weights) = (self.c * image, self.k * plane, self.group_k * self.taps());
         let groups: Vec<_> = w
@@ -188,12 +188,12 @@ impl Extents {
             .enumerate()
             .map(|(group, panels)| (panels, flat.taps_of(group), flat.filters(group)))
             .collect();
-        let tasks = dx.par_chunks_mut(IMAGES_A_TASK * x_size).zip(dy.par_chunks(IMAGES_A_TASK * y_size));
+        let tasks = dx.par_chunks_mut(IMAGES_PER_TASK * x_size).zip(dy.par_chunks(IMAGES_PER_TASK * y_size));
         tasks.for_each(|(dx, dy)| {
             let mut laid = vec![0.0; self.c * flat.channel];
             let mut outputs = vec![0.0; self.k * flat.positions];
             for (dx, dy) in dx.chunks_mut(x_size).zip(dy.chunks(y_size)) {
-                flat.lay_outputs(dy, &mut outputs);
+                flat.pack_outputs(dy, &mut outputs);
                 laid.fill(0.0);
                 for (panels, taps, filters) in &groups {
                     add_rows(panels, &outputs, filters, flat.positions, &mut laid, taps);
@@ -201,18 +201,18 @@ impl Extents {
                 for (c, dx) in dx.chunks_mut(image).enumerate() {
                     dx.fill(bias.map_or(0.0, |bias| bias[c]));
                 }
-                flat.add_laid(&laid, dx);
+                flat.add_packed(&laid, dx);
             }
         });
     }
 
-    /// As [`Extents::grad_weight`], in f32.
+    /// [`Extents::grad_weight`] in f32.
     pub fn grad_weight_f32(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let flat = Flat::new(self);
+        let flat = Packed::new(self);
         let (image, plane) = (self.h * self.w, self.placed.out[0] * self.placed.out[1]);
         let (x_size, y_size, weights) = (self.c * image, self.k * plane, self.group_k * self.taps());
         let (x_laid, y_laid) = (self.c * flat.channel, self.k * flat.positions);
-        let at_once = (MOST_SCRATCH / (x_laid + y_laid)).clamp(1, IMAGES_A_PART);
+        let at_once = (MAX_SCRATCH / (x_laid + y_laid)).clamp(1, IMAGES_PER_PART);
         let groups: Vec<_> = (0..self.groups).map(|group| (flat.filters(group), flat.taps_of(group))).collect();
         let part = |(x, dy): (&[f32], &[f32])| {
             let mut dw = vec![0.0; self.k * self.taps()];
@@ -220,8 +220,8 @@ impl Extents {
             let mut outputs = vec![0.0; at_once * y_laid];
             for (x, dy) in x.chunks(at_once * x_size).zip(dy.chunks(at_once * y_size)) {
                 let count = x.len() / x_size;
-                x.chunks(x_size).zip(laid.chunks_mut(x_laid)).for_each(|(x, laid)| flat.lay(x, laid));
-                dy.chunks(y_size).zip(outputs.chunks_mut(y_laid)).for_each(|(y, laid)| flat.lay_outputs(y, laid));
+                x.chunks(x_size).zip(laid.chunks_mut(x_laid)).for_each(|(x, laid)| flat.pack(x, laid));
+                dy.chunks(y_size).zip(outputs.chunks_mut(y_laid)).for_each(|(y, laid)| flat.pack_outputs(y, laid));
                 for ((filters, taps), dw) in groups.iter().zip(dw.chunks_mut(weights)) {
                     let dy = Runs { data: &outputs, starts: filters, image: y_laid };
                     let x = Runs { data: &laid, starts: taps, image: x_laid };
@@ -231,7 +231,7 @@ impl Extents {
             dw
         };
         let parts: Vec<Vec<f32>> =
-            x.par_chunks(IMAGES_A_PART * x_size).zip(dy.par_chunks(IMAGES_A_PART * y_size)).map(part).collect();
+            x.par_chunks(IMAGES_PER_PART * x_size).zip(dy.par_chunks(IMAGES_PER_PART * y_size)).map(part).collect();
         dw.fill(0.0);
         parts.iter().for_each(|part| dw.iter_mut().zip(part).for_each(|(dw, part)| *dw += part));
     }

@@ -1,8 +1,9 @@
-//! One convolution seen from all sides: what [`conv2d`](crate::ops::convolution::extents::conv2d), its gradients and
-//! [`conv_transpose2d`](crate::ops::convolution::extents::conv_transpose2d) share.
+//! The extents of one convolution, shared by [`conv2d`](crate::ops::convolution::conv2d), its gradients and
+//! [`conv_transpose2d`](crate::ops::convolution::conv_transpose2d), with their f64 reference loops.
 //!
-//! Names are the convolution's throughout: it takes x `[N,C,H,W]` and w `[K,C/groups,R,S]` to y `[N,K,P,Q]`. Filter k
-//! sees the channels of its own group only: the K filters and the C channels fall into `groups` runs of equal length.
+//! Names are those of the forward convolution throughout: x `[N,C,H,W]` and w `[K,C/groups,R,S]` give y `[N,K,P,Q]`.
+//! The K filters and the C channels are split into `groups` contiguous ranges; filter k sees the channels of its own
+//! group.
 
 use std::ops::Range;
 
@@ -19,25 +20,25 @@ use crate::shape::{DType, Placed, TensorType, Window};
 const GRAD_INPUT_DIRECT: Shader = shader!("convolution/conv2d_grad_input_direct");
 const GRAD_INPUT_GATHER: Shader = shader!("convolution/conv2d_grad_input_gather");
 
-/// Most filters or channels of a register tile.
+/// Maximum filters or channels of a register tile.
 pub(super) const TILE_DEPTH: usize = 8;
-/// Most columns of a register tile: a row of weights is loaded once for all of them.
+/// Maximum columns of a register tile: a row of weights is loaded once for all of them.
 pub(super) const TILE_COLUMNS: usize = 14;
-/// Most partial sums of the gradient to w, in floats.
-pub(super) const MOST_PARTIAL: usize = 1 << 24;
-/// Images whose contributions are summed before those of others: fixes the order of the sum for any thread count.
-pub(super) const IMAGES_A_PART: usize = 8;
+/// Maximum partial sums of the weight gradient, in floats.
+pub(super) const MAX_PARTIAL: usize = 1 << 24;
+/// Images per partial sum: fixes the summation order for any number of threads.
+pub(super) const IMAGES_PER_PART: usize = 8;
 
-/// What a convolution is besides the shapes of its operands.
+/// Attributes of a convolution.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(in crate::ops) struct Convolution {
     pub window: Window,
     pub groups: usize,
-    /// Rows and columns of windows where not all that fit are meant: a transposed convolution's input.
+    /// Output rows and columns if fewer than fit: a transposed convolution fixes them by its input.
     pub windows: Option<[usize; 2]>,
 }
 
-/// All extents of one convolution, and where its windows lie.
+/// Extents of one convolution, and the placement of its windows.
 pub(in crate::ops) struct Extents {
     pub n: usize,
     pub c: usize,
@@ -45,13 +46,13 @@ pub(in crate::ops) struct Extents {
     pub w: usize,
     pub k: usize,
     pub groups: usize,
-    /// Channels of a group.
+    /// Channels per group.
     pub group_c: usize,
-    /// Filters of a group.
+    /// Filters per group.
     pub group_k: usize,
     pub placed: Placed,
     pub window: Window,
-    /// Of which windows of y kernels write the first maximum instead of y, and the columns of that y.
+    /// Max-pooling windows fused into the kernels, and the columns of y before it.
     pub pooling: Pooling,
     pub y_columns: usize,
 }
@@ -78,13 +79,13 @@ impl Extents {
         Ok(Self { n, c, h, w: width, k, groups, group_c, group_k, placed, window, pooling, y_columns })
     }
 
-    /// The same convolution without the outputs under no window, and pooled.
+    /// The convolution with fused pooling, without the outputs that no pooling window covers.
     pub fn pooled(mut self, pooling: Pooling) -> Self {
         (0..2).for_each(|axis| self.placed.out[axis] -= self.placed.out[axis] % pooling.size[axis]);
         Self { pooling, ..self }
     }
 
-    /// The dispatch that writes y, with how it is pooled.
+    /// Adds the pooling constants to a dispatch that writes y.
     fn pool(&self, dispatch: Dispatch) -> Dispatch {
         let Pooling { size: [down, across], leaves } = self.pooling;
         let dispatch = dispatch.constants([("POOL_H", down), ("POOL_W", across), ("Y_COLUMNS", self.y_columns)]);
@@ -94,7 +95,7 @@ impl Extents {
         }
     }
 
-    /// The kernel of one dispatch that writes y, pooled, with the positions of the maxima, if they are to be left.
+    /// Adds pooling to a kernel of one dispatch, which then also writes the argmax indices if requested.
     pub fn pool_kernel(&self, mut kernel: Kernel) -> Kernel {
         kernel.dispatches = kernel.dispatches.into_iter().map(|dispatch| self.pool(dispatch)).collect();
         let [p, q] = [0, 1].map(|axis| self.placed.out[axis] / self.pooling.size[axis]);
@@ -106,14 +107,14 @@ impl Extents {
         Self::new(&TensorType::f32(x), &TensorType::f32(w), convolution).expect("inferred when built")
     }
 
-    /// Columns of x under so many neighbouring windows.
+    /// Columns of x read by `windows` adjacent windows.
     pub fn strip(&self, windows: usize) -> usize {
         (windows - 1) * self.window.stride[1] + (self.window.size[1] - 1) * self.window.dilation[1] + 1
     }
 
-    /// The convolution of dy that is the gradient to x, with the taps turned round. `None` where windows skip elements or
-    /// lie outside.
-    pub fn turned(&self) -> Option<Self> {
+    /// The convolution of dy with the flipped kernel that equals the gradient to x. `None` if the stride is not 1 or
+    /// the padding exceeds the dilated kernel size less 1.
+    pub fn flipped(&self) -> Option<Self> {
         let Window { size, stride, dilation, .. } = self.window;
         let begin = |axis: usize| (dilation[axis] * (size[axis] - 1)).checked_sub(self.placed.begin[axis]);
         (stride == [1, 1]).then_some(Self {
@@ -129,31 +130,31 @@ impl Extents {
         })
     }
 
-    /// Whether no window reaches out of the picture.
-    pub fn lies_inside(&self) -> bool {
+    /// Whether no window reads padding.
+    pub fn is_inside(&self) -> bool {
         let Window { size, stride, dilation, .. } = self.window;
         let last = |axis: usize| (self.placed.out[axis] - 1) * stride[axis] + (size[axis] - 1) * dilation[axis];
         self.placed.begin == [0, 0] && last(0) < self.h && last(1) < self.w
     }
 
-    /// Products behind one y.
+    /// Products summed per element of y.
     pub fn taps(&self) -> usize {
         self.group_c * self.window.size[0] * self.window.size[1]
     }
 
-    /// Products behind one x of its gradient, at most.
+    /// Maximum products summed per element of the gradient to x.
     pub fn grad_input_terms(&self) -> usize {
         self.group_k * self.window.size[0] * self.window.size[1]
     }
 
-    /// Where the gradient to a bias lies behind that to the weights: where a kernel can be bound to it, or nowhere.
+    /// The range of the bias gradient behind the weight gradient, aligned for a binding; empty without a bias.
     pub fn bias_range(&self, has_bias: bool) -> Range<usize> {
         let weights = self.k * self.taps();
         let start = weights.next_multiple_of(ALIGNMENT / 4);
         if has_bias { start..start + self.k } else { weights..weights }
     }
 
-    /// As [`Extents::dispatch`], for the gradient to the weights and perhaps a bias.
+    /// [`Extents::dispatch`] for the gradient to the weights and optionally the bias.
     pub fn grad_weight_dispatch(&self, shader: Shader, bias: &Range<usize>) -> Dispatch {
         self.dispatch(shader).constants([("BIAS_AT", bias.start), ("TOTAL", bias.end)])
     }
@@ -162,7 +163,7 @@ impl Extents {
         (self.n * self.k * self.placed.out[0] * self.placed.out[1] * self.taps()) as u64
     }
 
-    /// The constants every kernel here shares.
+    /// A dispatch with the constants that all these kernels share.
     pub fn dispatch(&self, shader: Shader) -> Dispatch {
         let Window { size, stride, dilation, .. } = self.window;
         let (out, begin) = (self.placed.out, self.placed.begin);
@@ -174,7 +175,7 @@ impl Extents {
             .constants([("PAD_TOP", begin[0]), ("PAD_LEFT", begin[1])])
     }
 
-    /// The candidates for the gradient to x, or for a transposed convolution, which adds a bias to it.
+    /// The candidates for the gradient to x, or for a transposed convolution, which adds a bias.
     pub fn grad_input_kernels(&self, limits: &Limits, w: Operand, dy: Operand, bias: Option<Operand>) -> Vec<Kernel> {
         let tile_c = tile(self.group_c, TILE_DEPTH);
         let blocks = self.groups * self.group_c.div_ceil(tile_c);
@@ -200,8 +201,8 @@ impl Extents {
         self.grad_input_with_winograd(limits, w, dy, bias, others)
     }
 
-    /// How a kernel that keeps a strip of a row for a tile of some depth goes over `planes`, if it can: the constants
-    /// of each dispatch.
+    /// The stages that split `planes` for a kernel that keeps a strip of a row for a tile of `depth`, as the constants
+    /// of each dispatch; `None` if one plane exceeds the limits of an invocation.
     pub fn direct_stages(
         &self,
         planes: usize,
@@ -216,7 +217,7 @@ impl Extents {
         fits.then(|| stages(planes, MOST_ROUNDS / a_plane).map(stage).collect())
     }
 
-    /// The same for a kernel that goes over taps, and over `planes` for each.
+    /// The stages of a kernel that loops over taps and, for each tap, over `planes`.
     pub fn gather_stages(&self, planes: usize, names: [&'static str; 2]) -> Vec<Vec<(&'static str, usize)>> {
         let planes = stages(planes, MOST_ROUNDS - 1);
         let longest = planes.clone().map(|[begin, end]| end - begin).max().unwrap_or(0);
@@ -228,7 +229,7 @@ impl Extents {
         taps.flat_map(stage).collect()
     }
 
-    /// The reference: y.
+    /// f64 reference of y.
     pub fn forward(&self, x: &[f64], w: &[f64], bias: Option<&[f64]>, y: &mut [f64]) {
         let (image, [p_size, q_size]) = (self.h * self.w, self.placed.out);
         y.par_chunks_mut(self.k * p_size * q_size).zip(x.par_chunks(self.c * image)).for_each(|(y, x)| {
@@ -251,7 +252,7 @@ impl Extents {
         });
     }
 
-    /// The reference: the gradient to x, plus a bias for each channel of it.
+    /// f64 reference of the gradient to x, plus an optional bias per channel.
     pub fn grad_input(&self, w: &[f64], dy: &[f64], bias: Option<&[f64]>, dx: &mut [f64]) {
         let (image, [p_size, q_size]) = (self.h * self.w, self.placed.out);
         dx.par_chunks_mut(self.c * image).zip(dy.par_chunks(self.k * p_size * q_size)).for_each(|(dx, dy)| {
@@ -272,7 +273,7 @@ impl Extents {
         });
     }
 
-    /// The reference: the gradient to w.
+    /// f64 reference of the gradient to w.
     pub fn grad_weight(&self, x: &[f64], dy: &[f64], dw: &mut [f64]) {
         let (image, [p_size, q_size], [_, s_size]) = (self.h * self.w, self.placed.out, self.window.size);
         let (x_size, y_size) = (self.c * image, self.k * p_size * q_size);
@@ -293,12 +294,12 @@ impl Extents {
             dw
         };
         let parts: Vec<Vec<f64>> =
-            x.par_chunks(IMAGES_A_PART * x_size).zip(dy.par_chunks(IMAGES_A_PART * y_size)).map(part).collect();
+            x.par_chunks(IMAGES_PER_PART * x_size).zip(dy.par_chunks(IMAGES_PER_PART * y_size)).map(part).collect();
         parts.iter().for_each(|part| axpy(dw, 1.0, part, 0, 1));
     }
 
-    /// The gradient to the bias, at the end of `behind`, which is what lies behind the gradient to w: the sums of dy, each
-    /// plane's by `sum`, made what `out` holds by `rounded`.
+    /// The gradient to the bias, written to the end of `behind`, the output behind the weight gradient. `sum` sums dy
+    /// over one plane; `rounded` converts the total to the output type.
     pub fn grad_bias<T: Default + Copy + Send + Sync>(
         &self,
         dy: &[T],
@@ -315,13 +316,13 @@ impl Extents {
         });
     }
 
-    /// For each filter and each channel it sees: `f(k, c, weights)`.
+    /// Calls `f(k, c, weights)` for each filter and each channel that it sees.
     fn planes(&self, w: &[f64], mut f: impl FnMut(usize, usize, &[f64])) {
         let plane = self.window.size[0] * self.window.size[1];
         w.chunks(plane).enumerate().for_each(|(i, w)| f(i / self.group_c, self.channel(i), w));
     }
 
-    /// As [`Extents::planes`], to write them.
+    /// [`Extents::planes`] for writing.
     fn planes_mut(&self, w: &mut [f64], mut f: impl FnMut(usize, usize, &mut [f64])) {
         let plane = self.window.size[0] * self.window.size[1];
         w.chunks_mut(plane).enumerate().for_each(|(i, w)| f(i / self.group_c, self.channel(i), w));
@@ -332,7 +333,7 @@ impl Extents {
         i / (self.group_c * self.group_k) * self.group_c + i % self.group_c
     }
 
-    /// For each row of windows that meets the image: `f(p, h, r)`.
+    /// Calls `f(p, h, r)` for each kernel row r of output row p that reads image row h.
     fn rows(&self, mut f: impl FnMut(usize, usize, usize)) {
         for p in 0..self.placed.out[0] {
             for (r, h) in self.window.taps(&self.placed, 0, p, self.h) {
@@ -341,13 +342,13 @@ impl Extents {
         }
     }
 
-    /// The outputs `q` whose tap `s` lies inside the image, and the first one's column.
+    /// The output columns whose tap `s` reads inside the image, and the image column of the first one.
     fn columns(&self, s: usize) -> (std::ops::Range<usize>, usize) {
         span(self.placed.out[1], self.w, self.window.stride[1], self.placed.begin[1], s * self.window.dilation[1])
     }
 }
 
-/// Begins every channel of an image with its bias.
+/// Initializes every channel of an image with its bias.
 fn fill(image: &mut [f64], bias: Option<&[f64]>) {
     if let Some(bias) = bias {
         let channel = image.len() / bias.len();
@@ -355,8 +356,8 @@ fn fill(image: &mut [f64], bias: Option<&[f64]>) {
     }
 }
 
-/// A kernel of one dispatch for each of `stages`, the constants that it adds: each continues the sums that the one before
-/// left in the output.
+/// A kernel with one dispatch per entry of `stages`, which lists the constants to add; each dispatch continues the sums
+/// that the previous one left in the output.
 pub(in crate::ops) fn in_turn(shader: Shader, dispatch: Dispatch, stages: Vec<Vec<(&'static str, usize)>>) -> Kernel {
     let turn = |(number, stage): (usize, Vec<(&'static str, usize)>)| {
         let mut dispatch = dispatch.clone().constant("CONTINUES", number > 0);
@@ -366,7 +367,7 @@ pub(in crate::ops) fn in_turn(shader: Shader, dispatch: Dispatch, stages: Vec<Ve
     Kernel::of(shader, stages.into_iter().enumerate().map(turn).collect())
 }
 
-/// The last dispatch adds the bias, if there is one: an operand, and how the shader reads it.
+/// Adds the bias in the last dispatch: an operand and the WGSL expression that reads it.
 pub(super) fn add_bias(mut kernel: Kernel, bias: Option<(Operand, &str)>) -> Kernel {
     let last = kernel.dispatches.len() - 1;
     let bias_of = |(number, dispatch): (usize, Dispatch)| match bias.filter(|_| number == last) {
@@ -377,7 +378,7 @@ pub(super) fn add_bias(mut kernel: Kernel, bias: Option<(Operand, &str)>) -> Ker
     kernel
 }
 
-/// The kernel, and if its first scratch holds partial sums of `[parts, weights]`, their sum as the output.
+/// Adds the final reduction to a kernel whose first scratch buffer holds partial sums `[parts, weights]`.
 pub(in crate::ops) fn sum_parts(mut kernel: Kernel, parts: usize, weights: usize) -> Kernel {
     if parts > 1 {
         kernel.scratch.push(TensorType::f32([parts, weights]));
@@ -388,7 +389,7 @@ pub(in crate::ops) fn sum_parts(mut kernel: Kernel, parts: usize, weights: usize
     kernel
 }
 
-/// How many of `count` fall into each group.
+/// `count` divided by `groups`.
 pub(super) fn each_group(groups: usize, count: usize, what: &str) -> Result<usize, String> {
     match groups {
         0 => Err("groups must be at least 1, is 0".into()),
@@ -406,7 +407,7 @@ pub(super) fn window_of_filters(window: Window, [r, s]: [usize; 2]) -> Result<()
     }
 }
 
-/// Refuses a bias that is not one number for each of `k` channels.
+/// Checks that the bias has shape `[k]`.
 pub(in crate::ops) fn bias_of(k: usize, bias: Option<&&TensorType>) -> Result<(), String> {
     match bias {
         Some(b) if **b != TensorType::f32([k]) => Err(format!("the bias of {k} filters must be f32[{k}], is {b}")),
@@ -414,7 +415,7 @@ pub(in crate::ops) fn bias_of(k: usize, bias: Option<&&TensorType>) -> Result<()
     }
 }
 
-/// The register tile of a kernel: the size up to `most` that wastes least of `extent`, the largest of those.
+/// The register tile size for `extent`: of the sizes from most / 2 to `most`, the largest of those that waste least.
 pub(in crate::ops) fn tile(extent: usize, most: usize) -> usize {
     let smallest = (most / 2).max(1);
     (smallest..=most).rev().min_by_key(|t| extent.div_ceil(*t) * t).unwrap_or(1).min(extent)

@@ -1,11 +1,11 @@
-//! Convolutions of 3x3 taps by Winograd's minimal filtering F(2x2,3x3): forward, and backward to the input. Each tile of
-//! 2x2 outputs costs 16 products a channel instead of 36, and additions before and after.
+//! 3x3 convolution by Winograd's minimal filtering F(2x2,3x3): forward, and gradient to the input. Each tile of 2x2
+//! outputs costs 16 products per channel instead of 36, plus additions for the transforms.
 //!
-//! `y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ d B) ] A`: filters and the 4x4 of x under each tile are transformed, the sums over the
-//! channels are 16 products of matrices, and what they leave is transformed back. An output depends on what lies under its
-//! own window alone. Its terms are sums over that window though, so its error follows the window's largest products rather
-//! than each: with few channels, where most of a window lies in the padding, that misses the bounds of kernels. There it is
-//! no candidate.
+//! `y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ d B) ] A`: filters and the 4x4 tiles d of x are transformed, the sums over the channels
+//! are 16 matrix products, and their results are transformed back. Each output depends on the inputs of its own window
+//! only, but its terms are sums over the window, so its rounding error scales with the largest products of the window.
+//! With few channels, where padding covers most of a window, that error exceeds the tolerance of kernels; there it is
+//! not a candidate.
 //!
 //! **Source**: Lavin & Gray 2016, arXiv:1509.09308, section 4.1.
 
@@ -19,26 +19,27 @@ const FILTER: Shader = shader!("convolution/winograd_filter");
 const INPUT: Shader = shader!("convolution/winograd_input");
 const OUTPUT: Shader = shader!("convolution/winograd_output");
 
-/// What lies between the dispatches: transformed filters, transformed tiles, their products summed over the channels.
+/// Scratch buffers: transformed filters, transformed tiles, and their products summed over the channels.
 const FILTERS: Operand = Operand::Scratch(0);
 const TILES: Operand = Operand::Scratch(1);
 const SUMS: Operand = Operand::Scratch(2);
-/// Elements of a transformed tile: as many products of matrices.
+/// Elements of a transformed tile, and the number of matrix products.
 const ELEMENTS: usize = 16;
-/// Fewest channels over which errors even out. Of random windows with a tap or four inside the picture the worst of
-/// 160,000 takes 0.09 of the bound with 16 channels, the worst of a million 0.45 with 8; with 4 some miss it.
-const FEWEST_CHANNELS: usize = 16;
-/// Most floats that lie between the dispatches.
-const MOST_SCRATCH: usize = 1 << 25;
+/// Minimum channels for which rounding errors average out. Of random windows with one to four taps inside the image,
+/// the worst of 160,000 uses 0.09 of the tolerance with 16 channels, the worst of a million 0.45 with 8; with 4 some
+/// exceed it.
+const MIN_CHANNELS: usize = 16;
+/// Maximum scratch memory, in floats.
+const MAX_SCRATCH: usize = 1 << 25;
 
-/// How the weights lie: between those of neighbouring filters, of neighbouring channels, and where a tap is among them.
+/// Layout of the weights: strides between filters and between channels, and the WGSL expression of a tap's offset.
 struct Taps {
     w_k: usize,
     w_c: usize,
     place_of: &'static str,
 }
 
-/// The products: filters by channels, channels by tiles. Tiles go by fours along a row, channels and filters by fours.
+/// Extents of the products: filters by channels, channels by tiles, each padded to a multiple of four.
 struct Grid {
     k: usize,
     c: usize,
@@ -48,30 +49,30 @@ struct Grid {
 }
 
 impl Grid {
-    /// `None` for other windows than 3x3 without stride and dilation, for groups, for few channels, and where too much
-    /// would lie between the dispatches.
+    /// `None` unless the window is 3x3 with stride and dilation 1; for grouped convolutions, for few channels, and if
+    /// the scratch memory exceeds its maximum.
     fn of(e: &Extents) -> Option<Self> {
         let (window, [p, q]) = (e.window, e.placed.out);
         let is_plain = window.size == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
         let (tiles_p, tiles_q) = (p.div_ceil(2), q.div_ceil(2).next_multiple_of(4));
         let [k, c, tiles] = [e.k, e.c, e.n * tiles_p * tiles_q].map(|extent| extent.next_multiple_of(4));
         let grid = Self { k, c, tiles, tiles_p, tiles_q };
-        (is_plain && e.groups == 1 && e.c >= FEWEST_CHANNELS && grid.scratch() <= MOST_SCRATCH).then_some(grid)
+        (is_plain && e.groups == 1 && e.c >= MIN_CHANNELS && grid.scratch() <= MAX_SCRATCH).then_some(grid)
     }
 
-    /// Types of what lies between the dispatches.
+    /// Types of the scratch buffers.
     fn types(&self) -> [TensorType; 3] {
         let Self { k, c, tiles, .. } = *self;
         [[k, c], [c, tiles], [k, tiles]].map(|[rows, columns]| TensorType::f32([ELEMENTS, rows, columns]))
     }
 
-    /// Its floats.
+    /// Total scratch memory, in floats.
     fn scratch(&self) -> usize {
         ELEMENTS * (self.k * self.c + self.c * self.tiles + self.k * self.tiles)
     }
 
-    /// Whether the products are so many for each element transformed, and so few of the tiles' outputs for nothing, that
-    /// this takes less time than the kernel whose subgroups share: measured with subgroups of eight on llvmpipe.
+    /// Whether there are enough products per transformed element, and few enough wasted outputs, for this to be faster
+    /// than the subgroup kernel: measured with subgroups of eight on llvmpipe.
     fn pays(&self, e: &Extents) -> bool {
         let outputs = e.n * e.placed.out[0] * e.placed.out[1];
         self.k * self.c * self.tiles >= self.scratch() && 4 * (4 * self.tiles) <= 5 * outputs
@@ -79,13 +80,13 @@ impl Grid {
 }
 
 impl Extents {
-    /// The candidates for y of x, w and b, with those by this filtering among them.
+    /// `others` plus the Winograd candidates for y from x, w and b.
     pub fn with_winograd(&self, limits: &Limits, bias: Option<Operand>, others: Vec<Kernel>) -> Vec<Kernel> {
         let operands = [Operand::Input(0), Operand::Input(1)];
         self.with_filtering(limits, &Taps { w_k: self.c * 9, w_c: 9, place_of: "tap" }, operands, bias, others)
     }
 
-    /// As [`Extents::with_winograd`], for the gradient to x.
+    /// [`Extents::with_winograd`] for the gradient to x.
     pub fn grad_input_with_winograd(
         &self,
         limits: &Limits,
@@ -95,13 +96,13 @@ impl Extents {
         others: Vec<Kernel>,
     ) -> Vec<Kernel> {
         let taps = Taps { w_k: 9, w_c: self.c * 9, place_of: "8u - tap" };
-        match self.turned() {
-            Some(turned) => turned.with_filtering(limits, &taps, [dy, w], bias, others),
+        match self.flipped() {
+            Some(flipped) => flipped.with_filtering(limits, &taps, [dy, w], bias, others),
             None => others,
         }
     }
 
-    /// The candidates, with those for x and w. Where it was not measured it comes last, for `lenslet tune` to find.
+    /// Adds the Winograd candidates. Where their speed was not measured they come last, for `lenslet tune` to find.
     fn with_filtering(
         &self,
         limits: &Limits,
@@ -123,7 +124,7 @@ impl Extents {
         others
     }
 
-    /// The kernel around the one of the products.
+    /// The Winograd kernel around the kernel of the matrix products.
     fn filtering(
         &self,
         grid: &Grid,

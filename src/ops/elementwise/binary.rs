@@ -1,8 +1,10 @@
-//! Arithmetic of two tensors, element by element: one row of [`TABLE`] each.
+//! Element-wise arithmetic of two tensors with broadcasting: one row of [`TABLE`] per function.
 //!
-//! **What**: `y[i] = f(a[i], b[i])` · **Shapes**: a and b broadcast as in NumPy: axes are matched from the last, axes
-//! of 1 and missing ones repeat · **Gradient**: by the row's rule, then summed over the axes an operand was repeated
-//! along · **Cost**: one pass over memory.
+//! - **Formula**: `y[i] = f(a[i], b[i])`.
+//! - **Shapes**: a and b broadcast as in NumPy: axes are matched from the last, axes of extent 1 and missing axes are
+//!   repeated. f32.
+//! - **Gradient**: by the row's rule, then summed over the axes along which an operand was repeated.
+//! - **Cost**: one pass over memory.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -14,21 +16,21 @@ use crate::{Result, shader};
 const BINARY: Shader = shader!("elementwise/binary");
 const BROADCAST: Shader = shader!("elementwise/binary_broadcast");
 
-/// A function of two numbers: its meaning, its WGSL, its gradient.
+/// A binary function: f64 reference, WGSL and gradient.
 pub struct Arithmetic {
-    /// The label.
+    /// Name of the operation.
     pub name: &'static str,
-    /// The function.
+    /// f64 reference.
     pub f: fn(f64, f64) -> f64,
-    /// The same in WGSL, of `a` and `b`.
+    /// WGSL expression of `a` and `b`.
     pub wgsl: &'static str,
-    /// Whether it is linear in each of the two.
+    /// Whether it is linear in each operand.
     pub multilinear: bool,
-    /// The gradients to a and b, before sums over repeated axes.
+    /// Appends the gradients to a and b, before the sums over repeated axes.
     pub(in crate::ops) grad: fn(&mut Graph, Terms) -> Result<[NodeId; 2]>,
 }
 
-/// What a gradient is made of.
+/// Nodes that a gradient may use.
 pub(in crate::ops) struct Terms {
     pub(in crate::ops) a: NodeId,
     pub(in crate::ops) b: NodeId,
@@ -36,7 +38,7 @@ pub(in crate::ops) struct Terms {
     pub(in crate::ops) dy: NodeId,
 }
 
-/// Every function of two numbers.
+/// Table of all binary functions.
 pub static TABLE: &[Arithmetic] = &[
     Arithmetic { name: "add", f: |a, b| a + b, wgsl: "a + b", multilinear: false, grad: |_, t| Ok([t.dy, t.dy]) },
     Arithmetic {
@@ -67,35 +69,35 @@ pub static TABLE: &[Arithmetic] = &[
 ];
 
 impl Graph {
-    /// `a + b`, element by element, with broadcasting.
+    /// Sum `a + b`, element by element, with broadcasting.
     ///
     /// Errors: shapes that do not broadcast.
     pub fn add(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
         self.binary("add", a, b)
     }
 
-    /// `a − b`, element by element, with broadcasting.
+    /// Difference `a − b`, element by element, with broadcasting.
     ///
     /// Errors: shapes that do not broadcast.
     pub fn sub(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
         self.binary("sub", a, b)
     }
 
-    /// `a · b`, element by element, with broadcasting.
+    /// Product `a · b`, element by element, with broadcasting.
     ///
     /// Errors: shapes that do not broadcast.
     pub fn mul(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
         self.binary("mul", a, b)
     }
 
-    /// `a / b`, element by element, with broadcasting.
+    /// Quotient `a / b`, element by element, with broadcasting.
     ///
     /// Errors: shapes that do not broadcast.
     pub fn div(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
         self.binary("div", a, b)
     }
 
-    /// The function of that name in [`TABLE`], element by element, with broadcasting.
+    /// The binary function `name` of [`TABLE`], element by element, with broadcasting.
     ///
     /// Errors: no row has that name; shapes that do not broadcast.
     pub fn binary(&mut self, name: &str, a: NodeId, b: NodeId) -> Result<NodeId> {
@@ -107,7 +109,7 @@ impl Graph {
     }
 }
 
-/// A dispatch of that WGSL expression of `a` and `b`, over two operands that broadcast to `y`; they are yet to be bound.
+/// A dispatch of a WGSL expression of `a` and `b` over two operands that broadcast to `y`; the caller binds them.
 pub(in crate::ops) fn elementwise(expression: &'static str, a: &Shape, b: &Shape, y: &Shape) -> Dispatch {
     let dispatch = if a.elements() == y.elements() && b.elements() == y.elements() {
         Dispatch::new(BINARY)
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_broadcast_or_are_refused() {
+    fn shapes_broadcast_or_are_rejected() {
         let mut graph = Graph::new();
         let a = graph.input("a", TensorType::f32([8, 1, 6])).unwrap();
         let b = graph.input("b", TensorType::f32([7, 1])).unwrap();

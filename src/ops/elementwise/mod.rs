@@ -1,4 +1,4 @@
-//! Operations on each element by itself: scalar functions, arithmetic of two values, scaling.
+//! Element-wise operations: scalar functions, arithmetic of two tensors, scaling.
 
 pub(crate) mod binary;
 pub(crate) mod prelu;

@@ -1,8 +1,10 @@
-//! Leaky relu with slopes that are learned, one a channel.
+//! Parametric ReLU: leaky ReLU with learned slopes, one per channel.
 //!
-//! **What**: `y = x where x > 0, else slope[c] · x` · **Shapes**: x `[N, C, …]`, slope `[C]` or `[1]` · **Gradient**:
-//! `dx = dy` or `slope · dy`; `dslope[c]` the sum of `x · dy` where x is not positive · **Cost**: one pass over memory;
-//! four backward, and a sum.
+//! - **Formula**: `y = x` where x > 0, else `slope[c] · x`.
+//! - **Shapes**: x `[N, C, …]`, slope `[C]` or `[1]`. f32.
+//! - **Gradient**: `dx = dy` or `slope · dy`; `dslope[c]` is the sum of `x · dy` where x is not positive.
+//! - **Cost**: one pass over memory; four backward, and a sum.
+//! - **Source**: He et al. 2015 (arXiv:1502.01852).
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::elementwise::binary::{Arithmetic, Binary};
@@ -20,7 +22,7 @@ static PRELU: Arithmetic = Arithmetic {
     },
 };
 
-/// The slope at x.
+/// The derivative at x.
 static SLOPE: Arithmetic = Arithmetic {
     name: "prelu_slope",
     f: |x, a| if x > 0.0 { 1.0 } else { a },
@@ -29,7 +31,7 @@ static SLOPE: Arithmetic = Arithmetic {
     grad: |graph, t| Ok([graph.scale(t.dy, 0.0)?, graph.append(Binary(&WHERE_NEGATIVE), &[t.a, t.dy])?]),
 };
 
-/// `dy` where x is not positive.
+/// `dy` where x is not positive, else 0.
 static WHERE_NEGATIVE: Arithmetic = Arithmetic {
     name: "prelu_where_negative",
     f: |x, dy| if x > 0.0 { 0.0 } else { dy },
@@ -39,7 +41,8 @@ static WHERE_NEGATIVE: Arithmetic = Arithmetic {
 };
 
 impl Graph {
-    /// `x` `[N, C, …]` where it is positive, else `slope · x`, with one slope for each channel, `[C]`, or for all, `[1]`.
+    /// Parametric ReLU: `x` `[N, C, …]` where it is positive, else `slope · x`, with one slope per channel, `[C]`, or
+    /// for all, `[1]`.
     ///
     /// Errors: slopes of another shape; an `x` of fewer than two axes with more than one slope.
     pub fn prelu(&mut self, x: NodeId, slope: NodeId) -> Result<NodeId> {
@@ -63,7 +66,7 @@ mod tests {
     use crate::shape::TensorType;
 
     #[test]
-    fn one_slope_or_one_a_channel() {
+    fn one_slope_or_one_per_channel() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 3, 4, 4])).unwrap();
         for slopes in [1, 3] {

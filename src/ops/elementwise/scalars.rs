@@ -1,37 +1,37 @@
-//! The table of scalar functions: a row says what one means, forward and backward, in f64 and in WGSL.
+//! Table of scalar functions: each row has a function's f64 reference and WGSL, forward and backward.
 //!
-//! At the ends of the number line they are what their formulas give, as in PyTorch: gelu, gelu_tanh and silu of −∞, a
-//! product of −∞ and 0, are NaN, and so are their slopes at ±∞.
+//! At infinities they follow from their formulas, as in PyTorch: gelu, gelu_tanh and silu of −∞, a product of −∞ and 0,
+//! are NaN, and so are their derivatives at ±∞.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 
-/// A scalar function: its meaning and its WGSL, forward and backward. `a` is its parameter, if it has one.
+/// A scalar function: f64 reference and WGSL, forward and backward. `a` is its parameter, if it has one.
 pub struct Scalar {
-    /// The label.
+    /// Name of the operation.
     pub name: &'static str,
-    /// What `a` is.
+    /// The parameter `a`.
     pub parameter: Option<Parameter>,
-    /// The function, of the value and `a`.
+    /// f64 reference, of the argument and `a`.
     pub f: fn(f64, f64) -> f64,
-    /// The same in WGSL, of `v`; `{a}` stands for the parameter.
+    /// WGSL expression of `v`; `{a}` stands for the parameter.
     pub wgsl: &'static str,
-    /// The derivative, of the value named by `from` and `a`.
+    /// Derivative, of the value named by `from` and `a`.
     pub derivative: fn(f64, f64) -> f64,
-    /// `dy · derivative` in WGSL, of `v` (the value named by `from`), `dy` and `{a}`.
+    /// WGSL expression of `dy · derivative`, of `v` (the value named by `from`), `dy` and `{a}`.
     pub wgsl_grad: &'static str,
-    /// What the derivative is computed from.
+    /// The value from which the derivative is computed.
     pub from: From,
 }
 
-/// The parameter of a scalar function: finite, not negative.
+/// The parameter of a scalar function: finite and not negative.
 pub struct Parameter {
-    /// What it is called.
+    /// Name of the parameter.
     pub name: &'static str,
-    /// What it is if nothing is said.
+    /// Default value.
     pub default: f32,
 }
 
-/// Which value a derivative is a function of.
+/// The value from which a derivative is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum From {
     /// The function's argument.
@@ -40,12 +40,12 @@ pub enum From {
     Y,
 }
 
-/// Every scalar function.
+/// Table of all scalar functions.
 pub static TABLE: &[Scalar] = &[
     Scalar {
         name: "relu",
         parameter: None,
-        // Comparisons, not max: NaN stays NaN.
+        // Comparisons instead of max, so that NaN is kept.
         f: |x, _| if x <= 0.0 { 0.0 } else { x },
         wgsl: "at_least(v, 0.0)",
         derivative: |y, _| if y <= 0.0 { 0.0 } else { 1.0 },
@@ -156,7 +156,7 @@ pub static TABLE: &[Scalar] = &[
     Scalar {
         name: "tanh",
         parameter: None,
-        // Some drivers compute tanh from exp(2v), which overflows; past 15 it is ±1 in f32.
+        // Some drivers compute tanh from exp(2v), which overflows; beyond 15 it is ±1 in f32.
         f: |x, _| x.tanh(),
         wgsl: "select(tanh(at_least(at_most(v, 15.0), -15.0)), v, is_nan(v))",
         derivative: |y, _| 1.0 - y * y,
@@ -236,7 +236,7 @@ pub static TABLE: &[Scalar] = &[
     },
 ];
 
-/// The scale and alpha of Klambauer et al. 2017 (arXiv:1706.02515): they keep mean 0 and variance 1.
+/// Scale and alpha of Klambauer et al. 2017 (arXiv:1706.02515), which keep mean 0 and variance 1.
 const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
 
 fn logistic(x: f64) -> f64 {

@@ -1,7 +1,9 @@
-//! Multiplication by a fixed number.
+//! Multiplication by a constant.
 //!
-//! **What**: `y[i] = factor · x[i]` · **Shapes**: any, kept · **Gradient**: `factor · dy` · **Cost**: one pass over
-//! memory.
+//! - **Formula**: `y[i] = factor · x[i]`.
+//! - **Shapes**: any, kept. f32.
+//! - **Gradient**: `factor · dy`.
+//! - **Cost**: one pass over memory.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -11,7 +13,7 @@ use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 
 impl Graph {
-    /// `factor · x`, element by element.
+    /// Product `factor · x`, element by element.
     ///
     /// Errors: a factor that is not finite.
     pub fn scale(&mut self, x: NodeId, factor: f32) -> Result<NodeId> {

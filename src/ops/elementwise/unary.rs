@@ -1,35 +1,37 @@
-//! Scalar functions, element by element: each a row of [`TABLE`].
+//! Scalar functions, element by element: one row of [`TABLE`] each.
 //!
-//! **What**: `y[i] = f(x[i])` · **Shapes**: any, kept · **Gradient**: `dx[i] = dy[i] · f'(x[i])`, from `y` alone where
-//! the row says so, so that `x` need not be kept · **Cost**: one pass over memory, or nothing when it ends another
-//! operation's kernel.
+//! - **Formula**: `y[i] = f(x[i])`.
+//! - **Shapes**: any, kept. f32.
+//! - **Gradient**: `dx[i] = dy[i] · f'(x[i])`, computed from `y` alone where the row allows it, so that `x` need not be
+//!   kept.
+//! - **Cost**: one pass over memory, or none when fused into another operation's kernel.
 
 use rayon::prelude::*;
 
 use crate::graph::{Epilogue, Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, replace_word};
 use crate::ops::elementwise::scalars::{From, Parameter, Scalar, TABLE};
-use crate::ops::loops::simd::vectorised;
+use crate::ops::loops::simd::vectorized;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Result, shader};
 
-/// `y = f(x)` for any expression.
+/// `y = f(x)` for any WGSL expression.
 pub(in crate::ops) const UNARY: Shader = shader!("elementwise/unary");
 pub(in crate::ops) const UNARY_GRAD: Shader = shader!("elementwise/unary_grad");
 
-/// The function that most networks have most of: in f32 it is done by vectors.
+/// The most common function, which has vectorized f32 loops.
 const RELU: &str = "relu";
-/// Elements that one thread of the CPU does at a time.
-const A_PART: usize = 1 << 14;
+/// Elements per CPU task.
+const ELEMENTS_PER_TASK: usize = 1 << 14;
 
 impl Graph {
-    /// `max(x, 0)`, element by element; NaN stays NaN.
+    /// ReLU, `max(x, 0)`, element by element; NaN is kept.
     pub fn relu(&mut self, x: NodeId) -> Result<NodeId> {
         self.unary("relu", x)
     }
 
-    /// `1 / (1 + exp(−x))`, element by element.
+    /// Sigmoid, `1 / (1 + exp(−x))`, element by element.
     pub fn sigmoid(&mut self, x: NodeId) -> Result<NodeId> {
         self.unary("sigmoid", x)
     }
@@ -39,21 +41,21 @@ impl Graph {
         self.unary("tanh", x)
     }
 
-    /// `x` where it is positive, else `slope · x`, element by element.
+    /// Leaky ReLU: `x` where it is positive, else `slope · x`, element by element.
     ///
     /// Errors: a slope that is negative or not finite.
     pub fn leaky_relu(&mut self, x: NodeId, slope: f32) -> Result<NodeId> {
         self.unary_with("leaky_relu", slope, x)
     }
 
-    /// `x` where it is positive, else `alpha · (exp(x) − 1)`, element by element.
+    /// ELU: `x` where it is positive, else `alpha · (exp(x) − 1)`, element by element.
     ///
     /// Errors: an alpha that is negative or not finite.
     pub fn elu(&mut self, x: NodeId, alpha: f32) -> Result<NodeId> {
         self.unary_with("elu", alpha, x)
     }
 
-    /// The scalar function of that name in [`TABLE`], element by element; if it has a parameter, with its default.
+    /// The scalar function `name` of [`TABLE`], element by element, with the default of its parameter.
     ///
     /// Errors: no row has that name.
     pub fn unary(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
@@ -62,7 +64,7 @@ impl Graph {
         self.append(Unary { row, a }, &[x])
     }
 
-    /// The scalar function of that name in [`TABLE`] with this parameter, element by element.
+    /// The scalar function `name` of [`TABLE`] with this parameter, element by element.
     ///
     /// Errors: no row has that name; it has no parameter; the parameter is negative or not finite.
     pub fn unary_with(&mut self, name: &str, parameter: f32, x: NodeId) -> Result<NodeId> {
@@ -84,7 +86,7 @@ fn row(name: &str) -> Result<&'static Scalar> {
     })
 }
 
-/// A WGSL expression with its parameter.
+/// A WGSL expression with its parameter substituted.
 fn with_parameter(wgsl: &str, a: f32) -> String {
     wgsl.replace("{a}", &format!("{a:?}f"))
 }
@@ -125,9 +127,11 @@ impl Op for Unary {
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
         let a = f64::from(self.a);
         let is_relu = self.row.name == RELU;
-        out.par_chunks_mut(A_PART).zip(inputs[0].f32().par_chunks(A_PART)).for_each(|(y, x)| match is_relu {
-            true => vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x <= 0.0 { 0.0 } else { x })),
-            false => y.iter_mut().zip(x).for_each(|(y, &x)| *y = (self.row.f)(f64::from(x), a) as f32),
+        out.par_chunks_mut(ELEMENTS_PER_TASK).zip(inputs[0].f32().par_chunks(ELEMENTS_PER_TASK)).for_each(|(y, x)| {
+            match is_relu {
+                true => vectorized(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x <= 0.0 { 0.0 } else { x })),
+                false => y.iter_mut().zip(x).for_each(|(y, &x)| *y = (self.row.f)(f64::from(x), a) as f32),
+            }
         });
         true
     }
@@ -149,7 +153,7 @@ impl Op for Unary {
         vec![Kernel::single(dispatch)]
     }
 
-    /// What rounding the argument does to the value: `|x · f'(x)|`.
+    // The effect of a rounded argument on the value: `|x · f'(x)|`.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         let a = f64::from(self.a);
         let slope = |x: f64| match self.row.from {
@@ -166,7 +170,7 @@ impl Op for Unary {
     }
 }
 
-/// Inputs: the value the derivative is computed from, then `dy`.
+/// Gradient of a scalar function. Inputs: the value from which the derivative is computed, then dy.
 struct UnaryGrad {
     row: &'static Scalar,
     a: f32,
@@ -203,11 +207,11 @@ impl Op for UnaryGrad {
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
         let a = f64::from(self.a);
         let is_relu = self.row.name == RELU;
-        let operands = inputs[0].f32().par_chunks(A_PART).zip(inputs[1].f32().par_chunks(A_PART));
-        out.par_chunks_mut(A_PART).zip(operands).for_each(|(dx, (v, dy))| {
+        let operands = inputs[0].f32().par_chunks(ELEMENTS_PER_TASK).zip(inputs[1].f32().par_chunks(ELEMENTS_PER_TASK));
+        out.par_chunks_mut(ELEMENTS_PER_TASK).zip(operands).for_each(|(dx, (v, dy))| {
             let each = dx.iter_mut().zip(v).zip(dy);
             match is_relu {
-                true => vectorised(|| each.for_each(|((dx, &v), &dy)| *dx = if v <= 0.0 { 0.0 } else { dy })),
+                true => vectorized(|| each.for_each(|((dx, &v), &dy)| *dx = if v <= 0.0 { 0.0 } else { dy })),
                 false => each.for_each(|((dx, &v), &dy)| {
                     *dx = (f64::from(dy) * (self.row.derivative)(f64::from(v), a)) as f32;
                 }),
@@ -225,18 +229,18 @@ impl Op for UnaryGrad {
         vec![Kernel::single(dispatch)]
     }
 
-    /// Derivatives are sums of terms up to about 1 that may cancel.
+    // Derivatives are sums of terms up to about 1 that may cancel.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         inputs[1].magnitude() * f64::from(self.a.max(1.0))
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        // What is `dy` here is `v` there.
+        // In an epilogue `dy` is named `v`.
         let grad = with_parameter(self.row.wgsl_grad, self.a);
         let expression = replace_word(&replace_word(&grad, "v", "factor[i]"), "dy", "v");
-        // A constant slope reads no other operand, and a kernel binds what it reads only.
+        // A constant derivative reads no second operand, and a kernel binds only operands that it reads.
         let reads = expression.contains("factor");
-        // A slope that is finite even there is so everywhere, and 0 times it is 0.
+        // A derivative that is finite even at these is finite everywhere, and 0 times it is 0.
         let slope = |v: f64| (self.row.derivative)(v, f64::from(self.a));
         let keeps_zeros = [0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].into_iter().all(|v| slope(v).is_finite());
         let epilogue = reads.then_some(Epilogue { expression, of: 1, factor: Some(0), keeps_zeros });

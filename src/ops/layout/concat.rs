@@ -1,7 +1,9 @@
-//! Values one behind the other along an axis.
+//! Concatenation along an axis.
 //!
-//! **What**: `y` is the first value, then the second, …, along the axis · **Shapes**: the values differ in that axis
-//! only; y's is the sum of theirs · **Gradient**: to each value its slice of dy · **Cost**: one pass over each value.
+//! - **Formula**: y is the first part, then the second, and so on, along the axis.
+//! - **Shapes**: the parts differ in that axis only; the extent of y is the sum of theirs. f32.
+//! - **Gradient**: to each part its slice of dy.
+//! - **Cost**: one pass over each part.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -13,7 +15,7 @@ use crate::{Result, shader};
 const CONCAT: Shader = shader!("layout/concat");
 
 impl Graph {
-    /// The `parts` one behind the other along `axis`.
+    /// Concatenation of `parts` along `axis`.
     ///
     /// Errors: no parts; an axis they do not have; parts that differ in another axis.
     pub fn concat(&mut self, parts: &[NodeId], axis: usize) -> Result<NodeId> {
@@ -27,7 +29,7 @@ struct Concat {
 }
 
 impl Concat {
-    /// How long a run of neighbours is in each part.
+    /// Number of contiguous elements of each part.
     fn chunks<'a>(&self, parts: impl Iterator<Item = &'a [usize]>) -> Vec<usize> {
         parts.map(|shape| shape[self.axis..].iter().product()).collect()
     }

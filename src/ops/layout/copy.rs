@@ -1,7 +1,9 @@
-//! The same values in other memory.
+//! Copy.
 //!
-//! **What**: `y[i] = x[i]` · **Shapes**: any, kept · **Gradient**: dy itself · **Cost**: one pass over memory. For a
-//! value that must be placed where it is not computed.
+//! - **Formula**: `y[i] = x[i]`.
+//! - **Shapes**: any, kept. f32 or u32.
+//! - **Gradient**: dy itself.
+//! - **Cost**: one pass over memory. It gives a value that is only a view or a variable a buffer of its own.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -13,15 +15,15 @@ use crate::tensor::View;
 const COPY: Shader = shader!("layout/copy");
 
 impl Graph {
-    /// `x` in memory of its own.
+    /// A copy of `x` in its own memory.
     ///
-    /// Errors: bytes.
+    /// Errors: u8.
     pub fn copy(&mut self, x: NodeId) -> Result<NodeId> {
         self.append(Copy, &[x])
     }
 }
 
-/// A dispatch that copies so many elements of 4 bytes from input 0 to the output.
+/// A dispatch that copies `elements` elements of 4 bytes from input 0 to the output.
 pub(crate) fn copy_dispatch(elements: usize) -> Dispatch {
     Dispatch::new(COPY).reads_inputs(1).writes(Operand::Output).invocations(elements, 64)
 }

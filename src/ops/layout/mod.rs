@@ -1,4 +1,4 @@
-//! Operations that move, cut, join or resize values without computing sums of them.
+//! Operations that move, slice, join or resize values without reducing them.
 
 pub(crate) mod concat;
 pub(crate) mod copy;

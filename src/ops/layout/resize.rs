@@ -1,10 +1,12 @@
-//! Other numbers of rows and columns for the same picture: upsampling, nearest and bilinear.
+//! Upsampling and resizing of images: nearest neighbor and bilinear interpolation.
 //!
-//! **What**: along an axis of H positions made P, output p lies at `s = (p + ½) · H / P − ½`, at least 0. Linear:
-//! `y[p] = (1 − λ) · x[⌊s⌋] + λ · x[⌊s⌋ + 1]` with `λ = s − ⌊s⌋`, the last position repeated (`align_corners` false).
-//! Nearest: `y[p] = x[⌊p · H / P⌋]` · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]`, P and Q smaller or larger · **Units
-//! and ranges**: positions are exact fractions, never rounded · **Gradient**: each input gathers the outputs it is part
-//! of, in order · **Cost**: a pass for the rows, then one for the columns; an axis that keeps its size costs nothing.
+//! - **Formula**: along an axis of H elements resized to P, output p has the source coordinate
+//!   `s = (p + ½) · H / P − ½`, at least 0. Bilinear: `y[p] = (1 − λ) · x[⌊s⌋] + λ · x[⌊s⌋ + 1]` with `λ = s − ⌊s⌋`,
+//!   the last element repeated (`align_corners` false). Nearest: `y[p] = x[⌊p · H / P⌋]`.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]`, P and Q smaller or larger. f32.
+//! - **Range**: source coordinates are exact fractions.
+//! - **Gradient**: each input gathers the outputs it contributes to, in order.
+//! - **Cost**: a pass for the rows, then one for the columns; an axis that keeps its size costs nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,24 +20,24 @@ use crate::{Error, Result};
 const RESIZE: Shader = shader!("layout/resize");
 const RESIZE_GRAD: Shader = shader!("layout/resize_grad");
 
-/// Extents beyond this would overflow the 32 bits that shaders count with.
-const LARGEST: usize = (1 << 15) - 1;
+/// Maximum extent: products of larger ones would overflow the u32 of shaders.
+const MAX_EXTENT: usize = (1 << 15) - 1;
 
-/// How positions between the given ones are filled.
+/// Interpolation mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsampling {
-    /// The position at or before it.
+    /// Nearest neighbor: the element at or before the source coordinate.
     #[default]
     Nearest,
-    /// A straight line between its neighbours, along rows and columns.
+    /// Bilinear interpolation along rows and columns.
     Bilinear,
 }
 
 impl Graph {
-    /// `x` `[N, C, H, W]` with `size` rows and columns.
+    /// Upsampling (or downsampling) of `x` `[N, C, H, W]` to `size` rows and columns.
     ///
-    /// Errors: an `x` of another rank; a size of 0 or over 32,767.
+    /// Errors: an `x` that is not `[N, C, H, W]`; a size of 0 or above 32,767.
     pub fn upsample(&mut self, x: NodeId, size: impl Into<Pair>, how: Upsampling) -> Result<NodeId> {
         let Pair(size) = size.into();
         let mut y = x;
@@ -47,17 +49,17 @@ impl Graph {
         Ok(y)
     }
 
-    /// `x` `[N, C, H, W]` with so many times its rows and columns.
+    /// Upsampling of `x` `[N, C, H, W]` by a factor along rows and columns.
     ///
     /// Errors: as [`Graph::upsample`].
     pub fn upsample_by(&mut self, x: NodeId, factor: impl Into<Pair>, how: Upsampling) -> Result<NodeId> {
         let Pair([rows, columns]) = factor.into();
-        let [_, _, h, w] = self.shape(x).nchw("x").map_err(|e| Error::option("upsampling", "pictures", e))?;
+        let [_, _, h, w] = self.shape(x).nchw("x").map_err(|e| Error::option("upsampling", "images", e))?;
         self.upsample(x, [h.saturating_mul(rows), w.saturating_mul(columns)], how)
     }
 }
 
-/// Along one axis.
+/// Resizing along one axis.
 #[derive(Clone, Copy, Debug)]
 struct Resize {
     axis: usize,
@@ -65,12 +67,12 @@ struct Resize {
     how: Upsampling,
 }
 
-/// An axis and what is inside it.
+/// The input and output extents of an axis, and its stride.
 #[derive(Clone, Copy)]
 struct Extents {
-    /// Positions given.
+    /// Input extent.
     from: usize,
-    /// Positions wanted.
+    /// Output extent.
     to: usize,
     inner: usize,
 }
@@ -80,7 +82,7 @@ impl Resize {
         Extents { from: x[self.axis], to: self.to, inner: x[self.axis + 1..].iter().product() }
     }
 
-    /// The two inputs behind output `p`, and the share of the second.
+    /// The two inputs of output `p`, and the weight of the second.
     fn taps(&self, from: usize, p: usize) -> ([usize; 2], f64) {
         match self.how {
             Upsampling::Nearest => ([p * from / self.to; 2], 0.0),
@@ -115,8 +117,8 @@ impl Op for Resize {
             _ => return Err(format!("takes one f32 tensor, found {inputs:?}")),
         };
         let (from, name) = (shape[self.axis], ["rows", "columns"][self.axis - 2]);
-        if !(1..=LARGEST).contains(&self.to) || from > LARGEST {
-            return Err(format!("{name} must be 1 to {LARGEST} before and after, are {from} and {}", self.to));
+        if !(1..=MAX_EXTENT).contains(&self.to) || from > MAX_EXTENT {
+            return Err(format!("{name} must be 1 to {MAX_EXTENT} before and after, are {from} and {}", self.to));
         }
         shape[self.axis] = self.to;
         Ok(TensorType::f32(shape))
@@ -153,7 +155,7 @@ impl Op for Resize {
     }
 }
 
-/// The gradient to an axis of `from` positions. Input dy.
+/// Gradient to an axis of `from` elements. Input dy.
 #[derive(Debug)]
 struct ResizeGrad {
     forward: Resize,
@@ -199,7 +201,7 @@ impl Op for ResizeGrad {
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
-        // An output counts towards two neighbours at most.
+        // An output contributes to at most two inputs.
         Traits { reduction: 2 * self.forward.to.div_ceil(self.from) + 2, multilinear: true, ..Traits::default() }
     }
 }
@@ -209,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_factors() {
+    fn sizes_and_factors_are_checked() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 3, 4, 5])).unwrap();
         let y = graph.upsample_by(x, [2, 3], Upsampling::Bilinear).unwrap();
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_those_of_pytorch() {
+    fn coordinates_match_pytorch() {
         let taps = |how, from, to: usize| {
             let resize = Resize { axis: 2, to, how };
             (0..to).map(|p| resize.taps(from, p)).map(|([a, _], share)| a as f64 + share).collect::<Vec<_>>()

@@ -1,9 +1,10 @@
-//! Every so many positions of a range of some axes, and its reverse: a value inside a larger one.
+//! Strided slicing, and its inverse: placing a tensor inside a larger one, of which padding is a case.
 //!
-//! **What**: slice `y[i] = x[start + i · step]` along each axis; place `y[begin + i · step] = x[i]`, and a fixed value
-//! everywhere else; pad is place with steps of 1 · **Shapes**: along a sliced axis `ceil((end − start) / step)`; along a
-//! padded one `begin + extent + end` · **Gradient**: each is the other's; the fixed value is 0 then · **Cost**: one pass
-//! over y.
+//! - **Formula**: slice `y[i] = x[start + i · step]` along each axis; place `y[begin + i · step] = x[i]` and a constant
+//!   elsewhere; pad is place with a step of 1.
+//! - **Shapes**: along a sliced axis `ceil((end − start) / step)`; along a padded axis `begin + extent + end`. f32.
+//! - **Gradient**: each is the other's, with the constant 0.
+//! - **Cost**: one pass over y.
 
 use std::ops::Range;
 
@@ -16,24 +17,24 @@ use crate::{Error, Result, shader};
 
 const PLACE: Shader = shader!("layout/place");
 
-/// The positions of one axis that a slice keeps.
+/// The slice of one axis.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cut {
-    /// Which axis.
+    /// The axis.
     pub axis: usize,
-    /// From the first position on, to before the last.
+    /// The index range, without its end.
     pub range: Range<usize>,
-    /// From one kept position to the next.
+    /// The distance between kept indices.
     pub step: usize,
 }
 
 impl Cut {
-    /// A range of an axis.
+    /// A contiguous range of an axis.
     pub fn new(axis: usize, range: Range<usize>) -> Self {
         Self { axis, range, step: 1 }
     }
 
-    /// Keeps every `step`th position only.
+    /// Keeps only every `step`th index.
     pub fn step(mut self, step: usize) -> Self {
         self.step = step;
         self
@@ -41,10 +42,10 @@ impl Cut {
 }
 
 impl Graph {
-    /// The part of `x` that the cuts keep; axes without a cut stay whole.
+    /// Strided slice of `x`; axes without a cut are kept whole.
     ///
-    /// Errors: an axis that `x` does not have or that is cut twice; a range that is empty or ends behind the axis; a
-    /// step of 0.
+    /// Errors: an axis that `x` does not have or that is cut twice; a range that is empty or exceeds the axis; a step
+    /// of 0.
     pub fn slice(&mut self, x: NodeId, cuts: &[Cut]) -> Result<NodeId> {
         let shape = self.shape(x).clone();
         let refuse = |found: &Cut, expected: String| {
@@ -71,9 +72,9 @@ impl Graph {
         self.append(op, &[x])
     }
 
-    /// `x` with `value` around it: `sides` names for each axis how many positions are added before and behind.
+    /// Padding of `x` with the constant `value`: `sides` has the number of elements before and after, for each axis.
     ///
-    /// Errors: a number of sides other than of axes.
+    /// Errors: a number of sides that differs from the number of axes.
     pub fn pad(&mut self, x: NodeId, sides: &[[usize; 2]], value: f32) -> Result<NodeId> {
         let shape = self.shape(x);
         if sides.len() != shape.len() {
@@ -147,7 +148,7 @@ struct Place {
 }
 
 impl Place {
-    /// The walk over y at the places of x's elements, and its first element.
+    /// The walk over the elements of y that x is placed at, and its first element.
     fn walk(&self, x: &Shape) -> (Strided<1>, usize) {
         let strides = self.shape.strides();
         let offset = strides.iter().zip(&self.start).map(|(stride, start)| stride * start).sum();
@@ -193,8 +194,8 @@ impl Op for Place {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let x = &io.inputs[0].shape;
-        // A scalar has no axes, and WGSL no empty lists.
-        let list = |values: &[usize], alone: usize| if values.is_empty() { vec![alone] } else { values.to_vec() };
+        // A scalar has no axes, but WGSL has no empty arrays.
+        let list = |values: &[usize], default: usize| if values.is_empty() { vec![default] } else { values.to_vec() };
         let dispatch = Dispatch::new(PLACE)
             .constant("RANK", x.len().max(1))
             .constant("SHAPE", list(&self.shape, 1).as_slice())
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cuts_lie_inside() {
+    fn cuts_are_checked() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([5, 7])).unwrap();
         let y = graph.slice(x, &[Cut::new(1, 1..7).step(4)]).unwrap();
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_names_two_sides_an_axis() {
+    fn padding_has_two_sides_per_axis() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([5, 7])).unwrap();
         let y = graph.pad(x, &[[0, 1], [2, 3]], 0.0).unwrap();

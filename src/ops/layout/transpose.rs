@@ -1,7 +1,9 @@
-//! Permuting axes.
+//! Transposition: a permutation of the axes.
 //!
-//! **What**: `y[i_axes[0], i_axes[1], …] = x[i_0, i_1, …]` · **Shapes**: y's axis `k` is x's axis `axes[k]` ·
-//! **Gradient**: the inverse permutation of dy · **Cost**: one pass over memory.
+//! - **Formula**: `y[i_axes[0], i_axes[1], …] = x[i_0, i_1, …]`.
+//! - **Shapes**: axis `k` of y is axis `axes[k]` of x. f32.
+//! - **Gradient**: the inverse permutation of dy.
+//! - **Cost**: one pass over memory.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -11,9 +13,9 @@ use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 impl Graph {
-    /// `x` with its axes in another order: axis `k` of the result is axis `axes[k]` of `x`.
+    /// Permutation of the axes: axis `k` of the result is axis `axes[k]` of `x`.
     ///
-    /// Errors: `axes` does not name each axis of `x` once.
+    /// Errors: `axes` that do not name each axis of `x` once.
     pub fn transpose(&mut self, x: NodeId, axes: &[usize]) -> Result<NodeId> {
         self.append(Transpose { axes: axes.to_vec() }, &[x])
     }

@@ -1,7 +1,7 @@
-//! Naming the same elements anew: other extents, a range of a flat value, ranges gathered in one flat value.
+//! Views: reshaping, ranges of a flat buffer, and packing of ranges into one flat buffer.
 //!
-//! These operations have no kernels: the memory pass gives their outputs a [`Placement`] in memory that exists. Ranges
-//! that no kernel could be bound to are copied instead: they become a slice or a concatenation.
+//! These operations have no kernels: the memory pass gives their outputs a [`Placement`] in existing memory. Ranges to
+//! which no kernel could be bound are copied instead, by a slice or a concatenation.
 
 use crate::graph::{Graph, NodeId, Op, Placement, Traits};
 use crate::kernel::{ALIGNMENT, Io, Kernel, Limits};
@@ -11,10 +11,10 @@ use crate::tensor::{Tensor, View};
 use crate::{Error, Result};
 
 impl Graph {
-    /// `x` with other extents and the same elements in row-major order. Nothing is appended if `x` has that shape.
-    /// The gradient is `dy` with the extents of `x`.
+    /// `x` with another shape and the same elements in row-major order. Nothing is appended if `x` has that shape. The
+    /// gradient is `dy` with the shape of `x`.
     ///
-    /// Errors: another number of elements; bytes.
+    /// Errors: another number of elements; u8.
     pub fn reshape(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
         let shape = shape.into();
         if shape == *self.shape(x) {
@@ -25,7 +25,7 @@ impl Graph {
 
     /// `x` `[N, …]` as a matrix `[N, rest]`.
     ///
-    /// Errors: a scalar; bytes.
+    /// Errors: a scalar; u8.
     pub fn flatten(&mut self, x: NodeId) -> Result<NodeId> {
         let shape = self.shape(x);
         let Some((&n, rest)) = shape.split_first() else {
@@ -35,10 +35,10 @@ impl Graph {
         self.reshape(x, matrix)
     }
 
-    /// The range of the flat `x` `[T]` that begins at element `offset`, with this shape. No data moves if `offset` is a
-    /// multiple of 64. Its gradient is collected by whoever cuts `x` into ranges.
+    /// A range of the flat `x` `[T]` from element `offset`, with this shape. No data moves if `offset` is a multiple of
+    /// 64. It has no gradient of its own: the caller that splits `x` collects it.
     ///
-    /// Errors: an `x` that is not flat f32; a range that ends behind it.
+    /// Errors: an `x` that is not flat f32; a range that exceeds it.
     pub fn slice_flat(&mut self, x: NodeId, offset: usize, shape: impl Into<Shape>) -> Result<NodeId> {
         let op = SliceFlat { offset, shape: shape.into() };
         if is_bindable(offset) || op.infer(&[self.ty(x)]).is_err() {
@@ -48,11 +48,11 @@ impl Graph {
         self.reshape(part, op.shape)
     }
 
-    /// A flat `[total]` value that holds the parts, in row-major order, from these offsets on, and zeros elsewhere.
-    /// Parts that nothing else reads are computed in place if all offsets are multiples of 64. Has no gradient.
+    /// A flat buffer `[total]` that holds the parts, in row-major order, at these offsets, and zeros elsewhere. Parts
+    /// that no other operation reads are computed in place if all offsets are multiples of 64. Has no gradient.
     ///
-    /// Errors: no part; a number of offsets other than of parts; ranges that overlap or end behind `total`; parts that
-    /// are not f32.
+    /// Errors: no parts; a number of offsets that differs from that of the parts; ranges that overlap or exceed
+    /// `total`; parts that are not f32.
     pub fn pack(&mut self, parts: &[NodeId], offsets: &[usize], total: usize) -> Result<NodeId> {
         let op = Pack { offsets: offsets.to_vec(), total };
         let types: Vec<&TensorType> = parts.iter().map(|&part| self.ty(part)).collect();
@@ -62,7 +62,7 @@ impl Graph {
         self.join(parts, offsets, total)
     }
 
-    /// As [`Graph::pack`], by a concatenation of the parts and the zeros between them.
+    /// [`Graph::pack`] by a concatenation of the parts and the zeros between them.
     fn join(&mut self, parts: &[NodeId], offsets: &[usize], total: usize) -> Result<NodeId> {
         let mut sorted: Vec<(usize, NodeId)> = offsets.iter().copied().zip(parts.iter().copied()).collect();
         sorted.sort_by_key(|(offset, _)| *offset);
@@ -77,19 +77,19 @@ impl Graph {
         self.concat(&pieces, 0)
     }
 
-    /// So many zeros, if any.
+    /// A constant of `count` zeros; `None` for 0.
     fn zeros(&mut self, count: usize) -> Result<Option<NodeId>> {
         let zeros = || self.constant("gap", Tensor::from_fn([count], |_| 0.0));
         (count > 0).then(zeros).transpose()
     }
 }
 
-/// Whether a kernel can be bound to a range that begins at this element.
+/// Whether a kernel can be bound to a range that starts at this element.
 fn is_bindable(offset: usize) -> bool {
     offset.is_multiple_of(ALIGNMENT / 4)
 }
 
-/// The product of the extents, if it can be counted.
+/// The product of the extents; `None` on overflow.
 fn elements(shape: &Shape) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent))
 }
@@ -110,7 +110,7 @@ impl Op for Reshape {
             _ => return Err(format!("takes one tensor of f32 or u32, found {inputs:?}")),
         };
         if elements(&self.shape) != Some(x.shape.elements()) {
-            let found = elements(&self.shape).map_or("more than can be counted".into(), |n| n.to_string());
+            let found = elements(&self.shape).map_or("more than 64 bits can count".into(), |n| n.to_string());
             return Err(format!("x {} has {} elements, {} has {found}", x.shape, x.shape.elements(), self.shape));
         }
         Ok(TensorType { dtype: x.dtype, shape: self.shape.clone() })
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_lie_inside() {
+    fn slices_are_checked() {
         let (mut graph, x) = graph(&[70]);
         let y = graph.slice_flat(x, 64, [2, 3]).unwrap();
         assert_eq!(graph.traits(y).placement, Placement::ViewOf(64));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_lie_inside_and_apart() {
+    fn parts_must_be_inside_and_disjoint() {
         let (mut graph, x) = graph(&[2, 3]);
         let y = graph.pack(&[x, x], &[64, 0], 70).unwrap();
         assert_eq!(**graph.shape(y), [70]);

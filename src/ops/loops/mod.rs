@@ -1,4 +1,4 @@
-//! Loops that several operations share: vectorized sums, the reference's walks over strided values.
+//! Loops that several operations share: vectorized sums, and strided walks of the f64 reference.
 
 pub(crate) mod reference;
 pub(crate) mod simd;

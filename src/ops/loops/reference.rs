@@ -1,4 +1,4 @@
-//! The inner loops of the f64 reference, written so that compilers vectorise them.
+//! The inner loops of the f64 reference, written so that compilers vectorize them.
 
 use std::ops::Range;
 
@@ -33,8 +33,8 @@ pub(in crate::ops) fn dot(a: &[f64], x: &[f64], first: usize, stride: usize) -> 
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
-/// Along one axis of `input` positions: the outputs below `outputs` whose tap at `offset` falls inside the input, and
-/// the input position of the first of them (0 if there is none).
+/// The outputs (below `outputs`) along one axis whose tap at `offset` is inside the input of `input` elements, and the
+/// input index of the first one (0 if there is none).
 pub(in crate::ops) fn span(
     outputs: usize,
     input: usize,
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn span_agrees_with_trying_every_output() {
+    fn span_agrees_with_exhaustive_search() {
         for (outputs, input, stride, pad, offset) in quintuples(6) {
             let inside = |q: &usize| (q * stride + offset).checked_sub(pad).is_some_and(|w| w < input);
             let expected: Vec<usize> = (0..outputs).filter(inside).collect();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn dot_takes_every_element_once() {
+    fn dot_covers_every_element_once() {
         let a: Vec<f64> = (0..11).map(f64::from).collect();
         assert_eq!(dot(&a, &a, 0, 1), 385.0);
         assert_eq!(dot(&a[..3], &a, 2, 4), 0.0 * 2.0 + 6.0 + 2.0 * 10.0);

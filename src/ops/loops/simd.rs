@@ -1,21 +1,21 @@
-//! The two inner loops of the f32 path: sums of rows and sums of products along rows, in the widest vectors that the
-//! processor has. Each sum has one order, whatever the number of threads.
+//! SIMD inner loops of the f32 CPU path: sums of scaled rows and dot products of rows, with the widest vectors of the
+//! processor. The summation order does not depend on the number of threads.
 
 pub(in crate::ops) use pulp::NullaryFnOnce;
 pub(in crate::ops) use pulp::{Arch, Simd, WithSimd};
 
-/// Most rows of a register tile that shares loads of two vectors.
-const MOST_ROWS: usize = 6;
-/// Depth of a block whose rows stay in the first-level cache.
+/// Maximum rows of a register tile that shares loads of two vectors.
+const MAX_ROWS: usize = 6;
+/// Depth of a block whose rows stay in the L1 cache.
 const DEPTH: usize = 256;
 
-/// Runs plain loops compiled for the vectors that the processor has. Where a closure holds more than a few lines, compilers
-/// may leave it apart, for any processor: a type whose `call` is `#[inline(always)]` always is part of what is so compiled.
-pub(crate) fn vectorised<R>(loops: impl NullaryFnOnce<Output = R>) -> R {
+/// Runs plain loops compiled for the processor's vector instructions. The compiler may outline closures of more than a
+/// few lines and compile them for the baseline; a type whose `call` is `#[inline(always)]` is always included.
+pub(crate) fn vectorized<R>(loops: impl NullaryFnOnce<Output = R>) -> R {
     Arch::new().dispatch(loops)
 }
 
-/// A matrix `[rows, depth]` in panels of a few rows, column after column.
+/// A matrix `[rows, depth]` packed in panels of a few rows, each column by column.
 pub(in crate::ops) struct Panels {
     rows: usize,
     height: usize,
@@ -24,9 +24,9 @@ pub(in crate::ops) struct Panels {
 }
 
 impl Panels {
-    /// Element `[m, t]` is `a[m · strides[0] + t · strides[1]]`.
+    /// Packs the matrix whose element `[m, t]` is `a[m · strides[0] + t · strides[1]]`.
     pub fn new(a: &[f32], [rows, depth]: [usize; 2], strides: [usize; 2]) -> Self {
-        let height = rows.div_ceil(rows.div_ceil(MOST_ROWS));
+        let height = rows.div_ceil(rows.div_ceil(MAX_ROWS));
         let mut data = Vec::with_capacity(rows * depth);
         for first in (0..rows).step_by(height) {
             for t in 0..depth {
@@ -37,7 +37,7 @@ impl Panels {
         Self { rows, height, depth, data }
     }
 
-    /// For each panel and a range of the depth: the first row, the rows, the elements.
+    /// First row, number of rows and elements of each panel, for a range of the depth.
     fn parts(&self, depth: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize, &[f32])> {
         (0..self.rows).step_by(self.height).map(move |first| {
             let rows = self.height.min(self.rows - first);
@@ -46,9 +46,9 @@ impl Panels {
     }
 }
 
-/// `c[c_at[m] + j] += Σ_t a[m,t] · b[b_at[t] + j]` for all j below `columns`.
+/// Computes `c[c_at[m] + j] += Σ_t a[m,t] · b[b_at[t] + j]` for all j below `columns`.
 pub(in crate::ops) fn add_rows(a: &Panels, b: &[f32], b_at: &[usize], columns: usize, c: &mut [f32], c_at: &[usize]) {
-    assert!(a.depth == b_at.len() && a.rows == c_at.len(), "a start for each row");
+    assert!(a.depth == b_at.len() && a.rows == c_at.len(), "one offset per row");
     Arch::new().dispatch(AddRows { a, b, b_at, columns, c, c_at });
 }
 
@@ -104,7 +104,7 @@ impl AddRows<'_> {
         }
     }
 
-    /// `VECTORS` vectors of columns, of which the last may be part of one unless they are `WHOLE`.
+    /// A register tile of `VECTORS` vectors of columns; the last may be partial unless `WHOLE`.
     #[inline(always)]
     fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const WHOLE: bool>(&mut self, simd: S, tile: Tile<'_>) {
         let width = if WHOLE { VECTORS * S::F32_LANES } else { tile.left };
@@ -137,7 +137,7 @@ impl AddRows<'_> {
 
 #[inline(always)]
 fn load<S: Simd, const VECTORS: usize, const WHOLE: bool>(simd: S, b: &[f32]) -> [S::f32s; VECTORS] {
-    // Loops, as methods of arrays are not compiled for these vectors.
+    // Plain loops, because closures of array methods would not be compiled for these vectors.
     let mut vectors = [simd.splat_f32s(0.0); VECTORS];
     for (v, vector) in vectors.iter_mut().enumerate() {
         *vector = match WHOLE {
@@ -148,8 +148,8 @@ fn load<S: Simd, const VECTORS: usize, const WHOLE: bool>(simd: S, b: &[f32]) ->
     vectors
 }
 
-/// A matrix whose rows are runs of `length` in each of `count` images; row m of an image begins at `starts[m]`, and the
-/// next image so many elements later.
+/// A matrix of `count` images whose rows are contiguous runs of `length`; row m of an image begins at `starts[m]`, and
+/// images are `image` elements apart.
 pub(in crate::ops) struct Runs<'a> {
     pub data: &'a [f32],
     pub starts: &'a [usize],
@@ -157,14 +157,14 @@ pub(in crate::ops) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Neighbouring rows of an image. Past the last it is taken again, and what comes of that is not used.
+    /// Adjacent rows of an image. Beyond the last row it is repeated, and the results are discarded.
     fn runs<const ROWS: usize>(&self, image: usize, first: usize, length: usize) -> [&'a [f32]; ROWS] {
         let start = |row: usize| image * self.image + self.starts[row.min(self.starts.len() - 1)];
         std::array::from_fn(|i| &self.data[start(first + i)..][..length])
     }
 }
 
-/// `c[m·columns + j] += Σ_i,t a[i,m,t] · b[i,j,t]` over the images i and t below `length`.
+/// Computes `c[m·columns + j] += Σ_i,t a[i,m,t] · b[i,j,t]` over the images i and t below `length`.
 pub(in crate::ops) fn add_dots(a: Runs<'_>, b: Runs<'_>, count: usize, length: usize, c: &mut [f32]) {
     Arch::new().dispatch(AddDots { a, b, count, length, c });
 }
@@ -187,7 +187,7 @@ impl WithSimd for AddDots<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let rows = self.a.starts.len();
         for j in (0..self.b.starts.len()).step_by(COLUMNS) {
-            // 4 x 4 sums and their operands are more than 16 registers hold; three rows waste less of 6 filters.
+            // 4 x 4 sums and their operands exceed 16 registers; three rows waste less for 6 filters.
             let height =
                 if S::REGISTER_COUNT < 32 || !rows.is_multiple_of(4) && rows.is_multiple_of(3) { 3 } else { 4 };
             for m in (0..rows).step_by(height) {
@@ -225,7 +225,7 @@ impl AddDots<'_> {
     }
 }
 
-/// Adds the products of the vectors of all rows of `a` and `b` from `at` on, a part of one unless it is `WHOLE`.
+/// Adds the products of one vector of all rows of `a` and `b` at offset `at`; a partial vector unless `WHOLE`.
 #[inline(always)]
 fn multiply<S: Simd, const ROWS: usize, const WHOLE: bool>(
     simd: S,

@@ -1,4 +1,4 @@
-//! Walking operands through strides: what broadcasting and transposing share.
+//! Strided walks over operands, shared by broadcasting and transposing.
 
 use crate::kernel::{Dispatch, Io, Kernel, Operand, Shader};
 use crate::shader;
@@ -6,13 +6,13 @@ use crate::shape::Shape;
 
 const STRIDED: Shader = shader!("loops/strided");
 
-/// Where the elements of `N` operands lie, for a walk over `shape` in row-major order.
+/// The strides of `N` operands for a walk over `shape` in row-major order.
 ///
-/// Axes of 1 are left out and neighbours that every operand walks as one axis are joined, so that walks are short.
+/// Axes of extent 1 are dropped and axes that are contiguous in every operand are merged, so that walks are short.
 pub(in crate::ops) struct Strided<const N: usize> {
-    /// At least one axis.
+    /// Extents, at least one axis.
     pub shape: Vec<usize>,
-    /// For each operand, elements from one position of an axis to the next; 0 where it is stretched.
+    /// For each operand, its stride along each axis in elements; 0 along a broadcast axis.
     pub strides: [Vec<usize>; N],
 }
 
@@ -20,8 +20,8 @@ impl<const N: usize> Strided<N> {
     pub fn new(shape: &[usize], strides: [Vec<usize>; N]) -> Self {
         let mut walk = Self { shape: vec![], strides: [const { vec![] }; N] };
         for (axis, &extent) in shape.iter().enumerate().filter(|(_, extent)| **extent > 1) {
-            let joins = |n: usize| walk.strides[n].last().is_some_and(|&outer| outer == strides[n][axis] * extent);
-            if !walk.shape.is_empty() && (0..N).all(joins) {
+            let merges = |n: usize| walk.strides[n].last().is_some_and(|&outer| outer == strides[n][axis] * extent);
+            if !walk.shape.is_empty() && (0..N).all(merges) {
                 *walk.shape.last_mut().expect("not empty") *= extent;
                 (0..N).for_each(|n| *walk.strides[n].last_mut().expect("not empty") = strides[n][axis]);
             } else {
@@ -36,12 +36,12 @@ impl<const N: usize> Strided<N> {
         walk
     }
 
-    /// Operands that broadcast to `shape`.
+    /// The walk over operands that broadcast to `shape`.
     pub fn broadcast(operands: [&Shape; N], shape: &Shape) -> Self {
         Self::new(shape, operands.map(|operand| operand.broadcast_strides(shape)))
     }
 
-    /// Calls `f` for each run along the last axis, with its positions in the walk and each operand's first element.
+    /// Calls `f` for each run along the last axis, with its range of the walk and each operand's first element.
     pub fn runs(&self, mut f: impl FnMut(std::ops::Range<usize>, [usize; N])) {
         let (&run, outer) = self.shape.split_last().expect("at least one axis");
         let mut at = vec![0; outer.len()];
@@ -60,19 +60,19 @@ impl<const N: usize> Strided<N> {
         }
     }
 
-    /// Elements between neighbours of a run, for each operand.
+    /// Stride within a run, for each operand.
     pub fn steps(&self) -> [usize; N] {
         std::array::from_fn(|n| *self.strides[n].last().expect("at least one axis"))
     }
 
-    /// A dispatch with the extents set; the operands' strides are for the caller to set.
+    /// A dispatch with the extents set; the caller sets the strides.
     pub fn dispatch(&self, shader: Shader) -> Dispatch {
         Dispatch::new(shader).constant("RANK", self.shape.len()).constant("SHAPE", self.shape.as_slice())
     }
 }
 
 impl Strided<1> {
-    /// The reference: the operand's elements in the walk's order.
+    /// f64 reference: copies the operand's elements in the order of the walk.
     pub fn gather(&self, x: &[f64], out: &mut [f64]) {
         let [step] = self.steps();
         self.runs(|range, [first]| match step {
@@ -81,12 +81,12 @@ impl Strided<1> {
         });
     }
 
-    /// The same on the GPU.
+    /// [`Self::gather`] on the GPU.
     pub fn gather_kernel(&self, io: &Io<'_>) -> Kernel {
         self.gather_kernel_from(0, io)
     }
 
-    /// As [`Self::gather_kernel`], beginning at that element of the operand.
+    /// [`Self::gather_kernel`] from element `offset` of the operand.
     pub fn gather_kernel_from(&self, offset: usize, io: &Io<'_>) -> Kernel {
         let dispatch = self
             .dispatch(STRIDED)
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_that_walk_as_one_are_joined() {
+    fn contiguous_axes_are_merged() {
         let (a, b) = (Shape::from([2, 3, 1, 4, 5]), Shape::from([3, 1, 1, 1]));
         let walk = Strided::broadcast([&a, &b], &a);
         assert_eq!(walk.shape, [2, 3, 20]);

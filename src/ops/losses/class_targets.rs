@@ -1,9 +1,11 @@
-//! Labels as rows of weighted, smoothed probabilities: what a cross-entropy with options compares logits to.
+//! Weighted, label-smoothed target distributions from class labels, for a cross-entropy with options.
 //!
-//! **What**: `targets[n,c] = weights[c] · ((1 − s) · [c = labels[n]] + s / C)` with the smoothing s; rows labelled
-//! [`IGNORE`] are 0 · **Shapes**: labels u32 `[N]`, weights `[C]`, targets `[N,C]` · **Units and ranges**: a label that
-//! is neither a class nor [`IGNORE`] makes its row NaN, so that it is seen · **Gradient**: none · **Cost**: one pass
-//! over the targets.
+//! - **Formula**: `targets[n,c] = weights[c] · ((1 − s) · [c = labels[n]] + s / C)` with the label smoothing s; rows
+//!   labeled [`IGNORE`] are 0.
+//! - **Shapes**: labels u32 `[N]`, weights f32 `[C]`, targets f32 `[N,C]`.
+//! - **Range**: a label that is neither a class nor [`IGNORE`] makes its row NaN, so that the fault is visible.
+//! - **Gradient**: none.
+//! - **Cost**: one pass over the targets.
 
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -15,10 +17,11 @@ use crate::{Result, shader};
 const CLASS_TARGETS: Shader = shader!("losses/class_targets");
 
 impl Graph {
-    /// `[N,C]` targets of a cross-entropy from labels `[N]` and the weights of the classes `[C]`: `smoothing` of each
-    /// row is spread evenly. Rows labelled [`IGNORE`] are 0; labels outside the classes make their row NaN.
+    /// Targets `[N,C]` of a cross-entropy from labels `[N]` and class weights `[C]`; `smoothing` of each row is
+    /// distributed evenly over the classes. Rows labeled [`IGNORE`] are 0; labels that are not classes make their row
+    /// NaN.
     ///
-    /// Errors: labels that are not u32 `[N]`, weights that are not f32 `[C]`; a smoothing outside 0 to 1.
+    /// Errors: labels that are not u32 `[N]`; weights that are not f32 `[C]`; a smoothing outside 0 to 1.
     pub fn class_targets(&mut self, labels: NodeId, weights: NodeId, smoothing: f32) -> Result<NodeId> {
         self.append(ClassTargets { smoothing }, &[labels, weights])
     }
@@ -42,7 +45,7 @@ impl Op for ClassTargets {
             [l, w] if l.dtype == DType::U32 && w.dtype == DType::F32 && l.shape.len() == 1 && w.shape.len() == 1 => {
                 Ok(TensorType::f32([l.shape[0], w.shape[0]]))
             }
-            _ => Err(format!("takes labels u32[N] and the classes' weights f32[C], found {inputs:?}")),
+            _ => Err(format!("takes labels u32[N] and class weights f32[C], found {inputs:?}")),
         }
     }
 

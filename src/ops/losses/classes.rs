@@ -1,4 +1,4 @@
-//! The largest class of each row of logits, within the kernels that ask for it.
+//! Argmax over the classes of each row of logits, as a part of other kernels.
 
 use crate::kernel::{Dispatch, Kernel, MOST_ROUNDS, Operand, Shader};
 use crate::shader;
@@ -6,18 +6,18 @@ use crate::shape::TensorType;
 
 const LARGEST_CLASS: Shader = shader!("losses/largest_class");
 
-/// Classes that one invocation looks at where several share a row.
-const A_PART: usize = 4096;
+/// Classes per invocation if several invocations share a row.
+const CLASSES_PER_PART: usize = 4096;
 
-/// Appends a dispatch that looks for the largest class of each row of `logits` `[n, c]`: among all, or, where those are
-/// too many for one invocation, among candidates that are found before.
+/// Appends a dispatch that finds the argmax over the classes of each row of `logits` `[n, c]`: directly, or if there
+/// are too many classes for one invocation, among the candidates of a preceding dispatch.
 pub(in crate::ops) fn over_classes([n, c]: [usize; 2], logits: Operand, dispatch: Dispatch, kernel: &mut Kernel) {
     let dispatch = dispatch.constant("C", c);
     if c <= MOST_ROUNDS {
         kernel.dispatches.push(dispatch.constant("COUNT", c).function("class_of", "k"));
         return;
     }
-    let parts = c.div_ceil(A_PART);
+    let parts = c.div_ceil(CLASSES_PER_PART);
     let candidates = Operand::Scratch(kernel.scratch.len());
     kernel.scratch.push(TensorType::u32([n, parts]));
     let find = Dispatch::new(LARGEST_CLASS).constants([("C", c), ("PARTS", parts)]).reads([logits]).writes(candidates);

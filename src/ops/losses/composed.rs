@@ -1,10 +1,11 @@
-//! Losses made of other operations: scalar means, as PyTorch's `reduction="mean"`.
+//! Losses composed of other operations: scalar means, as PyTorch's `reduction="mean"`.
 //!
-//! **What**: mean squared, mean absolute and Huber error; binary cross-entropy from logits; softmax cross-entropy with
-//! label smoothing, class weights and targets that are probabilities · **Shapes**: prediction and target of one shape,
-//! or `[N,C]` logits with labels `[N]` or targets `[N,C]`; the loss is `[]` · **Gradient**: to both float operands, by
-//! the operations they are made of · **Cost**: some passes over memory; the plain
-//! [`Graph::softmax_cross_entropy`] is one operation.
+//! - **Formula**: mean squared, mean absolute and Huber error; binary cross-entropy from logits; softmax cross-entropy
+//!   with label smoothing, class weights and soft targets.
+//! - **Shapes**: prediction and target of one shape, or logits `[N,C]` with labels `[N]` or targets `[N,C]`; the loss
+//!   is `[]`. f32, labels u32.
+//! - **Gradient**: to both float operands, by the operations they are composed of.
+//! - **Cost**: several passes over memory; the plain [`Graph::softmax_cross_entropy`] is one operation.
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::elementwise::binary::{Arithmetic, Binary};
@@ -14,14 +15,14 @@ use crate::{Error, Result, Tensor};
 /// Options of a softmax cross-entropy.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CrossEntropy {
-    /// How much of each target is spread evenly over the classes: 0 to 1.
+    /// Label smoothing: the part of each target distributed evenly over the classes, 0 to 1.
     pub label_smoothing: f32,
-    /// A weight for each class, all 1 if there are none. With labels, the mean is weighted by the labels' classes; with
-    /// probabilities it is over the rows.
+    /// One weight per class; all 1 if `None`. With labels, the mean is weighted by the labels' classes; with soft
+    /// targets it is over the rows.
     pub class_weights: Option<Vec<f32>>,
 }
 
-/// `−q · log p`, where an impossible class that is not asked for counts for nothing.
+/// `−q · log p`, and 0 where q is 0 even if p is 0.
 static TERM: Arithmetic = Arithmetic {
     name: "cross_entropy_term",
     f: |q, log_p| if q == 0.0 { 0.0 } else { -q * log_p },
@@ -33,20 +34,21 @@ static TERM: Arithmetic = Arithmetic {
     },
 };
 
-/// `sum / count`, 0 if nothing counts.
-static SHARE: Arithmetic = Arithmetic {
-    name: "share",
+/// `sum / count`, 0 if `count` is 0.
+static DIVIDE_OR_ZERO: Arithmetic = Arithmetic {
+    name: "divide_or_zero",
     f: |sum, count| if count == 0.0 { 0.0 } else { sum / count },
     wgsl: "select(a / b, 0.0, b == 0.0)",
     multilinear: false,
     grad: |graph, t| {
-        let da = graph.append(Binary(&SHARE), &[t.dy, t.b])?;
+        let da = graph.append(Binary(&DIVIDE_OR_ZERO), &[t.dy, t.b])?;
         let db = graph.mul(da, t.y)?;
         Ok([da, graph.scale(db, -1.0)?])
     },
 };
 
-/// `log(1 + exp(x)) − t·x`, as `−t·x` or `(1 − t)·x`, whichever is positive, and the rest: nothing cancels.
+/// `log(1 + exp(x)) − t·x`, split into `−t·x` or `(1 − t)·x`, whichever is positive, and the rest, so that nothing
+/// cancels.
 static LOGISTIC: Arithmetic = Arithmetic {
     name: "binary_cross_entropy_term",
     f: |x, t| if x < 0.0 { -t * x } else { (1.0 - t) * x } + (-x.abs()).exp().ln_1p(),
@@ -61,7 +63,7 @@ static LOGISTIC: Arithmetic = Arithmetic {
 };
 
 impl Graph {
-    /// The mean of `(prediction − target)²`.
+    /// Mean squared error: the mean of `(prediction − target)²`.
     ///
     /// Errors: different shapes.
     pub fn mean_squared_error(&mut self, prediction: NodeId, target: NodeId) -> Result<NodeId> {
@@ -70,7 +72,7 @@ impl Graph {
         self.mean(each, &[], false)
     }
 
-    /// The mean of `|prediction − target|`; its slope at 0 is 0.
+    /// Mean absolute error: the mean of `|prediction − target|`, with derivative 0 at 0.
     ///
     /// Errors: different shapes.
     pub fn mean_absolute_error(&mut self, prediction: NodeId, target: NodeId) -> Result<NodeId> {
@@ -79,7 +81,7 @@ impl Graph {
         self.mean(each, &[], false)
     }
 
-    /// The mean of `e² / 2` where the error `e = prediction − target` is at most `delta`, else
+    /// Huber loss: the mean of `e² / 2` where the error `e = prediction − target` is at most `delta`, else
     /// `delta · (|e| − delta / 2)`.
     ///
     /// Errors: different shapes; a delta that is negative or not finite.
@@ -89,7 +91,8 @@ impl Graph {
         self.mean(each, &[], false)
     }
 
-    /// The mean of `−t · log σ(x) − (1 − t) · log(1 − σ(x))` over logits `x` of any size and targets `t` in 0 to 1.
+    /// Binary cross-entropy from logits: the mean of `−t · log σ(x) − (1 − t) · log(1 − σ(x))` over logits `x` of any
+    /// magnitude and targets `t` from 0 to 1.
     ///
     /// Errors: different shapes.
     pub fn binary_cross_entropy(&mut self, logits: NodeId, targets: NodeId) -> Result<NodeId> {
@@ -98,10 +101,11 @@ impl Graph {
         self.mean(each, &[], false)
     }
 
-    /// As [`Graph::softmax_cross_entropy`], with options. With weights the mean is weighted by those of the labels.
+    /// Softmax cross-entropy with options; see [`Graph::softmax_cross_entropy`]. With class weights the mean is
+    /// weighted by those of the labels.
     ///
-    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`; a smoothing outside 0 to 1; weights that are
-    /// not one for each class, negative or not finite.
+    /// Errors: logits that are not `[N,C]`; labels that are not u32 `[N]`; a smoothing outside 0 to 1; weights that are
+    /// not one per class, negative or not finite.
     pub fn softmax_cross_entropy_with(
         &mut self,
         logits: NodeId,
@@ -117,17 +121,16 @@ impl Graph {
             return self.softmax_cross_entropy_weighted(logits, labels, weights);
         }
         let targets = self.class_targets(labels, weights, options.label_smoothing)?;
-        let of_labels = self.class_targets(labels, weights, 0.0)?;
-        let count = self.sum(of_labels, &[], false)?;
+        let label_weights = self.class_targets(labels, weights, 0.0)?;
+        let count = self.sum(label_weights, &[], false)?;
         let sum = self.sum_of_terms(logits, targets)?;
-        self.append(Binary(&SHARE), &[sum, count])
+        self.append(Binary(&DIVIDE_OR_ZERO), &[sum, count])
     }
 
-    /// The mean over rows of `−Σ_c targets[n,c] · log softmax(logits[n])[c]`: targets are probabilities `[N,C]`, one-hot
-    /// or soft.
+    /// Softmax cross-entropy with soft targets: the mean over rows of `−Σ_c targets[n,c] · log softmax(logits[n])[c]`,
+    /// where the targets `[N,C]` are probabilities.
     ///
-    /// Errors: logits and targets that are not f32 `[N,C]` both; options as for
-    /// [`Graph::softmax_cross_entropy_with`].
+    /// Errors: logits or targets that are not f32 `[N,C]`; options as for [`Graph::softmax_cross_entropy_with`].
     pub fn softmax_cross_entropy_soft(
         &mut self,
         logits: NodeId,
@@ -141,8 +144,8 @@ impl Graph {
         let mut targets = targets;
         if smoothing > 0.0 {
             targets = self.scale(targets, 1.0 - smoothing)?;
-            let even = self.constant("smoothing", Tensor::from_fn([], |_| smoothing / classes as f32))?;
-            targets = self.add(targets, even)?;
+            let uniform = self.constant("smoothing", Tensor::from_fn([], |_| smoothing / classes as f32))?;
+            targets = self.add(targets, uniform)?;
         }
         if options.class_weights.is_some() {
             targets = self.mul(targets, weights)?;
@@ -157,7 +160,7 @@ impl Graph {
         self.sum(terms, &[], false)
     }
 
-    /// The weights of the classes as a constant, after a look at the options.
+    /// The class weights as a constant; checks the options.
     fn weights_of(&mut self, logits: NodeId, options: &CrossEntropy) -> Result<NodeId> {
         let [_, classes] = self.shape(logits).matrix("logits [N, C]").map_err(|reason| Error::Shape {
             op: "softmax_cross_entropy",
@@ -170,9 +173,9 @@ impl Graph {
         self.class_weights(classes, options.class_weights.clone().unwrap_or_else(|| vec![1.0; classes]))
     }
 
-    /// Weights for so many classes, as a constant.
+    /// Class weights as a constant.
     ///
-    /// Errors: weights that are not one for each class, negative or not finite.
+    /// Errors: weights that are not one per class, negative or not finite.
     pub(crate) fn class_weights(&mut self, classes: usize, weights: Vec<f32>) -> Result<NodeId> {
         if weights.len() != classes {
             return Err(Error::option("class weights", format!("one for each of {classes} classes"), weights.len()));
@@ -188,7 +191,7 @@ impl Graph {
         self.sub(prediction, target)
     }
 
-    /// A target that broadcasts is more often a mistake than meant.
+    // Broadcasting of a target is more often a mistake than intended.
     fn same_type(&self, loss: &str, prediction: NodeId, target: NodeId) -> Result<()> {
         let expected = TensorType { dtype: DType::F32, shape: self.shape(prediction).clone() };
         match [prediction, target].into_iter().find(|&node| *self.ty(node) != expected) {

@@ -1,20 +1,21 @@
-//! The loss of a classifier, from its logits, and the number of rows it gets right.
+//! Softmax cross-entropy from logits, and the number of correctly classified rows.
 //!
-//! **What**: `loss = mean of −log softmax(logits[n])[labels[n]]` over the rows whose label is not [`IGNORE`], weighted by
-//! `weights[labels[n]]` if there are weights; 0 if there are none · **Shapes**: logits `[N,C]`, labels u32 `[N]`, weights
-//! `[C]`, from 0, loss `[]` · **Units and ranges**: logits of any size, ±1e4
-//! included; a label that is neither a class nor [`IGNORE`] makes the loss NaN, so that it is seen · **Gradient**:
-//! `(softmax(logits) − onehot(labels)) · dloss / rows that count`, both weighted, 0 in ignored rows; none to labels and
-//! weights · **Cost**:
-//! as a softmax, then sums over the rows in fixed order.
+//! - **Formula**: `loss = mean of −log softmax(logits[n])[labels[n]]` over the rows whose label is not [`IGNORE`],
+//!   weighted by `weights[labels[n]]` if there are weights; 0 if there are no such rows.
+//! - **Shapes**: logits f32 `[N,C]`, labels u32 `[N]`, weights f32 `[C]` (at least 0), loss `[]`.
+//! - **Range**: logits of any magnitude, ±1e4 included; a label that is neither a class nor [`IGNORE`] makes the loss
+//!   NaN, so that the fault is visible.
+//! - **Gradient**: `(softmax(logits) − onehot(labels)) · dloss / counted rows`, both weighted; 0 in ignored rows. None
+//!   to labels and weights.
+//! - **Cost**: a softmax, then sums over the rows in a fixed order.
 
 use rayon::prelude::*;
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::ops::losses::classes::over_classes;
-use crate::ops::losses::softmax::{Way, line_stages};
-use crate::ops::reductions::reduce::{MOST, sum_stages, sum_to_few};
+use crate::ops::losses::softmax::{LineStrategy, line_stages};
+use crate::ops::reductions::reduce::{MAX_COMBINED, sum_stages, sum_to_few};
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Result, shader};
@@ -27,21 +28,21 @@ const GRAD_STAGED: Shader = shader!("losses/softmax_cross_entropy_grad_staged");
 const COUNT_LABELS: Shader = shader!("losses/count_labels");
 const COUNT_CORRECT: Shader = shader!("losses/count_correct");
 
-/// The label of a row that counts for nothing: the padding of a last, partial batch.
+/// Label of an ignored row: the padding of a partial last batch.
 pub const IGNORE: u32 = u32::MAX;
 
 impl Graph {
-    /// The mean over rows of `−log softmax(logits)[label]`, a scalar. Rows labelled [`IGNORE`] do not count. Labels
-    /// outside the classes make it NaN: check them on the host.
+    /// Softmax cross-entropy: the mean over rows of `−log softmax(logits)[label]`, a scalar. Rows labeled [`IGNORE`] do
+    /// not count. Labels that are not classes make it NaN; check them on the host.
     ///
-    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`.
+    /// Errors: logits that are not `[N,C]`; labels that are not u32 `[N]`.
     pub fn softmax_cross_entropy(&mut self, logits: NodeId, labels: NodeId) -> Result<NodeId> {
         self.append(SoftmaxCrossEntropy, &[logits, labels])
     }
 
-    /// As [`Graph::softmax_cross_entropy`], the mean weighted by those of the labels' classes: `Σ w·l / Σ w`.
+    /// [`Graph::softmax_cross_entropy`] with the mean weighted by class: `Σ w·l / Σ w`.
     ///
-    /// Errors: weights that are not f32 `[C]`.
+    /// Errors: as [`Graph::softmax_cross_entropy`]; weights that are not f32 `[C]`.
     pub(crate) fn softmax_cross_entropy_weighted(
         &mut self,
         logits: NodeId,
@@ -51,37 +52,37 @@ impl Graph {
         self.append(SoftmaxCrossEntropy, &[logits, labels, weights])
     }
 
-    /// `[right, all]`: the rows whose largest logit, the first if several are equal, is at the label; and the rows
-    /// whose label is not [`IGNORE`]. Has no gradient.
+    /// Number of correct rows and of counted rows, `[correct, counted]`: a row is correct if its argmax, the first of
+    /// equal logits, is its label; it counts if its label is not [`IGNORE`]. Has no gradient.
     ///
-    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`.
+    /// Errors: logits that are not `[N,C]`; labels that are not u32 `[N]`.
     pub fn count_correct(&mut self, logits: NodeId, labels: NodeId) -> Result<NodeId> {
         self.append(CountCorrect, &[logits, labels])
     }
 }
 
-/// Rows and classes.
+/// The number of rows and of classes.
 pub(in crate::ops) fn rows(logits: &TensorType, labels: &TensorType) -> Result<[usize; 2], String> {
     let [n, c] = logits.shape.matrix("logits [N, C]")?;
     if logits.dtype != DType::F32 {
         return Err(format!("logits must be f32, are {logits}"));
     }
     if *labels != TensorType::u32([n]) {
-        return Err(format!("labels must be u32[{n}], one for each row of logits {}, are {labels}", logits.shape));
+        return Err(format!("labels must be u32[{n}], one per row of logits {}, are {labels}", logits.shape));
     }
     Ok([n, c])
 }
 
-/// As [`rows`], of weights for the classes too, if there are any.
+/// [`rows`] with optional class weights.
 pub(in crate::ops) fn weighted_rows(inputs: &[&TensorType]) -> Result<[usize; 2], String> {
     let (logits, labels, weights) = match inputs {
         [logits, labels] => (logits, labels, None),
         [logits, labels, weights] => (logits, labels, Some(weights)),
-        _ => return Err(format!("takes logits, labels and perhaps weights, found {inputs:?}")),
+        _ => return Err(format!("takes logits, labels and optional weights, found {inputs:?}")),
     };
     let [n, c] = rows(logits, labels)?;
     match weights.filter(|weights| ***weights != TensorType::f32([c])) {
-        Some(weights) => Err(format!("weights must be f32[{c}], one for each class of logits, are {weights}")),
+        Some(weights) => Err(format!("weights must be f32[{c}], one per class of logits, are {weights}")),
         None => Ok([n, c]),
     }
 }
@@ -90,7 +91,7 @@ fn extents(io: &Io<'_>) -> [usize; 2] {
     rows(io.inputs[0], io.inputs[1]).expect("inferred when built")
 }
 
-/// `dispatch` over rows that weigh what the operand says, of all 1 if there is none.
+/// Binds the class weights to a dispatch; without an operand all weights are 1.
 pub(in crate::ops) fn weighted(dispatch: Dispatch, weights: Option<Operand>) -> Dispatch {
     match weights {
         Some(weights) => dispatch.reads([weights]),
@@ -98,27 +99,27 @@ pub(in crate::ops) fn weighted(dispatch: Dispatch, weights: Option<Operand>) -> 
     }
 }
 
-/// The input of that number, if there are so many.
+/// Input `number`, if it exists.
 fn input(io: &Io<'_>, number: usize) -> Option<Operand> {
     (number < io.inputs.len()).then_some(Operand::Input(number))
 }
 
-/// What a row of this label weighs.
+/// The weight of a row with this label.
 fn weight_of(label: f64, weights: Option<&View<'_>>) -> f64 {
     weights.map_or(1.0, |weights| weights.f64()[(label as usize).min(weights.shape[0] - 1)])
 }
 
-/// What a sum over so much is divided by for its mean.
+/// The divisor of a weighted mean; 1 if the weights sum to 0.
 fn divisor(weight: f64) -> f64 {
     if weight == 0.0 { 1.0 } else { weight }
 }
 
-/// A dispatch over rows, of any number of classes.
+/// A dispatch with one invocation per row, for any number of classes.
 pub(in crate::ops) fn rows_dispatch(shader: Shader, n: usize) -> Dispatch {
     Dispatch::new(shader).constant("N", n).constant("IGNORE", IGNORE).invocations(n, 64)
 }
 
-/// A dispatch over rows.
+/// A dispatch with one invocation per row of inputs 0 and 1.
 fn dispatch(shader: Shader, [n, c]: [usize; 2]) -> Dispatch {
     rows_dispatch(shader, n).constant("C", c).reads_inputs(2)
 }
@@ -127,13 +128,13 @@ fn is_ignored(label: f64) -> bool {
     label == f64::from(IGNORE)
 }
 
-/// Position and value of the first maximum.
+/// Index and value of the first maximum.
 pub(in crate::ops) fn largest(x: &[f64]) -> (usize, f64) {
     x.iter().copied().enumerate().fold((0, x[0]), |best, (j, v)| if v > best.1 { (j, v) } else { best })
 }
 
-/// Fewer rows than this are not worth handing to another thread.
-const ROWS_A_TASK: usize = 256;
+/// Minimum number of rows per CPU task.
+const ROWS_PER_TASK: usize = 256;
 
 #[derive(Debug)]
 pub(in crate::ops) struct SoftmaxCrossEntropy;
@@ -156,7 +157,7 @@ impl Op for SoftmaxCrossEntropy {
             let weight = if is_ignored(label) { None } else { Some(weight_of(label, inputs.get(2))) };
             weight.map(|weight| (weight * x.get(label as usize).map_or(f64::NAN, |v| sum.ln() + m - v), weight))
         };
-        let losses = logits.par_chunks(c).zip(labels).with_min_len(ROWS_A_TASK).map(loss);
+        let losses = logits.par_chunks(c).zip(labels).with_min_len(ROWS_PER_TASK).map(loss);
         let losses: Vec<(f64, f64)> = losses.collect::<Vec<_>>().into_iter().flatten().collect();
         let weight = losses.iter().map(|(_, weight)| weight).sum();
         out[0] = losses.iter().map(|(loss, _)| loss).sum::<f64>() / divisor(weight);
@@ -172,12 +173,12 @@ impl Op for SoftmaxCrossEntropy {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let [n, c] = extents(io);
-        let kernel = |way: &Way| {
+        let kernel = |way: &LineStrategy| {
             let each = Operand::Scratch(0);
             let mut kernel = Kernel { name: LOSS.name, dispatches: vec![], scratch: vec![TensorType::f32([n, 2])] };
             let losses = match way {
-                Way::Line => dispatch(LOSS, [n, c]),
-                Way::Staged => {
+                LineStrategy::Line => dispatch(LOSS, [n, c]),
+                LineStrategy::Staged => {
                     kernel.name = LOSS_STAGED.name;
                     dispatch(LOSS_STAGED, [n, c]).reads(line_stages([n, c, 1], Operand::Input(0), &mut kernel))
                 }
@@ -187,7 +188,7 @@ impl Op for SoftmaxCrossEntropy {
             kernel.dispatches.push(Dispatch::new(MEAN).constant("N", left).reads([few]).writes(Operand::Output));
             kernel
         };
-        Way::candidates([n, c, 1]).iter().map(kernel).collect()
+        LineStrategy::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, _: &[View<'_>]) -> f64 {
@@ -200,7 +201,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// How many labels are not [`IGNORE`], as a float; what they weigh, if there are weights.
+/// The number of labels that are not [`IGNORE`], as f32; with weights, their sum.
 #[derive(Debug)]
 struct CountLabels;
 
@@ -225,7 +226,7 @@ impl Op for CountLabels {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let n = io.inputs[0].shape.elements();
-        let parts = n.div_ceil(MOST);
+        let parts = n.div_ceil(MAX_COMBINED);
         let few = if parts == 1 { Operand::Output } else { Operand::Scratch(0) };
         let count = Dispatch::new(COUNT_LABELS)
             .constants([("N", n), ("PARTS", parts)])
@@ -247,8 +248,8 @@ impl Op for CountLabels {
     }
 }
 
-/// `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / rows that count`. Inputs logits, labels, dy,
-/// the number of rows that count, or what they weigh, and then the weights.
+/// Gradient to the logits: `dlogits[n] = (softmax(logits[n]) − onehot(labels[n])) · dy / count`. Inputs logits, labels,
+/// dy, the number of counted rows or the sum of their weights, and optionally the weights.
 #[derive(Debug)]
 struct SoftmaxCrossEntropyGrad;
 
@@ -272,7 +273,7 @@ impl Op for SoftmaxCrossEntropyGrad {
         let (logits, labels, dy) = (inputs[0].f64(), inputs[1].f64(), inputs[2].f64()[0]);
         let c = inputs[0].shape[1];
         let mean = dy / divisor(inputs[3].f64()[0]);
-        let rows = out.par_chunks_mut(c).zip(logits.par_chunks(c)).zip(labels).with_min_len(ROWS_A_TASK);
+        let rows = out.par_chunks_mut(c).zip(logits.par_chunks(c)).zip(labels).with_min_len(ROWS_PER_TASK);
         rows.filter(|(_, label)| !is_ignored(**label)).for_each(|((dx, x), &label)| {
             let m = largest(x).1;
             dx.iter_mut().zip(x).for_each(|(d, v)| *d = (v - m).exp());
@@ -290,9 +291,9 @@ impl Op for SoftmaxCrossEntropyGrad {
         let [n, c] = extents(io);
         let reads = [Operand::Input(2), Operand::Input(3)];
         let whole = |dispatch: Dispatch| weighted(dispatch.writes(Operand::Output), input(io, 4));
-        let kernel = |way: &Way| match way {
-            Way::Line => Kernel::single(whole(dispatch(GRAD, [n, c]).reads(reads))),
-            Way::Staged => {
+        let kernel = |way: &LineStrategy| match way {
+            LineStrategy::Line => Kernel::single(whole(dispatch(GRAD, [n, c]).reads(reads))),
+            LineStrategy::Staged => {
                 let mut kernel = Kernel::of(GRAD_STAGED, vec![]);
                 let of_rows = line_stages([n, c, 1], Operand::Input(0), &mut kernel);
                 let grad = dispatch(GRAD_STAGED, [n, c]).reads(reads).reads(of_rows).invocations(n * c, 64);
@@ -300,7 +301,7 @@ impl Op for SoftmaxCrossEntropyGrad {
                 kernel
             }
         };
-        Way::candidates([n, c, 1]).iter().map(kernel).collect()
+        LineStrategy::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
@@ -355,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_label_for_each_row() {
+    fn shapes_of_labels_are_checked() {
         let mut graph = Graph::new();
         let logits = graph.input("logits", TensorType::f32([5, 3])).unwrap();
         let labels = graph.input("labels", TensorType::u32([5])).unwrap();
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_rows_count_for_nothing() {
+    fn ignored_rows_do_not_count() {
         let (shape, rows, scalar) = ([3, 2].into(), [3].into(), [].into());
         let logits = [1e4, -1e4, 0.5, 0.5, 7.0, 9.0];
         let eval = |op: &dyn Op, operands: usize, labels: [f64; 3], length| {

@@ -1,15 +1,16 @@
-//! The logarithm of a softmax along one axis.
+//! Log-softmax along one axis.
 //!
-//! **What**: `y = x − max x − log Σ exp(x − max x)` along the axis: at most 0 · **Shapes**: any, kept · **Units and
-//! ranges**: x of any size; where the softmax itself would round to 0, its logarithm is still right · **Gradient**:
-//! `dx = dy − exp(y) · Σ dy` · **Cost**: three passes over x, by one invocation for each line along the axis, or by
-//! reductions in stages where lines are long.
+//! - **Formula**: `y = x − max x − log Σ exp(x − max x)` along the axis; at most 0.
+//! - **Shapes**: any, kept. f32.
+//! - **Range**: x of any magnitude; accurate even where the softmax itself would underflow to 0.
+//! - **Gradient**: `dx = dy − exp(y) · Σ dy`.
+//! - **Cost**: three passes over x, by one invocation per line along the axis, or by staged reductions for long lines.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Io, Kernel, Limits, Operand, Shader};
 use crate::ops::elementwise::binary::elementwise;
 use crate::ops::losses::softmax::{
-    Way, each_line, grad_shape_rule, largest, line_stages, lines, over_lines, shape_rule,
+    LineStrategy, each_line, grad_shape_rule, largest, line_stages, lines, over_lines, shape_rule,
 };
 use crate::ops::reductions::reduce::sum_stages;
 use crate::shape::{Shape, TensorType};
@@ -20,7 +21,7 @@ const LOG_SOFTMAX: Shader = shader!("losses/log_softmax");
 const GRAD: Shader = shader!("losses/log_softmax_grad");
 
 impl Graph {
-    /// `x − log Σ exp(x)` along `axis`, computed so that large x do not overflow.
+    /// Log-softmax along `axis`, `x − log Σ exp(x)`, without overflow for large x.
     ///
     /// Errors: an axis that `x` does not have.
     pub fn log_softmax(&mut self, x: NodeId, axis: usize) -> Result<NodeId> {
@@ -56,9 +57,9 @@ impl Op for LogSoftmax {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let extents = lines(&io.output.shape, self.axis);
-        let kernel = |way: &Way| match way {
-            Way::Line => over_lines(LOG_SOFTMAX, 1, extents),
-            Way::Staged => {
+        let kernel = |way: &LineStrategy| match way {
+            LineStrategy::Line => over_lines(LOG_SOFTMAX, 1, extents),
+            LineStrategy::Staged => {
                 let (full, of_lines) = shapes(extents);
                 let mut kernel = Kernel { name: "log_softmax_staged", dispatches: vec![], scratch: vec![] };
                 let [largest, sum] = line_stages(extents, Operand::Input(0), &mut kernel);
@@ -70,10 +71,10 @@ impl Op for LogSoftmax {
                 kernel
             }
         };
-        Way::candidates(extents).iter().map(kernel).collect()
+        LineStrategy::candidates(extents).iter().map(kernel).collect()
     }
 
-    /// The logarithm of a sum near 1 is right to some digits after the point, not to some digits in all.
+    // The logarithm of a sum near 1 has a bounded absolute error, not a bounded relative one.
     fn error_scale(&self, _: &[View<'_>]) -> f64 {
         1.0
     }
@@ -83,12 +84,12 @@ impl Op for LogSoftmax {
     }
 }
 
-/// The shapes of a whole value and of one number a line.
+/// The shape of a full tensor, and of one value per line.
 fn shapes([outer, r, inner]: [usize; 3]) -> (Shape, Shape) {
     (Shape::from([outer, r, inner]), Shape::from([outer, 1, inner]))
 }
 
-/// `dx = dy − exp(y) · Σ dy` along the axis. Inputs y, dy.
+/// Gradient `dx = dy − exp(y) · Σ dy` along the axis. Inputs y, dy.
 #[derive(Debug)]
 struct LogSoftmaxGrad {
     axis: usize,
@@ -113,9 +114,9 @@ impl Op for LogSoftmaxGrad {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let extents = lines(&io.output.shape, self.axis);
-        let kernel = |way: &Way| match way {
-            Way::Line => over_lines(GRAD, 2, extents),
-            Way::Staged => {
+        let kernel = |way: &LineStrategy| match way {
+            LineStrategy::Line => over_lines(GRAD, 2, extents),
+            LineStrategy::Staged => {
                 let (full, of_lines) = shapes(extents);
                 let [y, dy] = [0, 1].map(Operand::Input);
                 let [share, sum] = [0, 1].map(Operand::Scratch);
@@ -128,10 +129,10 @@ impl Op for LogSoftmaxGrad {
                 Kernel { name: "log_softmax_grad_staged", dispatches, scratch }
             }
         };
-        Way::candidates(extents).iter().map(kernel).collect()
+        LineStrategy::candidates(extents).iter().map(kernel).collect()
     }
 
-    /// The sum of dy, which a share may cancel.
+    // The sum of dy, which the other term may cancel.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         inputs[1].magnitude() * (inputs[0].shape[self.axis] as f64).sqrt()
     }

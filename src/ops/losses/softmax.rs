@@ -1,9 +1,10 @@
 //! Softmax along one axis.
 //!
-//! **What**: `y = exp(x − max x) / Σ exp(x − max x)` along the axis: positive, sums to 1 · **Shapes**: any, kept ·
-//! **Units and ranges**: x of any size; ±1e4 neither overflows nor divides by 0 · **Gradient**:
-//! `dx = y · (dy − Σ y · dy)` · **Cost**: three passes over x, by one invocation for each line along the axis, or by
-//! reductions in stages where lines are long.
+//! - **Formula**: `y = exp(x − max x) / Σ exp(x − max x)` along the axis; positive, sums to 1.
+//! - **Shapes**: any, kept. f32.
+//! - **Range**: x of any magnitude; ±1e4 neither overflows nor divides by 0.
+//! - **Gradient**: `dx = y · (dy − Σ y · dy)`.
+//! - **Cost**: three passes over x, by one invocation per line along the axis, or by staged reductions for long lines.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use rayon::prelude::*;
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
 use crate::ops::elementwise::binary::elementwise;
-use crate::ops::reductions::reduce::{MOST, max_stages, sum_stages};
+use crate::ops::reductions::reduce::{MAX_COMBINED, max_stages, sum_stages};
 use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 use crate::{Result, shader};
@@ -24,7 +25,7 @@ const GRAD: Shader = shader!("losses/softmax_grad");
 const GRAD_STAGED: Shader = shader!("losses/softmax_grad_staged");
 
 impl Graph {
-    /// `exp(x) / Σ exp(x)` along `axis`, computed so that large x do not overflow.
+    /// Softmax along `axis`, `exp(x) / Σ exp(x)`, without overflow for large x.
     ///
     /// Errors: an axis that `x` does not have.
     pub fn softmax(&mut self, x: NodeId, axis: usize) -> Result<NodeId> {
@@ -37,32 +38,32 @@ pub(in crate::ops) fn lines(shape: &Shape, axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
-/// How a kernel goes over lines.
+/// How a kernel processes lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::ops) enum Way {
-    /// One invocation a line.
+pub(in crate::ops) enum LineStrategy {
+    /// One invocation per line.
     Line,
-    /// Reductions in stages first, then one invocation an element.
+    /// Staged reductions first, then one invocation per element.
     Staged,
 }
 
-impl Way {
-    /// The ways worth trying over `[outer, R, inner]`, the best guess first.
-    pub(in crate::ops) fn candidates([outer, r, inner]: [usize; 3]) -> &'static [Way] {
-        // So many invocations keep a large GPU busy.
+impl LineStrategy {
+    /// The strategies to try for `[outer, R, inner]`, in order of preference.
+    pub(in crate::ops) fn candidates([outer, r, inner]: [usize; 3]) -> &'static [LineStrategy] {
+        // This many invocations keep a large GPU busy.
         let many_lines = outer * inner >= 1 << 14;
         match r {
-            _ if r <= MOST => &[Way::Line],
-            // Longer loops would hold up a desktop, and software drivers cut them off at 65,535 rounds.
-            _ if r > 4096 => &[Way::Staged],
-            _ if many_lines => &[Way::Line, Way::Staged],
-            _ => &[Way::Staged, Way::Line],
+            _ if r <= MAX_COMBINED => &[LineStrategy::Line],
+            // Longer loops block a desktop, and software drivers end them after 65,535 iterations.
+            _ if r > 4096 => &[LineStrategy::Staged],
+            _ if many_lines => &[LineStrategy::Line, LineStrategy::Staged],
+            _ => &[LineStrategy::Staged, LineStrategy::Line],
         }
     }
 }
 
-/// Appends the dispatches that compute `max x` and `Σ exp(x − max x)` of each line of `x` `[outer, R, inner]`: where
-/// they are.
+/// Appends the dispatches that compute `max x` and `Σ exp(x − max x)` of each line of `x` `[outer, R, inner]`, and
+/// returns the buffers that hold them.
 pub(in crate::ops) fn line_stages([outer, r, inner]: [usize; 3], x: Operand, kernel: &mut Kernel) -> [Operand; 2] {
     let (full, lines) = (Shape::from([outer, r, inner]), Shape::from([outer, 1, inner]));
     let first = kernel.scratch.len();
@@ -74,7 +75,7 @@ pub(in crate::ops) fn line_stages([outer, r, inner]: [usize; 3], x: Operand, ker
     [largest, sum]
 }
 
-/// One invocation a line, over all inputs.
+/// A kernel with one invocation per line that reads all inputs.
 pub(super) fn over_lines(shader: Shader, inputs: usize, [outer, r, inner]: [usize; 3]) -> Kernel {
     let dispatch = Dispatch::new(shader)
         .constants([("LINES", outer * inner), ("R", r), ("INNER", inner)])
@@ -84,23 +85,24 @@ pub(super) fn over_lines(shader: Shader, inputs: usize, [outer, r, inner]: [usiz
     Kernel::single(dispatch)
 }
 
-/// One invocation an element, over all inputs and then those values of each line.
-fn over_elements(shader: Shader, inputs: usize, of_lines: &[Operand], [outer, r, inner]: [usize; 3]) -> Dispatch {
+/// A dispatch with one invocation per element that reads all inputs and then the values per line.
+fn over_elements(shader: Shader, inputs: usize, per_line: &[Operand], [outer, r, inner]: [usize; 3]) -> Dispatch {
     Dispatch::new(shader)
         .constants([("R", r), ("INNER", inner)])
         .reads_inputs(inputs)
-        .reads(of_lines.iter().copied())
+        .reads(per_line.iter().copied())
         .writes(Operand::Output)
         .invocations(outer * r * inner, 64)
 }
 
-/// Blocks smaller than this are not worth handing to another thread.
-const ELEMENTS_A_TASK: usize = 4096;
+/// Minimum number of elements per CPU task.
+const ELEMENTS_PER_TASK: usize = 4096;
 
-/// The positions of one line within its block.
+/// The indices of one line within its block.
 pub(in crate::ops) type Line = StepBy<Range<usize>>;
 
-/// `f` on each line of `[outer, R, inner]`: the inputs' and the output's block, and the positions in them.
+/// Calls `f` for each line of `[outer, R, inner]` with the blocks of the inputs and of the output, and its indices in
+/// them.
 pub(super) fn each_line<const N: usize>(
     [_, r, inner]: [usize; 3],
     inputs: [&[f64]; N],
@@ -109,18 +111,18 @@ pub(super) fn each_line<const N: usize>(
 ) {
     let block = r * inner;
     let blocks = out.par_chunks_mut(block).enumerate();
-    blocks.with_min_len(ELEMENTS_A_TASK.div_ceil(block)).for_each(|(number, out)| {
+    blocks.with_min_len(ELEMENTS_PER_TASK.div_ceil(block)).for_each(|(number, out)| {
         let inputs = inputs.map(|values| &values[number * block..][..block]);
         (0..inner).for_each(|first| f(inputs, out, (first..block).step_by(inner)));
     });
 }
 
-/// The largest value of a line.
+/// Maximum of a line.
 pub(in crate::ops) fn largest(x: &[f64], line: Line) -> f64 {
-    line.map(|k| x[k]).reduce(|most, v| if v > most { v } else { most }).expect("an axis has an element")
+    line.map(|k| x[k]).reduce(|largest, v| if v > largest { v } else { largest }).expect("an axis has an element")
 }
 
-/// One tensor that has the axis, kept.
+/// Shape rule of one tensor that has the axis; its type is kept.
 pub(super) fn shape_rule(inputs: &[&TensorType], axis: usize) -> Result<TensorType, String> {
     match inputs {
         [x] if x.dtype == DType::F32 && axis < x.shape.len() => Ok((*x).clone()),
@@ -132,7 +134,7 @@ pub(super) fn shape_rule(inputs: &[&TensorType], axis: usize) -> Result<TensorTy
     }
 }
 
-/// The value and its gradient, of one shape that has the axis.
+/// Shape rule of a value and its gradient, of one shape that has the axis.
 pub(super) fn grad_shape_rule(inputs: &[&TensorType], axis: usize) -> Result<TensorType, String> {
     match inputs {
         [y, dy] if y == dy => shape_rule(&[dy], axis),
@@ -172,16 +174,16 @@ impl Op for Softmax {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let extents = lines(&io.output.shape, self.axis);
-        let kernel = |way: &Way| match way {
-            Way::Line => over_lines(SOFTMAX, 1, extents),
-            Way::Staged => {
+        let kernel = |way: &LineStrategy| match way {
+            LineStrategy::Line => over_lines(SOFTMAX, 1, extents),
+            LineStrategy::Staged => {
                 let mut kernel = Kernel { name: STAGED.name, dispatches: vec![], scratch: vec![] };
-                let of_lines = line_stages(extents, Operand::Input(0), &mut kernel);
-                kernel.dispatches.push(over_elements(STAGED, 1, &of_lines, extents));
+                let per_line = line_stages(extents, Operand::Input(0), &mut kernel);
+                kernel.dispatches.push(over_elements(STAGED, 1, &per_line, extents));
                 kernel
             }
         };
-        Way::candidates(extents).iter().map(kernel).collect()
+        LineStrategy::candidates(extents).iter().map(kernel).collect()
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
@@ -189,7 +191,7 @@ impl Op for Softmax {
     }
 }
 
-/// `dx = y · (dy − Σ y · dy)` along the axis. Inputs y, dy.
+/// Gradient `dx = y · (dy − Σ y · dy)` along the axis. Inputs y, dy.
 #[derive(Debug)]
 struct SoftmaxGrad {
     axis: usize,
@@ -215,9 +217,9 @@ impl Op for SoftmaxGrad {
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let extents = lines(&io.output.shape, self.axis);
         let [outer, r, inner] = extents;
-        let kernel = |way: &Way| match way {
-            Way::Line => over_lines(GRAD, 2, extents),
-            Way::Staged => {
+        let kernel = |way: &LineStrategy| match way {
+            LineStrategy::Line => over_lines(GRAD, 2, extents),
+            LineStrategy::Staged => {
                 let y = &io.output.shape;
                 let (products, sum) = (Operand::Scratch(0), Operand::Scratch(1));
                 let mut scratch = vec![TensorType::f32(y.clone()), TensorType::f32([outer, inner])];
@@ -227,7 +229,7 @@ impl Op for SoftmaxGrad {
                 Kernel { name: GRAD_STAGED.name, dispatches, scratch }
             }
         };
-        Way::candidates(extents).iter().map(kernel).collect()
+        LineStrategy::candidates(extents).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

@@ -1,8 +1,10 @@
-//! The dense layer: a matrix product and a bias.
+//! Dense (fully connected) layer: a matrix product and a bias.
 //!
-//! **What**: `y = x·w + b` for every row of x · **Shapes**: x `[…,in]`, w `[in,out]`, b `[out]`, y `[…,out]` ·
-//! **Gradient**: `dx = dy·wᵀ`; `dw = xᵀ·dy` and `db = Σ dy`, over all rows, by one operation · **Cost**: as the matrix
-//! product's, see [`crate::ops::matrices::matmul`]; a bias costs no pass of its own, forward or backward.
+//! - **Formula**: `y = x·w + b` for every row of x.
+//! - **Shapes**: x `[…,in]`, w `[in,out]`, b `[out]`, y `[…,out]`. f32.
+//! - **Gradient**: `dx = dy·wᵀ`; `dw = xᵀ·dy` and `db = Σ dy` over all rows, by one operation.
+//! - **Cost**: that of the matrix product, see [`crate::ops::matrices::matmul`]; the bias needs no pass of its own,
+//!   forward or backward.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -13,24 +15,24 @@ use crate::shape::{Shape, TensorType};
 use crate::tensor::View;
 
 impl Graph {
-    /// The dense layer `x·w + b`: x `[…,in]` of two axes or more, w `[in,out]`, b `[out]` or none.
+    /// Dense layer `x·w + b`: x `[…,in]` of at least two axes, w `[in,out]`, b `[out]` or none; y is `[…,out]`.
     ///
-    /// Errors: as [`Graph::matmul`]; a bias of another length.
+    /// Errors: as [`Graph::matmul`]; a bias whose length is not `out`.
     pub fn dense(&mut self, x: NodeId, w: NodeId, b: Option<NodeId>) -> Result<NodeId> {
         let inputs: Vec<NodeId> = [x, w].into_iter().chain(b).collect();
         self.append(Matmul { name: "dense", transpose_a: false, transpose_b: false }, &inputs)
     }
 }
 
-/// `dw = xᵀ·dy` and, from the next multiple of 64 on, `db = Σ dy` over the rows. Inputs x `[rows,in]`, dy `[rows,out]`; the
-/// output is flat.
+/// Gradient to weight and bias: `dw = xᵀ·dy` and, from the next multiple of 64 elements, `db = Σ dy` over the rows.
+/// Inputs x `[rows,in]`, dy `[rows,out]`; the output is flat.
 #[derive(Debug)]
 pub(super) struct DenseGradWeight;
 
 impl DenseGradWeight {
     const PRODUCT: Matmul = Matmul { name: "matmul", transpose_a: true, transpose_b: false };
 
-    /// The gradients to a w of this shape and to b.
+    /// The gradients to a weight of this shape and to the bias.
     pub fn of(graph: &mut Graph, x: NodeId, dy: NodeId, w: Shape) -> Result<[NodeId; 2]> {
         let out = graph.shape(dy)[1];
         let both = graph.append(Self, &[x, dy])?;

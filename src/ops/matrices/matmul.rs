@@ -1,11 +1,13 @@
-//! Matrix products, one or a batch, with either side transposed without a copy, and the dense layer built on them.
+//! Batched matrix product, with either operand transposed without a copy, and an optional bias.
 //!
-//! **What**: `c[…,m,n] = bias[n] + Σ_k a[…,m,k] · b[…,k,n]`, where a side marked transposed is stored the other way
-//! round · **Shapes**: a `[…,M,K]` (`[…,K,M]` transposed), b `[…,K,N]` (`[…,N,K]` transposed), bias `[N]`, c
-//! `[…,M,N]`; the leading axes broadcast by NumPy's rule, without copies · **Gradient**: `da = dc·bᵀ`, `db = aᵀ·dc`,
-//! each summed over the axes its operand was repeated along, `dbias` the sum of dc over all axes but the last ·
-//! **Cost**: M·N·K multiply-adds a matrix · **Source**: Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix
-//! Multiplication", for the register tile.
+//! - **Formula**: `c[…,m,n] = bias[n] + Σ_k a[…,m,k] · b[…,k,n]`; an operand marked transposed is stored with its last
+//!   two axes swapped.
+//! - **Shapes**: a `[…,M,K]` (`[…,K,M]` transposed), b `[…,K,N]` (`[…,N,K]` transposed), bias `[N]`, c `[…,M,N]`, f32.
+//!   The leading axes broadcast by NumPy's rule, without copies.
+//! - **Gradient**: `da = dc·bᵀ`, `db = aᵀ·dc`, each summed over the broadcast axes; `dbias` is the sum of dc over all
+//!   axes but the last.
+//! - **Cost**: M·N·K multiply-adds per matrix.
+//! - **Source**: Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", for the register tile.
 
 use std::ops::Range;
 
@@ -27,18 +29,18 @@ const BLOCK: Shader = shader!("matrices/matmul_block");
 const SUBGROUP: Shader = shader!("matrices/matmul_subgroup");
 const SUM_PARTS: Shader = shader!("matrices/matmul_sum_parts");
 
-/// Shortest part of K worth an invocation of its own.
-const SHORTEST_PART: usize = 256;
-/// Longest run of K in one invocation, which may have to clear the gap before the sums of columns too.
-const LONGEST_PART: usize = MOST_ROUNDS - ALIGNMENT / 4;
-/// Most outputs a block may compute for each that is wanted.
-const MOST_FOR_ONE: usize = 4;
-/// Invocations that fill a GPU: with fewer, K is split.
-const ENOUGH_INVOCATIONS: usize = 2048;
+/// Minimum length of a part of K.
+const MIN_PART: usize = 256;
+/// Maximum length of K per invocation, which may also have to clear the gap before the column sums.
+const MAX_PART: usize = MOST_ROUNDS - ALIGNMENT / 4;
+/// Maximum ratio of computed to needed outputs of a block.
+const MAX_WASTE: usize = 4;
+/// Number of invocations that fill a GPU: with fewer, K is split.
+const TARGET_INVOCATIONS: usize = 2048;
 
 impl Graph {
-    /// The product of two matrices, or of each pair of matrices of two stacks, whose leading axes broadcast. A side
-    /// marked transposed is stored `[…,K,M]` or `[…,N,K]`.
+    /// Matrix product, or a batch of them whose leading axes broadcast. An operand marked transposed is stored
+    /// `[…,K,M]` or `[…,N,K]`.
     ///
     /// Errors: an operand of fewer than two axes; inner extents that differ; leading axes that do not broadcast.
     pub fn matmul(&mut self, a: NodeId, b: NodeId, transpose_a: bool, transpose_b: bool) -> Result<NodeId> {
@@ -63,7 +65,7 @@ impl std::fmt::Debug for Matmul {
     }
 }
 
-/// Matrices of `[rows, columns]` in row-major order, each the other way round.
+/// Transposes each of the row-major matrices `[rows, columns]`.
 fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     let mut out = Vec::with_capacity(a.len());
     for a in a.chunks(rows * columns) {
@@ -72,22 +74,22 @@ fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     out
 }
 
-/// All extents of one product.
+/// Extents of a batched product.
 pub(in crate::ops) struct Extents {
     output: Shape,
-    /// The pairs of matrices: where in each operand they begin.
+    /// Offsets of the matrix pairs in the operands.
     batch: Strided<2>,
     pub m: usize,
     pub k: usize,
     pub n: usize,
     /// Whether there is a bias, the third input.
     has_bias: bool,
-    /// Where behind c the sums of the columns of b are to be, if there is one pair and they are wanted too.
+    /// Range of the column sums of b behind c; empty unless requested.
     sums: Range<usize>,
 }
 
 impl Extents {
-    /// With the sums of the columns of b, from the next place on where a binding may begin.
+    /// Requests the column sums of b, behind c at the next offset to which a buffer can be bound.
     pub fn with_sums(self) -> Self {
         let start = (self.m * self.n).next_multiple_of(ALIGNMENT / 4);
         Self { sums: start..start + self.n, ..self }
@@ -102,12 +104,12 @@ impl Extents {
         (self.pairs() * self.m * self.k * self.n) as u64
     }
 
-    /// Pairs of matrices.
+    /// Number of matrix pairs.
     fn pairs(&self) -> usize {
         self.batch.shape.iter().product()
     }
 
-    /// Where the matrices of each pair begin.
+    /// Offsets of the matrices of each pair.
     fn starts(&self) -> Vec<[usize; 2]> {
         let mut starts = vec![];
         let [a, b] = self.batch.steps();
@@ -118,11 +120,11 @@ impl Extents {
     }
 }
 
-/// The axes before the matrix, and its rows and columns.
-fn stack(shape: &Shape, operand: &str) -> Result<(Shape, [usize; 2]), String> {
+/// The leading axes, and the rows and columns of the matrix.
+fn batch(shape: &Shape, operand: &str) -> Result<(Shape, [usize; 2]), String> {
     match &**shape {
         [lead @ .., rows, columns] => Ok((lead.into(), [*rows, *columns])),
-        _ => Err(format!("{operand} must be a matrix or a stack of matrices, is {shape}")),
+        _ => Err(format!("{operand} must be a matrix or a batch of matrices, is {shape}")),
     }
 }
 
@@ -137,8 +139,8 @@ impl Matmul {
             return Err(format!("takes f32 matrices, found {a} and {b}"));
         }
         let ordered = |[r, c]: [usize; 2], flip| if flip { [c, r] } else { [r, c] };
-        let (lead_a, matrix_a) = stack(&a.shape, "the left operand")?;
-        let (lead_b, matrix_b) = stack(&b.shape, "the right operand")?;
+        let (lead_a, matrix_a) = batch(&a.shape, "the left operand")?;
+        let (lead_b, matrix_b) = batch(&b.shape, "the right operand")?;
         let [m, k] = ordered(matrix_a, self.transpose_a);
         let [bk, n] = ordered(matrix_b, self.transpose_b);
         if k != bk {
@@ -159,18 +161,18 @@ impl Matmul {
         let (elements, has_bias) = (output.elements(), bias.is_some());
         let whole = Extents { output, batch, m, k, n, has_bias, sums: elements..elements };
         if self.flattens(&lead_b) {
-            // The rows of all left matrices meet the same right one: a single product.
+            // All left matrices multiply the same right matrix: a single product.
             return Ok(Extents { batch: Strided::new(&[], [vec![], vec![]]), m: m * lead.elements(), ..whole });
         }
         Ok(whole)
     }
 
-    /// Whether the leading axes of the left operand are as good as more rows: there is one right operand for all.
+    /// Whether the leading axes of the left operand can be merged with its rows: the right operand is a single matrix.
     fn flattens(&self, lead_b: &[usize]) -> bool {
         !self.transpose_a && lead_b.iter().all(|&extent| extent == 1)
     }
 
-    /// What the kernels of a whole product share: extents, strides, and where the matrices of a batch begin.
+    /// A dispatch with the constants that all kernels of a product share: extents, strides and batch offsets.
     fn dispatch(&self, e: &Extents, shader: Shader) -> Dispatch {
         let [a_m, a_k] = if self.transpose_a { [1, e.m] } else { [e.k, 1] };
         let [b_k, b_n] = if self.transpose_b { [1, e.k] } else { [e.n, 1] };
@@ -185,12 +187,12 @@ impl Matmul {
             .reads_inputs(2)
     }
 
-    /// The kernel whose subgroups of eight share what they load of a. `None` where its loads of four would not be
-    /// aligned, or where there is one block of work.
+    /// The kernel that shares loads of a within subgroups of eight; `None` if its vec4 loads would not be aligned, or
+    /// if there is only one block of work.
     fn subgroup(&self, e: &Extents, limits: &Limits) -> Option<Kernel> {
         let blocks = e.pairs() * e.m.div_ceil(16) * e.n.div_ceil(32);
         let aligned = [e.m, e.k, e.n].iter().all(|extent| extent.is_multiple_of(4));
-        let fits = limits.subgroup == Some(8) && aligned && blocks > 1 && e.k / 4 <= LONGEST_PART;
+        let fits = limits.subgroup == Some(8) && aligned && blocks > 1 && e.k / 4 <= MAX_PART;
         fits.then(|| {
             let bias = if e.has_bias { "bias_of[n / 4u]" } else { "vec4<f32>(0.0)" };
             let dispatch = self.dispatch(e, SUBGROUP).function("bias", bias).invocations(blocks, 1);
@@ -198,7 +200,7 @@ impl Matmul {
         })
     }
 
-    /// The register-tile kernel, with K in one part, or in several that are summed afterwards.
+    /// The register-tile kernel, with K in one part or in several partial sums.
     fn tiled(&self, e: &Extents, parts: usize) -> Kernel {
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
         let (tile_m, tile_n) = (m.min(8), n.min(4));
@@ -206,19 +208,19 @@ impl Matmul {
             .dispatch(e, TILE)
             .constants([("TILE_M", tile_m), ("TILE_N", tile_n), ("PARTS", parts), ("K_PART", k.div_ceil(parts))])
             .invocations(parts * pairs * m.div_ceil(tile_m) * n.div_ceil(tile_n), 64);
-        let kernel = finished(e, tile, parts);
+        let kernel = with_final_sum(e, tile, parts);
         Kernel { name: if parts == 1 { TILE.name } else { SUM_PARTS.name }, ..kernel }
     }
 
-    /// The kernel whose workgroups share what they load through workgroup memory, and whether it suits these extents.
+    /// The kernel through workgroup memory, and whether it suits these extents.
     fn block(&self, e: &Extents) -> (Kernel, bool) {
         let (m, k, n, pairs) = (e.m, e.k, e.n, e.pairs());
-        // A row of ones makes the sums of columns.
+        // An additional row of ones computes the column sums.
         let rows = m + usize::from(!e.sums.is_empty());
         let block = Block::of(pairs, rows, n, k);
         let mut dispatch = self.dispatch(e, BLOCK).constants(block.constants()).constant("PARTS", block.parts);
         dispatch.workgroups = (block.parts * block.count(pairs, rows, n)) as u64;
-        // The extent of each operand along which its elements are neighbours.
+        // The contiguous extent of each operand.
         let lines = [if self.transpose_a { m } else { k }, if self.transpose_b { k } else { n }];
         for (side, line) in [("A", "a"), ("B", "b")].into_iter().zip(lines) {
             let ((alias, operand), aligned) = (side, line.is_multiple_of(4));
@@ -233,17 +235,17 @@ impl Matmul {
             dispatch = dispatch.constant(alias, Constant::Type(if aligned { "vec4<f32>" } else { "f32" }));
             dispatch = dispatch.function(of_quad, quad);
         }
-        (finished(e, dispatch, block.parts), block.suits(pairs, rows, n, MOST_FOR_ONE))
+        (with_final_sum(e, dispatch, block.parts), block.suits(pairs, rows, n, MAX_WASTE))
     }
 
     /// The candidates for a product of these extents.
     pub fn candidates(&self, e: &Extents, limits: &Limits) -> Vec<Kernel> {
         let (m, k, n) = (e.m, e.k, e.n);
-        let whole = (k <= LONGEST_PART).then(|| self.tiled(e, 1));
+        let whole = (k <= MAX_PART).then(|| self.tiled(e, 1));
         let invocations = e.pairs() * m.div_ceil(8) * n.div_ceil(4);
-        let parts = (ENOUGH_INVOCATIONS / invocations).min(k / SHORTEST_PART).min(64).max(k.div_ceil(LONGEST_PART));
+        let parts = (TARGET_INVOCATIONS / invocations).min(k / MIN_PART).min(64).max(k.div_ceil(MAX_PART));
         let split = (parts > 1).then(|| self.tiled(e, parts));
-        let tiled: Vec<Kernel> = match k >= 8 * SHORTEST_PART {
+        let tiled: Vec<Kernel> = match k >= 8 * MIN_PART {
             true => split.into_iter().chain(whole).collect(),
             false => whole.into_iter().chain(split).collect(),
         };
@@ -332,7 +334,7 @@ impl Op for Matmul {
         let (mut rows_a, mut rows_dc) = (a, dc);
         let is_single = self.flattens(&shape_b[..shape_b.len() - 2]);
         if is_single {
-            // One sum over all rows, rather than a sum of products.
+            // One sum over all rows instead of a sum of products.
             rows_a = flat_rows(graph, a)?;
             rows_dc = flat_rows(graph, dc)?;
         }
@@ -344,7 +346,7 @@ impl Op for Matmul {
                 false => graph.matmul(rows_a, rows_dc, !self.transpose_a, false)?,
                 true => graph.matmul(rows_dc, rows_a, true, self.transpose_a)?,
             };
-            // A stack of one has as many elements as a sum over all rows.
+            // For a batch of one, no sum is needed.
             let is_summed = graph.shape(db).elements() == shape_b.elements();
             let db = if is_summed { graph.reshape(db, shape_b)? } else { graph.sum_to(db, shape_b)? };
             let axes: Vec<usize> = (0..graph.shape(dc).len() - 1).collect();
@@ -374,16 +376,16 @@ impl Op for Matmul {
     }
 }
 
-/// The best guess for the products of a stack of matrices `[B,M,K]`, the first input, with a stack `[B,K,N]`.
+/// The preferred kernel for the product of matrices `[B,M,K]` and `[B,K,N]`.
 pub(in crate::ops) fn products([a, b, c]: &[TensorType; 3], limits: &Limits) -> Kernel {
     let io = Io { inputs: vec![a, b], output: c };
     let matmul = Matmul { name: "matmul", transpose_a: false, transpose_b: false };
     matmul.kernels(&io, limits).into_iter().next().expect("an operation has a kernel")
 }
 
-/// The kernel of a dispatch that leaves its sums, of so many parts of K; if there are several, another adds them. The last
-/// adds the bias.
-fn finished(e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
+/// The kernel of `dispatch`, which writes partial sums over `parts` of K, plus a dispatch that adds them if there are
+/// several. The last dispatch adds the bias.
+fn with_final_sum(e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
     let finish = |dispatch: Dispatch| {
         let bias = if e.has_bias { "bias_of[n]" } else { "0.0" };
         dispatch.function("bias", bias).writes(Operand::Output).reads(e.has_bias.then_some(Operand::Input(2)))
@@ -400,7 +402,7 @@ fn finished(e: &Extents, dispatch: Dispatch, parts: usize) -> Kernel {
     Kernel { name, dispatches: vec![partial, finish(sum)], scratch: vec![TensorType::f32([parts, e.total()])] }
 }
 
-/// All rows of a stack of matrices as those of one.
+/// A batch of matrices as one matrix of all their rows.
 fn flat_rows(graph: &mut Graph, x: NodeId) -> Result<NodeId> {
     let shape = graph.shape(x);
     let columns = shape[shape.len() - 1];
@@ -413,7 +415,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inner_extents_must_agree() {
+    fn mismatched_extents_are_rejected() {
         let mut graph = Graph::new();
         let a = graph.input("a", TensorType::f32([3, 5])).unwrap();
         let b = graph.input("b", TensorType::f32([7, 5])).unwrap();

@@ -1,16 +1,18 @@
-//! Normalisation by given moments, and its gradients: one core for batch, layer, group, instance and RMS norms.
+//! Normalization by given moments, and its gradients: the core of batch, layer, group, instance and RMS normalization.
 //!
-//! **What**: `y = z·w[c] + b[c]` with `z = (x − μ[g]) / √(σ²[g] + ε)`, g the element's group and c its channel ·
-//! **Shapes**: x any, moments `[2, groups]`, w and b `[channels]` · **Gradient**: `dw = Σ dy·z`, `db = Σ dy` over a
-//! channel; where the moments are those of x, `dx = (dy·w − (Σ dy·w + z·Σ dy·w·z) / n) / √(σ² + ε)` with sums over a
-//! group of n elements (without the first sum where x is not centred); where they are fixed, without both sums ·
-//! **Source**: Ioffe & Szegedy 2015 (arXiv:1502.03167) · **Cost**: one pass forward, one a sum and one for dx backward.
+//! - **Formula**: `y = z·w[c] + b[c]` with `z = (x − μ[g]) / √(σ²[g] + ε)`, g the element's group and c its channel.
+//! - **Shapes**: x any; moments `[2, groups]`; w and b `[channels]`. f32.
+//! - **Gradient**: `dw = Σ dy·z` and `db = Σ dy` over a channel. If the moments are those of x,
+//!   `dx = (dy·w − (Σ dy·w + z·Σ dy·w·z) / n) / √(σ² + ε)` with sums over a group of n elements (without the first sum
+//!   if x is not centered); if they are fixed, `dx = dy·w / √(σ² + ε)`.
+//! - **Source**: Ioffe & Szegedy 2015 (arXiv:1502.03167).
+//! - **Cost**: one pass forward; one per sum and one for dx backward.
 
 use rayon::prelude::*;
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::ops::normalization::moments::{ELEMENTS_A_TASK, Extents, parts, population, runs, sum_parts};
+use crate::ops::normalization::moments::{ELEMENTS_PER_TASK, Extents, parts, population, runs, sum_parts};
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Result, Tensor, shader};
@@ -19,18 +21,18 @@ const APPLY: Shader = shader!("normalization/apply_moments");
 const GRAD: Shader = shader!("normalization/apply_moments_grad");
 const SUMS: Shader = shader!("normalization/apply_moments_sums");
 
-/// Where the moments come from.
+/// Origin of the moments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Moments {
-    /// They are x's own.
+    /// Mean and variance of x.
     Own,
-    /// They are x's own, about 0.
+    /// Mean square of x, without a mean.
     OwnAboutZero,
-    /// They do not depend on x.
+    /// Constants that do not depend on x.
     Fixed,
 }
 
-/// How x is divided, and ε. The operation of inputs x, moments, w, b.
+/// The normalization of x in groups, with an affine transformation per channel. Inputs x, moments, w, b.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ApplyMoments {
     pub groups: Extents,
@@ -40,7 +42,7 @@ pub(super) struct ApplyMoments {
 }
 
 impl ApplyMoments {
-    /// Checks x, moments and values of each channel; what else there is, is for the caller.
+    /// Checks the types of x, moments and one value per channel; the caller checks the other inputs.
     fn check(&self, inputs: &[&TensorType], expected: &str) -> Result<(), String> {
         let (groups, channels) = (TensorType::f32([2, self.groups[1]]), TensorType::f32([self.channels[1]]));
         match inputs {
@@ -61,11 +63,11 @@ impl ApplyMoments {
     }
 
     /// The group and the channel of an element.
-    fn place(&self, i: usize) -> (usize, usize) {
+    fn group_and_channel(&self, i: usize) -> (usize, usize) {
         (i / self.groups[2] % self.groups[1], i / self.channels[2] % self.channels[1])
     }
 
-    /// Mean and reciprocal deviation of each group.
+    /// Mean and reciprocal standard deviation of each group.
     fn scales<'a>(&self, moments: &'a [f64]) -> (&'a [f64], Vec<f64>) {
         let (means, variances) = moments.split_at(self.groups[1]);
         (means, variances.iter().map(|v| 1.0 / (v + f64::from(self.epsilon)).sqrt()).collect())
@@ -78,7 +80,7 @@ impl ApplyMoments {
             .constant("EPSILON", self.epsilon)
     }
 
-    /// The largest `|x| + |μ|` over the smallest deviation, and the reciprocal of that.
+    /// The largest `(|x| + |μ|) / √(σ² + ε)`, bounded from above, and the largest `1 / √(σ² + ε)`.
     fn extremes(&self, x: &View<'_>, moments: &View<'_>) -> [f64; 2] {
         let (means, rs) = self.scales(moments.f64());
         let r = rs.iter().copied().filter(|r| r.is_finite()).fold(0.0, f64::max);
@@ -96,17 +98,17 @@ impl Op for ApplyMoments {
         self.check(inputs, "w and b each")?;
         match inputs {
             [x, _, w, b] if b == w => Ok((*x).clone()),
-            _ => Err(format!("takes x, moments, w, and b like w, found {inputs:?}")),
+            _ => Err(format!("takes x, moments, w, and b of w's shape, found {inputs:?}")),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let [x, moments, w, b] = [0, 1, 2, 3].map(|i| inputs[i].f64());
         let (means, rs) = self.scales(moments);
-        let tasks = out.par_chunks_mut(ELEMENTS_A_TASK).zip(x.par_chunks(ELEMENTS_A_TASK)).enumerate();
+        let tasks = out.par_chunks_mut(ELEMENTS_PER_TASK).zip(x.par_chunks(ELEMENTS_PER_TASK)).enumerate();
         tasks.for_each(|(task, (y, x))| {
             for (k, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                let (g, c) = self.place(task * ELEMENTS_A_TASK + k);
+                let (g, c) = self.group_and_channel(task * ELEMENTS_PER_TASK + k);
                 *y = (x - means[g]) * rs[g] * w[c] + b[c];
             }
         });
@@ -153,7 +155,8 @@ impl Op for ApplyMoments {
     }
 }
 
-/// Inputs: x, moments, w, dy, and the sums over each group of `dy·w` (of anything, about zero) and of `dy·w·z`.
+/// Gradient to x. Inputs x, moments, w, dy, and the sums over each group of `dy·w` (unused without centering) and of
+/// `dy·w·z`.
 #[derive(Debug)]
 struct ApplyMomentsGrad(ApplyMoments);
 
@@ -167,7 +170,7 @@ impl Op for ApplyMomentsGrad {
         let sums = TensorType::f32([self.0.groups[1]]);
         match inputs {
             [x, _, _, dy, sum, sum_z] if dy == x && **sum == sums && **sum_z == sums => Ok((*x).clone()),
-            _ => Err(format!("takes x, moments, w, dy like x, and two sums {sums}, found {inputs:?}")),
+            _ => Err(format!("takes x, moments, w, dy of x's shape, and two sums {sums}, found {inputs:?}")),
         }
     }
 
@@ -176,10 +179,10 @@ impl Op for ApplyMomentsGrad {
         let (means, rs) = self.0.scales(moments);
         let n = population(self.0.groups) as f64;
         let centred = if self.0.moments == Moments::OwnAboutZero { 0.0 } else { 1.0 };
-        let operands = x.par_chunks(ELEMENTS_A_TASK).zip(dy.par_chunks(ELEMENTS_A_TASK));
-        out.par_chunks_mut(ELEMENTS_A_TASK).zip(operands).enumerate().for_each(|(task, (dx, (x, dy)))| {
+        let operands = x.par_chunks(ELEMENTS_PER_TASK).zip(dy.par_chunks(ELEMENTS_PER_TASK));
+        out.par_chunks_mut(ELEMENTS_PER_TASK).zip(operands).enumerate().for_each(|(task, (dx, (x, dy)))| {
             for (k, (dx, (x, dy))) in dx.iter_mut().zip(x.iter().zip(dy)).enumerate() {
-                let (g, c) = self.0.place(task * ELEMENTS_A_TASK + k);
+                let (g, c) = self.0.group_and_channel(task * ELEMENTS_PER_TASK + k);
                 let z = (x - means[g]) * rs[g];
                 *dx = (dy * w[c] - (centred * sum[g] + z * sum_z[g]) / n) * rs[g];
             }
@@ -191,7 +194,7 @@ impl Op for ApplyMomentsGrad {
             .0
             .dispatch(GRAD)
             .constant("N", population(self.0.groups))
-            .constant("CENTRED", self.0.moments != Moments::OwnAboutZero)
+            .constant("CENTERED", self.0.moments != Moments::OwnAboutZero)
             .reads_inputs(6)
             .writes(Operand::Output);
         vec![Kernel::single(dispatch.invocations(io.output.shape.elements(), 64))]
@@ -209,7 +212,7 @@ impl Op for ApplyMomentsGrad {
     }
 }
 
-/// `Σ dy·w`, or `Σ dy·w·z`, over each middle position of `of`. Inputs x, moments, w, dy.
+/// The sum of `dy·w`, or of `dy·w·z`, over each group of `of`. Inputs x, moments, w, dy.
 #[derive(Debug)]
 struct Sums {
     by: ApplyMoments,
@@ -226,7 +229,7 @@ impl Op for Sums {
         self.by.check(inputs, "w")?;
         match inputs {
             [x, _, _, dy] if dy == x => Ok(TensorType::f32([self.of[1]])),
-            _ => Err(format!("takes x, moments, w, and dy like x, found {inputs:?}")),
+            _ => Err(format!("takes x, moments, w, and dy of x's shape, found {inputs:?}")),
         }
     }
 
@@ -234,10 +237,10 @@ impl Op for Sums {
         let [x, moments, w, dy] = [0, 1, 2, 3].map(|i| inputs[i].f64());
         let (means, rs) = self.by.scales(moments);
         let term = |i: usize| {
-            let (g, c) = self.by.place(i);
+            let (g, c) = self.by.group_and_channel(i);
             dy[i] * w[c] * if self.times_z { (x[i] - means[g]) * rs[g] } else { 1.0 }
         };
-        let min = ELEMENTS_A_TASK.div_ceil(population(self.of));
+        let min = ELEMENTS_PER_TASK.div_ceil(population(self.of));
         out.par_iter_mut().enumerate().with_min_len(min).for_each(|(middle, sum)| {
             *sum = runs(self.of, middle).map(|run| run.map(term).sum::<f64>()).sum();
         });

@@ -1,12 +1,15 @@
-//! Local response normalisation across neighbouring channels (AlexNet).
+//! Local response normalization across channels (AlexNet).
 //!
-//! **What**: `y[c] = x[c] / s[c]^β` with `s[c] = k + α/size · Σ x[c']²` over the `size` channels from `c − ⌊size/2⌋` on,
-//! those that exist · **Shapes**: x `[N, C, ..]`, kept · **Gradient**: `dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ
-//! dy[c']·x[c']·s[c']^(−β−1)` over the channels c' whose windows hold c · **Source**: Krizhevsky et al. 2012, section
-//! 3.3, in PyTorch's form (α over the size) · **Units and ranges**: a NaN or an infinity makes
-//! what sees it NaN (beside an infinity finite values become 0); squares past the largest float are infinite, so y = 0 ·
-//! **Errors**: a size of 0 or above 32,767; k not above 0 · **Cost**: size loads an element,
-//! thrice as many backward.
+//! - **Formula**: `y[c] = x[c] / s[c]^β` with `s[c] = k + α/size · Σ x[c']²` over the `size` channels from
+//!   `c − ⌊size/2⌋`, clipped to the existing ones.
+//! - **Shapes**: x `[N, C, ..]`, kept. f32.
+//! - **Gradient**: `dx[c] = dy[c]·s[c]^−β − 2αβ/size · x[c] · Σ dy[c']·x[c']·s[c']^(−β−1)` over the channels c' whose
+//!   windows contain c.
+//! - **Range**: a NaN or an infinity makes every output whose window contains it NaN (finite values beside an infinity
+//!   become 0); squares beyond the largest f32 are infinite, so y = 0.
+//! - **Errors**: a size of 0 or above 32,767; k not above 0.
+//! - **Cost**: size loads per element, three times as many backward.
+//! - **Source**: Krizhevsky et al. 2012, section 3.3, in PyTorch's form (α divided by the size).
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,31 +23,32 @@ use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 const LRN: Shader = shader!("normalization/local_response_norm");
-const SHARES: Shader = shader!("normalization/local_response_norm_shares");
+const TERMS: Shader = shader!("normalization/local_response_norm_terms");
 const GRAD: Shader = shader!("normalization/local_response_norm_grad");
 
-/// The constants of [`Graph::local_response_norm`].
+/// Options of [`Graph::local_response_norm`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LocalResponse {
-    /// Channels of a window.
+    /// Window size, in channels.
     pub size: usize,
-    /// Weight of the mean square, divided by the size.
+    /// Weight α of the sum of squares; it is divided by the size.
     pub alpha: f32,
-    /// Exponent.
+    /// Exponent β.
     pub beta: f32,
-    /// Added to the weighted squares.
+    /// Constant k added to the weighted sum of squares.
     pub k: f32,
 }
 
 impl From<usize> for LocalResponse {
-    /// See [`LocalResponse::new`].
+    /// [`LocalResponse::new`].
     fn from(size: usize) -> Self {
         Self::new(size)
     }
 }
 
 impl LocalResponse {
-    /// PyTorch's defaults: α 1e-4, β 0.75, k 1. AlexNet has size 5, α 5e-4 in this form (1e-4 for each channel) and k 2.
+    /// Options with PyTorch's defaults: α 1e-4, β 0.75, k 1. AlexNet has size 5, k 2 and in this form α 5e-4 (1e-4 per
+    /// channel).
     pub fn new(size: usize) -> Self {
         Self { size, alpha: 1e-4, beta: 0.75, k: 1.0 }
     }
@@ -62,42 +66,42 @@ impl LocalResponse {
         }
     }
 
-    /// Channels before and after one that its window has.
+    /// Number of channels of a window before and after its center.
     fn reach(&self) -> [usize; 2] {
         [self.size / 2, (self.size - 1) / 2]
     }
 
-    /// α over the size.
-    fn share(&self) -> f64 {
+    /// α divided by the size.
+    fn scaled_alpha(&self) -> f64 {
         f64::from(self.alpha) / self.size as f64
     }
 
-    /// `s` of each element of one picture `[c, inner]`.
+    /// `s` of each element of one image `[c, inner]`.
     fn sums(&self, x: &[f64], inner: usize) -> Vec<f64> {
         let [before, after] = self.reach();
         let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
         let mut sums = vec![0.0; x.len()];
         window_sums(&squares, inner, before, after, &mut sums);
-        sums.iter().map(|sum| f64::from(self.k) + self.share() * sum).collect()
+        sums.iter().map(|sum| f64::from(self.k) + self.scaled_alpha() * sum).collect()
     }
 
     fn dispatch(&self, shader: Shader, shape: &Shape) -> Dispatch {
         let [before, after] = self.reach().map(|reach| reach.min(shape[1]));
         Dispatch::new(shader)
             .constants([("C", shape[1]), ("INNER", inner(shape)), ("BEFORE", before), ("AFTER", after)])
-            .constant("SHARE", self.share() as f32)
+            .constant("SHARE", self.scaled_alpha() as f32)
             .constant("BETA", self.beta)
             .constant("K", self.k)
             .invocations(shape.elements(), 64)
     }
 }
 
-/// Elements of one channel of one picture.
+/// Elements per channel and image.
 fn inner(shape: &Shape) -> usize {
     shape[2..].iter().product()
 }
 
-/// `sums[c] = Σ x[c − before ..= c + after]` over the channels that exist, of one picture `[c, inner]`.
+/// Computes `sums[c] = Σ x[c − before ..= c + after]` over the existing channels of one image `[c, inner]`.
 fn window_sums(x: &[f64], inner: usize, before: usize, after: usize, sums: &mut [f64]) {
     let channels = x.len() / inner;
     for (c, sums) in sums.chunks_mut(inner).enumerate() {
@@ -108,9 +112,10 @@ fn window_sums(x: &[f64], inner: usize, before: usize, after: usize, sums: &mut 
 }
 
 impl Graph {
-    /// `x / (k + α/size · Σ x²)^β`, the sum over `size` neighbouring channels of `x` `[N, C, ..]`.
+    /// Local response normalization, `x / (k + α/size · Σ x²)^β` with the sum over `size` adjacent channels of `x`
+    /// `[N, C, ..]`.
     ///
-    /// Errors: a size of 0; k not above 0; negative or infinite constants; fewer than two axes.
+    /// Errors: a size of 0 or above 32,767; k not above 0; negative or infinite options; fewer than two axes.
     pub fn local_response_norm(&mut self, x: NodeId, by: LocalResponse) -> Result<NodeId> {
         self.append(LocalResponseNorm(by), &[x])
     }
@@ -154,7 +159,7 @@ impl Op for LocalResponseNorm {
     }
 }
 
-/// Inputs: x, dy.
+/// Gradient to x. Inputs x, dy.
 #[derive(Debug)]
 struct LocalResponseNormGrad(LocalResponse);
 
@@ -181,7 +186,7 @@ impl Op for LocalResponseNormGrad {
             let [before, after] = self.0.reach();
             window_sums(&terms.collect::<Vec<_>>(), inner, after, before, dx);
             for (i, dx) in dx.iter_mut().enumerate() {
-                *dx = dy[i] * sums[i].powf(-beta) - 2.0 * self.0.share() * beta * x[i] * *dx;
+                *dx = dy[i] * sums[i].powf(-beta) - 2.0 * self.0.scaled_alpha() * beta * x[i] * *dx;
             }
         });
     }
@@ -189,11 +194,11 @@ impl Op for LocalResponseNormGrad {
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let shape = &io.output.shape;
         let scratch = [0, 1].map(Operand::Scratch);
-        let shares = self.0.dispatch(SHARES, shape).reads_inputs(2).writes(scratch[0]).writes(scratch[1]);
+        let shares = self.0.dispatch(TERMS, shape).reads_inputs(2).writes(scratch[0]).writes(scratch[1]);
         let [before, after] = self.0.reach().map(|reach| reach.min(shape[1]));
         let grad = Dispatch::new(GRAD)
             .constants([("C", shape[1]), ("INNER", inner(shape)), ("BEFORE", after), ("AFTER", before)])
-            .constant("FACTOR", (2.0 * self.0.share() * f64::from(self.0.beta)) as f32)
+            .constant("FACTOR", (2.0 * self.0.scaled_alpha() * f64::from(self.0.beta)) as f32)
             .reads_inputs(1)
             .reads(scratch)
             .writes(Operand::Output)
@@ -203,7 +208,7 @@ impl Op for LocalResponseNormGrad {
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        // Each of the terms is at most dy·k^−β, since α/size · |x[c]·x[c']| is at most s.
+        // Each term is at most dy·k^−β, because α/size · |x[c]·x[c']| is at most s.
         let (beta, size) = (f64::from(self.0.beta), self.0.size as f64);
         inputs[1].magnitude() * f64::from(self.0.k).powf(-beta) * (1.0 + 2.0 * beta * size)
     }
@@ -218,8 +223,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_lie_as_in_pytorch() {
-        // An even size has the odd channel before.
+    fn windows_match_pytorch() {
+        // With an even size the additional channel is before the center.
         let (shape, x) = (Shape::from([1, 4]), [1.0, 2.0, 3.0, 4.0]);
         let op = LocalResponseNorm(LocalResponse { size: 2, alpha: 2.0, beta: 1.0, k: 1.0 });
         let mut y = [0.0; 4];
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_checked() {
+    fn options_are_checked() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 3, 4, 4])).unwrap();
         assert!(graph.local_response_norm(x, LocalResponse::new(5)).is_ok());

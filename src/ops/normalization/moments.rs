@@ -1,37 +1,38 @@
-//! Mean and variance of groups of elements, and their running averages: what normalisation is made of.
+//! Mean and variance of groups of elements, and their running averages.
 //!
-//! **What**: `μ = Σ x / n`, `σ² = Σ (x − μ)² / n` over the n elements of each group (biased; about 0 instead of μ where
-//! not centred); running averages `r ← (1 − m)·r + m·(μ, σ²·n/(n − 1))` (unbiased, as PyTorch) · **Shapes**: x as
-//! `[outer, groups, inner]`, a group is all outer and inner elements of its number; out `[2, groups]`, the means (0 where
-//! not centred), then the variances · **Units and ranges**:
-//! a variance past the largest float (deviations of about 1.8e19) is infinite; the sum of a group must stay below it ·
-//! **Gradient**: none here; see [`crate::ops::normalization::apply_moments`] · **Cost**: two passes over x,
-//! by one invocation a group or by partial sums of 64.
+//! - **Formula**: `μ = Σ x / n`, `σ² = Σ (x − μ)² / n` over the n elements of each group (biased; about 0 instead of μ
+//!   without centering); running averages `r ← (1 − m)·r + m·(μ, σ²·n/(n − 1))` (unbiased, as PyTorch).
+//! - **Shapes**: x as `[outer, groups, inner]`, where a group is all its outer and inner elements; output
+//!   `[2, groups]`, the means (0 without centering), then the variances. f32.
+//! - **Range**: a variance beyond the largest f32 (standard deviation of about 1.8e19) is infinite; the sum of a group
+//!   must be finite.
+//! - **Gradient**: none here; see [`crate::ops::normalization::apply_moments`].
+//! - **Cost**: two passes over x, by one invocation per group or by partial sums of 64.
 
 use rayon::prelude::*;
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::ops::losses::softmax::Way;
-use crate::ops::reductions::reduce::{MOST, sum_stages};
+use crate::ops::losses::softmax::LineStrategy;
+use crate::ops::reductions::reduce::{MAX_COMBINED, sum_stages};
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Result, shader};
 
-const LINE: Shader = shader!("normalization/moments_line");
+const DIRECT: Shader = shader!("normalization/moments_direct");
 const SQUARES: Shader = shader!("normalization/moments_squares");
 const STAGED: Shader = shader!("normalization/moments_staged");
 const TRACK: Shader = shader!("normalization/track_moments");
 
-/// A tensor's elements as `[outer, middle, inner]`: the middle number of an element is its group, or its channel.
+/// A tensor's elements as `[outer, middle, inner]`: the middle index of an element is its group, or its channel.
 pub(in crate::ops) type Extents = [usize; 3];
 
-/// Elements of one group.
+/// Elements per group.
 pub(super) fn population([outer, _, inner]: Extents) -> usize {
     outer * inner
 }
 
-/// The positions of one group, as runs.
+/// The index ranges of one group.
 pub(in crate::ops) fn runs(
     [outer, middle, inner]: Extents,
     group: usize,
@@ -39,15 +40,15 @@ pub(in crate::ops) fn runs(
     (0..outer).map(move |o| (o * middle + group) * inner).map(move |first| first..first + inner)
 }
 
-/// Groups that together have about this many elements are worth handing to another thread.
-pub(in crate::ops) const ELEMENTS_A_TASK: usize = 4096;
+/// Approximate number of elements per CPU task.
+pub(in crate::ops) const ELEMENTS_PER_TASK: usize = 4096;
 
-/// How many values one row has left to sum, once invocations have summed up to [`MOST`] each.
+/// Number of partial sums of a row if invocations sum up to [`MAX_COMBINED`] values each.
 pub(in crate::ops) fn parts(inner: usize) -> usize {
-    inner.div_ceil(MOST)
+    inner.div_ceil(MAX_COMBINED)
 }
 
-/// Appends the dispatches that sum the outer and inner axes, of more than one element, of `from` into `output`.
+/// Appends the dispatches that sum `from` over the outer and inner axes, where their extent exceeds 1, into `output`.
 fn sum_outer_and_inner([outer, middle, inner]: Extents, from: Operand, output: Operand, kernel: &mut Kernel) {
     let mut from = from;
     if inner > 1 {
@@ -64,7 +65,7 @@ fn sum_outer_and_inner([outer, middle, inner]: Extents, from: Operand, output: O
     }
 }
 
-/// Appends `part`, which writes partial sums `[outer, middle, parts]`, and the dispatches that finish them in `output`.
+/// Appends `part`, which writes partial sums `[outer, middle, parts]`, and the dispatches that add them into `output`.
 pub(in crate::ops) fn sum_parts([outer, middle, parts]: Extents, part: Dispatch, output: Operand, kernel: &mut Kernel) {
     if outer * parts == 1 {
         kernel.dispatches.push(part.writes(output));
@@ -77,12 +78,12 @@ pub(in crate::ops) fn sum_parts([outer, middle, parts]: Extents, part: Dispatch,
 }
 
 impl Graph {
-    /// Appends the moments of `x`; see the module.
-    pub(super) fn moments(&mut self, x: NodeId, groups: Extents, centred: bool) -> Result<NodeId> {
-        self.append(Moments { groups, centred }, &[x])
+    /// The moments of `x`; see the module.
+    pub(super) fn moments(&mut self, x: NodeId, groups: Extents, centered: bool) -> Result<NodeId> {
+        self.append(Moments { groups, centered }, &[x])
     }
 
-    /// Moves the running averages in the variable `running` `[2, C]` towards `moments`, which are of n elements each.
+    /// Updates the running averages in the variable `running` `[2, C]` with `moments`, computed from n elements each.
     pub(super) fn track_moments(
         &mut self,
         running: NodeId,
@@ -97,7 +98,7 @@ impl Graph {
 #[derive(Debug)]
 struct Moments {
     groups: Extents,
-    centred: bool,
+    centered: bool,
 }
 
 impl Op for Moments {
@@ -119,14 +120,14 @@ impl Op for Moments {
         let n = population(self.groups);
         let (means, variances) = out.split_at_mut(self.groups[1]);
         let groups = means.par_iter_mut().zip(variances).enumerate();
-        groups.with_min_len(ELEMENTS_A_TASK.div_ceil(n)).for_each(|(group, (mean, variance))| {
+        groups.with_min_len(ELEMENTS_PER_TASK.div_ceil(n)).for_each(|(group, (mean, variance))| {
             let sum = |f: &dyn Fn(&f64) -> f64| -> f64 {
                 runs(self.groups, group).map(|run| x[run].iter().map(f).sum::<f64>()).sum::<f64>() / n as f64
             };
-            *mean = if self.centred { sum(&|&x| x) } else { 0.0 };
+            *mean = if self.centered { sum(&|&x| x) } else { 0.0 };
             let mean = *mean;
             *variance = sum(&|x| (x - mean) * (x - mean));
-            // What no float holds is what kernels make of it.
+            // Kernels overflow to infinity here.
             if *variance > f64::from(f32::MAX) {
                 *variance = f64::INFINITY;
             }
@@ -138,11 +139,11 @@ impl Op for Moments {
         let n = population(self.groups);
         let x = Operand::Input(0);
         let dispatch = |shader| {
-            let dispatch = Dispatch::new(shader).constant("GROUPS", groups).constant("CENTRED", self.centred);
+            let dispatch = Dispatch::new(shader).constant("GROUPS", groups).constant("CENTERED", self.centered);
             if shader == STAGED { dispatch.constant("N", n) } else { dispatch.constant("INNER", inner) }
         };
         let line = || {
-            let dispatch = dispatch(LINE).constant("OUTER", outer).reads([x]).writes(Operand::Output);
+            let dispatch = dispatch(DIRECT).constant("OUTER", outer).reads([x]).writes(Operand::Output);
             Kernel::single(dispatch.invocations(groups, 64))
         };
         let staged = || {
@@ -151,9 +152,9 @@ impl Op for Moments {
                 kernel.scratch.push(TensorType::f32([groups]));
                 Operand::Scratch(kernel.scratch.len() - 1)
             };
-            // Not centred there are no sums, and the kernels look at x instead for nothing.
+            // Without centering there are no sums; the kernels bind x in their place and do not use it.
             let mut sums = x;
-            if self.centred {
+            if self.centered {
                 sums = totals(&mut kernel);
                 sum_outer_and_inner(self.groups, x, sums, &mut kernel);
             }
@@ -168,8 +169,8 @@ impl Op for Moments {
             kernel.dispatches.push(last.invocations(groups, 64));
             kernel
         };
-        let kernel = |way: &Way| if *way == Way::Line { line() } else { staged() };
-        Way::candidates([groups, n, 1]).iter().map(kernel).collect()
+        let kernel = |way: &LineStrategy| if *way == LineStrategy::Line { line() } else { staged() };
+        LineStrategy::candidates([groups, n, 1]).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
@@ -181,7 +182,7 @@ impl Op for Moments {
     }
 }
 
-/// Inputs: the running averages, a variable, and the moments of this step.
+/// Updates running averages. Inputs: the running averages (a variable), and the moments of this step.
 #[derive(Debug)]
 struct TrackMoments {
     n: usize,
@@ -189,7 +190,7 @@ struct TrackMoments {
 }
 
 impl TrackMoments {
-    /// From the biased to the unbiased variance.
+    /// Factor from the biased to the unbiased variance.
     fn correction(&self) -> f64 {
         self.n as f64 / (self.n as f64 - 1.0)
     }
@@ -211,7 +212,7 @@ impl Op for TrackMoments {
             [running, moments] if running == moments && **running == TensorType::f32([2, running.shape[1]]) => {
                 Ok((*running).clone())
             }
-            _ => Err(format!("takes running means and variances f32[2, C] and those of the step, found {inputs:?}")),
+            _ => Err(format!("takes running averages f32[2, C] and the moments of the step, found {inputs:?}")),
         }
     }
 

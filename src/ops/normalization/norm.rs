@@ -1,42 +1,44 @@
-//! Batch, layer, group, instance and RMS normalisation.
+//! Batch, layer, group, instance and RMS normalization.
 //!
-//! **What**: `y = (x − μ) / √(σ² + ε) · w + b`, with mean and biased variance over: batch, all elements of a channel;
-//! layer, all elements from one axis on; group, those of a picture and some neighbouring channels; instance, those of a
-//! picture and channel; RMS, as layer, with no mean taken off · **Shapes**: x kept; w and b have one value a channel
-//! (batch, group, instance) or the extents from the axis on (layer, RMS) · **Units and ranges**: a NaN or an infinity makes
-//! its whole group NaN (RMS: beside an infinity finite values become 0); where σ² passes the largest float (deviations of
-//! about 1.8e19) it is infinite, so that y = b and dx = 0 · **Gradient and cost**: see
-//! [`crate::ops::normalization::apply_moments`] · **Source**: Ioffe & Szegedy 2015 (arXiv:1502.03167), Ba et al. 2016 (1607.06450), Wu & He 2018
-//! (1803.08494), Ulyanov et al. 2016 (1607.08022), Zhang & Sennrich 2019 (1910.07467), in PyTorch's forms.
+//! - **Formula**: `y = (x − μ) / √(σ² + ε) · w + b`, with mean and biased variance over: batch, all elements of a
+//!   channel; layer, all elements from one axis on; group, a range of adjacent channels of one image; instance, one
+//!   channel of one image; RMS, as layer with a mean of 0.
+//! - **Shapes**: x kept; w and b have one value per channel (batch, group, instance) or the extents from the axis on
+//!   (layer, RMS). f32.
+//! - **Range**: a NaN or an infinity makes its whole group NaN (RMS: finite values beside an infinity become 0); where
+//!   σ² exceeds the largest f32 (standard deviation of about 1.8e19) it is infinite, so that y = b and dx = 0.
+//! - **Gradient and cost**: see [`crate::ops::normalization::apply_moments`].
+//! - **Source**: Ioffe & Szegedy 2015 (arXiv:1502.03167), Ba et al. 2016 (1607.06450), Wu & He 2018 (1803.08494),
+//!   Ulyanov et al. 2016 (1607.08022), Zhang & Sennrich 2019 (1910.07467), in PyTorch's forms.
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::normalization::apply_moments::{ApplyMoments, Moments};
 use crate::ops::normalization::moments::{Extents, population};
 use crate::{Error, Result, Tensor};
 
-/// What is done after normalising; nothing unless set.
+/// Affine transformation after normalization; none by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine {
-    /// Multiplied.
+    /// Scale w.
     pub weight: Option<NodeId>,
-    /// Added.
+    /// Offset b.
     pub bias: Option<NodeId>,
 }
 
 impl Affine {
-    /// Both.
+    /// Scale and offset.
     pub fn new(weight: NodeId, bias: NodeId) -> Self {
         Self { weight: Some(weight), bias: Some(bias) }
     }
 }
 
 impl Graph {
-    /// Normalises each channel of `x` `[N, C, ..]` by its mean and biased variance in this batch, for training. The
-    /// variable `running` `[2, C]` (means, then variances; 0 and 1 at the beginning) moves towards the batch's mean and
-    /// unbiased variance by `momentum` (PyTorch's 0.1: the share of the new).
+    /// Batch normalization for training: normalizes each channel of `x` `[N, C, ..]` by its mean and biased variance in
+    /// this batch. The variable `running` `[2, C]` (means, then variances; initially 0 and 1) moves toward the batch's
+    /// mean and unbiased variance by `momentum` (PyTorch's 0.1: the weight of the new value).
     ///
-    /// Errors: fewer than two axes; a channel of one element; operands of other shapes; a momentum outside `[0, 1]`; an
-    /// epsilon not above 0.
+    /// Errors: fewer than two axes; a channel of one element; operand shapes that do not match; a momentum outside
+    /// `[0, 1]`; an epsilon not above 0.
     pub fn batch_norm(
         &mut self,
         x: NodeId,
@@ -59,34 +61,34 @@ impl Graph {
         self.apply_moments("batch_norm", x, moments, affine, by)
     }
 
-    /// Normalises each channel of `x` `[N, C, ..]` by the means and variances in `running` `[2, C]`, for evaluation.
-    /// No gradient goes to those.
+    /// Batch normalization for evaluation: normalizes each channel of `x` `[N, C, ..]` by the means and variances in
+    /// `running` `[2, C]`, which get no gradient.
     ///
-    /// Errors: fewer than two axes; operands of other shapes; an epsilon not above 0.
+    /// Errors: fewer than two axes; operand shapes that do not match; an epsilon not above 0.
     pub fn batch_norm_inference(&mut self, x: NodeId, affine: Affine, running: NodeId, epsilon: f32) -> Result<NodeId> {
         let channels = self.channels("batch_norm_inference", x)?;
         let by = ApplyMoments { groups: channels, channels, moments: Moments::Fixed, epsilon };
         self.apply_moments("batch_norm_inference", x, running, affine, by)
     }
 
-    /// Normalises `x` over all axes from `axis` on; weight and bias have the extents of those.
+    /// Layer normalization of `x` over all axes from `axis` on; weight and bias have the extents of those axes.
     ///
-    /// Errors: an axis that `x` does not have; operands of other shapes; an epsilon not above 0.
+    /// Errors: an axis that `x` does not have; operand shapes that do not match; an epsilon not above 0.
     pub fn layer_norm(&mut self, x: NodeId, axis: usize, affine: Affine, epsilon: f32) -> Result<NodeId> {
         self.by_rows("layer_norm", x, axis, affine, Moments::Own, epsilon)
     }
 
-    /// Divides `x` by the root of the mean of its squares over all axes from `axis` on; the weight has the extents of
-    /// those.
+    /// RMS normalization: divides `x` by the root mean square over all axes from `axis` on; the weight has the extents
+    /// of those axes.
     ///
-    /// Errors: an axis that `x` does not have; a weight of another shape; an epsilon not above 0.
+    /// Errors: an axis that `x` does not have; a weight shape that does not match; an epsilon not above 0.
     pub fn rms_norm(&mut self, x: NodeId, axis: usize, weight: Option<NodeId>, epsilon: f32) -> Result<NodeId> {
         self.by_rows("rms_norm", x, axis, Affine { weight, bias: None }, Moments::OwnAboutZero, epsilon)
     }
 
-    /// Normalises `x` `[N, C, ..]` over each picture and each of `groups` runs of neighbouring channels.
+    /// Group normalization of `x` `[N, C, ..]` over each image and each of `groups` ranges of adjacent channels.
     ///
-    /// Errors: fewer than two axes; a number of groups that does not divide C; operands of other shapes; an epsilon not
+    /// Errors: fewer than two axes; `groups` that does not divide C; operand shapes that do not match; an epsilon not
     /// above 0.
     pub fn group_norm(&mut self, x: NodeId, groups: usize, affine: Affine, epsilon: f32) -> Result<NodeId> {
         let [n, c, inner] = self.channels("group_norm", x)?;
@@ -103,15 +105,15 @@ impl Graph {
         self.apply_moments("group_norm", x, moments, affine, by)
     }
 
-    /// Normalises `x` `[N, C, ..]` over each picture and channel.
+    /// Instance normalization of `x` `[N, C, ..]` over each image and channel.
     ///
-    /// Errors: fewer than two axes; operands of other shapes; an epsilon not above 0.
+    /// Errors: fewer than two axes; operand shapes that do not match; an epsilon not above 0.
     pub fn instance_norm(&mut self, x: NodeId, affine: Affine, epsilon: f32) -> Result<NodeId> {
         let [_, c, _] = self.channels("instance_norm", x)?;
         self.group_norm(x, c, affine, epsilon)
     }
 
-    /// `x` `[N, C, ..]` around its channels.
+    /// The extents `[N, C, inner]` of `x` `[N, C, ..]`.
     fn channels(&self, op: &str, x: NodeId) -> Result<Extents> {
         match self.shape(x)[..] {
             [n, c, ref rest @ ..] => Ok([n, c, rest.iter().product()]),
@@ -153,18 +155,18 @@ impl Graph {
         x: NodeId,
         moments: NodeId,
         affine: Affine,
-        by: ApplyMoments,
+        normalization: ApplyMoments,
     ) -> Result<NodeId> {
-        let mut value = |operand: Option<NodeId>, name: &str, usual: f32| match operand {
+        let mut value = |operand: Option<NodeId>, name: &str, default: f32| match operand {
             Some(operand) => Ok(operand),
-            None => self.constant(name, Tensor::from_fn([by.channels[1]], |_| usual)),
+            None => self.constant(name, Tensor::from_fn([normalization.channels[1]], |_| default)),
         };
         let (w, b) = (value(affine.weight, "ones", 1.0)?, value(affine.bias, "zeros", 0.0)?);
         let named = |error| match error {
             Error::Shape { node, reason, .. } => Error::Shape { op, node, reason },
             other => other,
         };
-        self.append(by, &[x, moments, w, b]).map_err(named)
+        self.append(normalization, &[x, moments, w, b]).map_err(named)
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
     use crate::TensorType;
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn mismatched_operands_and_options_are_rejected() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 6, 3, 3])).unwrap();
         let w = graph.input("w", TensorType::f32([6])).unwrap();
@@ -184,20 +186,20 @@ mod tests {
         assert_eq!(graph.shape(y), graph.shape(x));
         assert!(graph.batch_norm_inference(x, both, running, 1e-5).is_ok());
         assert!(graph.group_norm(x, 3, both, 1e-5).is_ok());
-        let mut refused = |text: &str, f: &dyn Fn(&mut Graph) -> Result<NodeId>| {
+        let mut rejected = |text: &str, f: &dyn Fn(&mut Graph) -> Result<NodeId>| {
             let error = f(&mut graph).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         };
-        refused("epsilon must be finite and above 0, is 0", &|g| g.batch_norm(x, plain, None, 0.1, 0.0));
-        refused("momentum must be from 0 to 1, is 2", &|g| g.batch_norm(x, plain, Some(running), 2.0, 1e-5));
-        refused("a divisor of the 6 channels", &|g| g.group_norm(x, 4, plain, 1e-5));
-        refused("one of the 4 axes of x [2, 6, 3, 3]", &|g| g.layer_norm(x, 4, plain, 1e-5));
-        refused("[3, 3], the extents of x [2, 6, 3, 3] from axis 2 on", &|g| g.layer_norm(x, 2, both, 1e-5));
-        refused("at least two elements of each channel", &|g| {
+        rejected("epsilon must be finite and above 0, is 0", &|g| g.batch_norm(x, plain, None, 0.1, 0.0));
+        rejected("momentum must be from 0 to 1, is 2", &|g| g.batch_norm(x, plain, Some(running), 2.0, 1e-5));
+        rejected("a divisor of the 6 channels", &|g| g.group_norm(x, 4, plain, 1e-5));
+        rejected("one of the 4 axes of x [2, 6, 3, 3]", &|g| g.layer_norm(x, 4, plain, 1e-5));
+        rejected("[3, 3], the extents of x [2, 6, 3, 3] from axis 2 on", &|g| g.layer_norm(x, 2, both, 1e-5));
+        rejected("at least two elements of each channel", &|g| {
             let one = g.input("x", TensorType::f32([1, 6]))?;
             g.batch_norm(one, plain, None, 0.1, 1e-5)
         });
-        refused("x of [N, C, ..]", &|g| g.instance_norm(w, plain, 1e-5));
-        refused("batch_norm_inference", &|g| g.batch_norm_inference(x, both, w, 1e-5));
+        rejected("x of [N, C, ..]", &|g| g.instance_norm(w, plain, 1e-5));
+        rejected("batch_norm_inference", &|g| g.batch_norm_inference(x, both, w, 1e-5));
     }
 }

@@ -1,8 +1,9 @@
-//! Standardisation by given numbers: each channel less its mean, in units of its deviation.
+//! Standardization by constants: subtracts a mean and divides by a standard deviation.
 //!
-//! **What**: `y = (x − mean[c]) / deviation[c]` · **Shapes**: x any; one mean and deviation for all, or one for each
-//! channel of x `[N, C, …]` · **Gradient**: `dx = dy / deviation[c]` · **Cost**: one pass over memory, or nothing where a
-//! convolution computes it as it reads.
+//! - **Formula**: `y = (x − mean[c]) / std[c]`.
+//! - **Shapes**: x any; one mean and standard deviation for all elements, or one per channel of x `[N, C, …]`. f32.
+//! - **Gradient**: `dx = dy / std[c]`.
+//! - **Cost**: one pass over memory, or none where a convolution computes it as it reads.
 
 use std::ops::RangeInclusive;
 
@@ -10,21 +11,21 @@ use rayon::prelude::*;
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
-use crate::ops::loops::simd::vectorised;
+use crate::ops::loops::simd::vectorized;
 use crate::shape::{DType, TensorType};
 use crate::tensor::View;
 use crate::{Error, Result, Tensor, shader};
 
 const NORMALIZE: Shader = shader!("normalization/normalize");
 
-/// What floats divide by on every device: neither they nor their reciprocals are denormal.
-const DIVISORS: RangeInclusive<f32> = 1e-37..=1e37;
+/// Valid standard deviations: neither they nor their reciprocals are denormal.
+const STD_RANGE: RangeInclusive<f32> = 1e-37..=1e37;
 
 impl Graph {
-    /// `(x − mean) / deviation`: one number each for all of `x`, or one for each channel of `[N, C, …]`. As Keras'
-    /// `Normalization` and torchvision's `Normalize` have it.
+    /// Standardization `(x − mean) / deviation` with one mean and standard deviation for all of `x`, or one per channel
+    /// of `[N, C, …]`, as Keras' `Normalization` and torchvision's `Normalize`.
     ///
-    /// Errors: neither one number nor one for each channel; a mean that is not finite; a deviation outside 1e-37 to 1e37.
+    /// Errors: lengths other than 1 and C; a mean that is not finite; a standard deviation outside 1e-37 to 1e37.
     pub fn normalize(&mut self, x: NodeId, mean: &[f32], deviation: &[f32]) -> Result<NodeId> {
         let channels = self.shape(x).get(1).copied().unwrap_or(1);
         for (name, numbers) in [("mean", mean), ("deviation", deviation)] {
@@ -36,7 +37,7 @@ impl Graph {
         if let Some(number) = mean.iter().find(|number| !number.is_finite()) {
             return Err(Error::option("mean", "finite numbers", number));
         }
-        if let Some(number) = deviation.iter().find(|number| !DIVISORS.contains(number)) {
+        if let Some(number) = deviation.iter().find(|number| !STD_RANGE.contains(number)) {
             return Err(Error::option("deviation", "numbers above 0, from 1e-37 to 1e37", number));
         }
         let length = mean.len().max(deviation.len());
@@ -49,7 +50,7 @@ impl Graph {
     }
 }
 
-/// Inputs: x, and for the kernels `[2, channels]`, means, then deviations.
+/// Standardization. Inputs x, and for the kernels the moments `[2, channels]`: means, then standard deviations.
 #[derive(Debug)]
 struct Normalize {
     mean: Vec<f32>,
@@ -57,10 +58,10 @@ struct Normalize {
 }
 
 impl Normalize {
-    /// Elements of a picture, and of each run of them that has a mean and a deviation of its own.
+    /// Elements per image, and per range of it that has its own mean and standard deviation.
     fn runs(&self, x: &[usize], moments: &[usize]) -> [usize; 2] {
-        let picture = x.iter().skip(1).product();
-        [picture, picture / moments[1]]
+        let image = x.iter().skip(1).product();
+        [image, image / moments[1]]
     }
 }
 
@@ -92,12 +93,12 @@ impl Op for Normalize {
     }
 
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
-        let [picture, run] = self.runs(inputs[0].shape, inputs[1].shape);
+        let [image, run] = self.runs(inputs[0].shape, inputs[1].shape);
         let (means, deviations) = inputs[1].f32().split_at(inputs[1].shape[1]);
-        out.par_chunks_mut(picture).zip(inputs[0].f32().par_chunks(picture)).for_each(|(y, x)| {
+        out.par_chunks_mut(image).zip(inputs[0].f32().par_chunks(image)).for_each(|(y, x)| {
             let runs = y.chunks_mut(run).zip(x.chunks(run)).zip(means.iter().zip(deviations));
             runs.for_each(|((y, x), (mean, deviation))| {
-                vectorised(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = (x - mean) / deviation));
+                vectorized(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = (x - mean) / deviation));
             });
         });
         true
@@ -118,14 +119,14 @@ impl Op for Normalize {
         vec![Kernel::single(dispatch)]
     }
 
-    /// What is taken off may be all there is.
+    // The subtraction of the mean may cancel.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         let largest = |numbers: &[f32]| numbers.iter().fold(0.0f32, |most, v| most.max(v.abs()));
         let least = self.deviation.iter().copied().fold(f32::INFINITY, f32::min);
         (inputs[0].magnitude() + f64::from(largest(&self.mean))) / f64::from(least)
     }
 
-    /// A product with the reciprocal, so that what it reads may be computed inside it as inside other products.
+    // Multiply-adds of a product with the reciprocal, so that its input may be inlined as into other products.
     fn traits(&self, io: &Io<'_>) -> Traits {
         Traits { reduction: 2, overwrites: &[0], multiply_adds: io.output.shape.elements() as u64, ..Traits::default() }
     }
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_number_or_one_a_channel() {
+    fn one_value_or_one_per_channel() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 3, 4])).unwrap();
         let v = graph.input("v", TensorType::f32([])).unwrap();

@@ -1,10 +1,13 @@
-//! Adaptive and global pooling: the output's size is given, the windows follow.
+//! Adaptive and global 2-D pooling: the output size is given, the windows follow from it.
 //!
-//! **What**: along each axis of L positions, output i of M pools positions `floor(i·L/M)` to `ceil((i+1)·L/M)`; one axis
-//! after the other, columns first, which is the same as over rectangles · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]`
-//! for any P and Q, larger than H and W too; global pooling is P = Q = 1 · **Gradient**: of an average `dy / n` to each
-//! of its n positions; of a maximum dy to the first in row-major order, or to the first NaN · **Errors**: another shape or
-//! type; an output of 0 · **Cost**: about L/M loads per output and axis; along an axis with one output a reduction.
+//! - **Formula**: along each axis of L elements, output i of M pools the elements `floor(i·L/M)` to `ceil((i+1)·L/M)`.
+//!   The axes are pooled one after the other, columns first, which equals pooling rectangles.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` for any P and Q, also larger than H and W; global pooling is P = Q
+//!   = 1. f32.
+//! - **Gradient**: of an average, `dy / n` to each of its n elements; of a maximum, dy to the first maximum in
+//!   row-major order, or to the first NaN.
+//! - **Errors**: a rank or type that does not match; an output size of 0.
+//! - **Cost**: about L/M loads per output and axis; an axis with one output is a reduction.
 
 use std::ops::Range;
 
@@ -20,39 +23,39 @@ use crate::{Error, Result, shader};
 const ADAPTIVE_POOL: Shader = shader!("pooling/adaptive_pool");
 const ADAPTIVE_AVG_POOL_GRAD: Shader = shader!("pooling/adaptive_avg_pool_grad");
 const ADAPTIVE_MAX_POOL_GRAD: Shader = shader!("pooling/adaptive_max_pool_grad");
-const ADAPTIVE_MAX_POOL_POSITIONS: Shader = shader!("pooling/adaptive_max_pool_positions");
-const ADAPTIVE_MAX_POOL_PICK: Shader = shader!("pooling/adaptive_max_pool_pick");
+const ADAPTIVE_MAX_POOL_INDICES: Shader = shader!("pooling/adaptive_max_pool_indices");
+const ADAPTIVE_MAX_POOL_COMBINE: Shader = shader!("pooling/adaptive_max_pool_combine");
 
-/// Positions that one of several invocations of an output goes over, about.
-const A_PART: usize = 4096;
+/// Approximate number of elements per invocation if several invocations share an output.
+const ELEMENTS_PER_PART: usize = 4096;
 
 impl Graph {
-    /// The maximum of each plane of `x` `[N, C, H, W]`, as `[N, C, 1, 1]`.
+    /// Global max pooling of `x` `[N, C, H, W]` to `[N, C, 1, 1]`.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`.
+    /// Errors: `x` is not f32 `[N, C, H, W]`.
     pub fn global_max_pool2d(&mut self, x: NodeId) -> Result<NodeId> {
         check(self.ty(x)).map_err(refuse("global_max_pool2d"))?;
         self.max(x, &[2, 3], true)
     }
 
-    /// The mean of each plane of `x` `[N, C, H, W]`, as `[N, C, 1, 1]`.
+    /// Global average pooling of `x` `[N, C, H, W]` to `[N, C, 1, 1]`.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`.
+    /// Errors: `x` is not f32 `[N, C, H, W]`.
     pub fn global_avg_pool2d(&mut self, x: NodeId) -> Result<NodeId> {
         check(self.ty(x)).map_err(refuse("global_avg_pool2d"))?;
         self.mean(x, &[2, 3], true)
     }
 
-    /// Maxima of `x` `[N, C, H, W]`, as many rows and columns of them as `size` says, whatever H and W are.
+    /// Adaptive max pooling of `x` `[N, C, H, W]` to `size` rows and columns, for any H and W.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; a size of 0.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a size of 0.
     pub fn adaptive_max_pool2d(&mut self, x: NodeId, size: impl Into<Pair>) -> Result<NodeId> {
         self.adaptive(Kind::Max, x, size.into().0)
     }
 
-    /// Means of `x` `[N, C, H, W]`, as many rows and columns of them as `size` says, whatever H and W are.
+    /// Adaptive average pooling of `x` `[N, C, H, W]` to `size` rows and columns, for any H and W.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; a size of 0.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a size of 0.
     pub fn adaptive_avg_pool2d(&mut self, x: NodeId, size: impl Into<Pair>) -> Result<NodeId> {
         self.adaptive(Kind::Average, x, size.into().0)
     }
@@ -96,26 +99,35 @@ impl Kind {
     }
 }
 
-/// Of `from` positions, those that number `i` of `to` pools. Turned round, those that pool position `i`.
-fn positions(i: usize, from: usize, to: usize) -> Range<usize> {
+/// The input range that output `i` pools, for an axis of `from` inputs and `to` outputs. With `from` and `to` swapped,
+/// the outputs that pool input `i`.
+fn window(i: usize, from: usize, to: usize) -> Range<usize> {
     i * from / to..((i + 1) * from).div_ceil(to)
 }
 
-/// The most positions one output pools.
+/// Maximum number of inputs per output.
 fn longest(from: usize, to: usize) -> usize {
     from.div_ceil(to) + 1
 }
 
-/// How many invocations share an element that depends on so many positions.
+/// Number of invocations that share an element with that many operands.
 fn parts(longest: usize) -> usize {
-    if longest < MOST_ROUNDS { 1 } else { longest.div_ceil(A_PART) }
+    if longest < MOST_ROUNDS { 1 } else { longest.div_ceil(ELEMENTS_PER_PART) }
 }
 
-/// What combines results that lie side by side: [`sum_stages`] or [`max_stages`].
+/// Reduces partial results: [`sum_stages`] or [`max_stages`].
 type Combine = fn([usize; 3], Operand, Operand, &mut Vec<TensorType>) -> Vec<Dispatch>;
 
-/// Appends a dispatch that makes each of `elements` in so many parts, `inner` of them apart, and what combines those.
-fn in_parts(dispatch: Dispatch, elements: usize, parts: usize, inner: usize, combine: Combine, kernel: &mut Kernel) {
+/// Appends a dispatch that computes each of `elements` in `parts` partial results with a stride of `inner`, and the
+/// dispatches that combine them.
+fn in_partial_results(
+    dispatch: Dispatch,
+    elements: usize,
+    parts: usize,
+    inner: usize,
+    combine: Combine,
+    kernel: &mut Kernel,
+) {
     let dispatch = dispatch.constant("PARTS", parts).invocations(elements * parts, 64);
     if parts == 1 {
         kernel.dispatches.push(dispatch.writes(Operand::Output));
@@ -128,16 +140,16 @@ fn in_parts(dispatch: Dispatch, elements: usize, parts: usize, inner: usize, com
     kernel.dispatches.extend(combine(extents, partial, Operand::Output, &mut kernel.scratch));
 }
 
-/// Position of the first maximum of a line with that step; the first NaN is one.
+/// Index of the first maximum of a line with that stride; the first NaN counts as the maximum.
 fn first_maximum(x: &[f64], line: Range<usize>, step: usize) -> usize {
     let larger = |best: usize, at: usize| {
         let (v, best_v) = (x[at * step], x[best * step]);
         if v > best_v || v.is_nan() && !best_v.is_nan() { at } else { best }
     };
-    line.reduce(larger).expect("no output pools nothing")
+    line.reduce(larger).expect("a window is not empty")
 }
 
-/// Pools one axis, 2 or 3, to `out` positions.
+/// Adaptive pooling along one axis, 2 or 3, to `out` elements.
 #[derive(Clone, Copy, Debug)]
 struct AdaptivePool {
     kind: Kind,
@@ -146,7 +158,7 @@ struct AdaptivePool {
 }
 
 impl AdaptivePool {
-    /// Elements after the axis: what one step along it passes over.
+    /// Stride of the axis in elements.
     fn inner(&self, x: &Shape) -> usize {
         x[self.axis + 1..].iter().product()
     }
@@ -157,23 +169,24 @@ impl AdaptivePool {
         let mut shape = x.shape.to_vec();
         let extent = std::mem::replace(&mut shape[self.axis], self.out);
         if self.out == 0 {
-            return Err("the output must have at least one row and column, is to have 0".into());
+            return Err("the output size must be at least one row and column, is 0".into());
         }
-        // Shaders multiply positions of the one by the extent of the other.
+        // Shaders multiply an index on one side by the extent of the other, in u32.
         let largest = extent.checked_mul(self.out).and_then(|n| n.checked_add(extent.max(self.out)));
         if largest.is_none_or(|n| n > u32::MAX as usize) {
             let name = ["rows", "columns"][self.axis - 2];
-            return Err(format!("{extent} {name} to {} are too many: their product must be below 2^32", self.out));
+            return Err(format!("cannot pool {extent} {name} to {}: the product must be below 2^32", self.out));
         }
         Ok(TensorType::f32(shape))
     }
 
-    /// The constants all kernels here share.
+    /// A dispatch with the constants that all these kernels share.
     fn dispatch(&self, shader: Shader, x: &Shape) -> Dispatch {
         Dispatch::new(shader).constants([("L", x[self.axis]), ("M", self.out), ("INNER", self.inner(x))])
     }
 
-    /// For each line of x and y along the axis, side by side: `f(x or dx, first, y or dy, first)`, in parallel.
+    /// Calls `f(x or dx from its first element, y or dy from its first element)` for each line along the axis, in
+    /// parallel.
     fn lines(
         &self,
         x: &Shape,
@@ -210,7 +223,7 @@ impl Op for AdaptivePool {
         let (extent, step) = (shape[self.axis], self.inner(shape));
         self.lines(shape, inputs[0].f64(), out, true, |x, y| {
             for i in 0..self.out {
-                let line = positions(i, extent, self.out);
+                let line = window(i, extent, self.out);
                 y[i * step] = match self.kind {
                     Kind::Max => x[first_maximum(x, line, step) * step],
                     Kind::Average => line.clone().map(|l| x[l * step]).sum::<f64>() / line.len() as f64,
@@ -238,7 +251,7 @@ impl Op for AdaptivePool {
         let parts = parts(longest(x[self.axis], self.out));
         let mut kernel = Kernel::of(ADAPTIVE_POOL, vec![]);
         let elements = io.output.shape.elements();
-        in_parts(dispatch.reads_inputs(1), elements, parts, self.inner(x), stages, &mut kernel);
+        in_partial_results(dispatch.reads_inputs(1), elements, parts, self.inner(x), stages, &mut kernel);
         vec![kernel]
     }
 
@@ -253,7 +266,7 @@ impl Op for AdaptivePool {
     }
 }
 
-/// Input: `dy`. Its own gradient is the pooling again: both are linear.
+/// Gradient of average pooling. Input dy. It is linear, so its own gradient is the pooling.
 #[derive(Debug)]
 struct AdaptiveAvgPoolGrad {
     pool: AdaptivePool,
@@ -276,7 +289,7 @@ impl Op for AdaptiveAvgPoolGrad {
         let (extent, step) = (self.x[self.pool.axis], self.pool.inner(&self.x));
         self.pool.lines(&self.x, inputs[0].f64(), out, false, |dy, dx| {
             for i in 0..self.pool.out {
-                let line = positions(i, extent, self.pool.out);
+                let line = window(i, extent, self.pool.out);
                 let share = dy[i * step] / line.len() as f64;
                 line.for_each(|l| dx[l * step] += share);
             }
@@ -291,7 +304,14 @@ impl Op for AdaptiveAvgPoolGrad {
         let dispatch = self.pool.dispatch(ADAPTIVE_AVG_POOL_GRAD, &self.x).reads_inputs(1);
         let parts = parts(longest(self.pool.out, self.x[self.pool.axis]));
         let mut kernel = Kernel::of(ADAPTIVE_AVG_POOL_GRAD, vec![]);
-        in_parts(dispatch, io.output.shape.elements(), parts, self.pool.inner(&self.x), sum_stages, &mut kernel);
+        in_partial_results(
+            dispatch,
+            io.output.shape.elements(),
+            parts,
+            self.pool.inner(&self.x),
+            sum_stages,
+            &mut kernel,
+        );
         vec![kernel]
     }
 
@@ -301,7 +321,7 @@ impl Op for AdaptiveAvgPoolGrad {
     }
 }
 
-/// Inputs: `x`, then `dy`.
+/// Gradient of max pooling. Inputs x, dy.
 #[derive(Debug)]
 struct AdaptiveMaxPoolGrad(AdaptivePool);
 
@@ -324,7 +344,7 @@ impl Op for AdaptiveMaxPoolGrad {
         out.par_chunks_mut(planes.0).zip(operands).for_each(|(dx, (x, dy))| {
             for inner in 0..step {
                 for i in 0..self.0.out {
-                    let first = first_maximum(&x[inner..], positions(i, extent, self.0.out), step);
+                    let first = first_maximum(&x[inner..], window(i, extent, self.0.out), step);
                     dx[inner + first * step] += dy[inner + i * step];
                 }
             }
@@ -346,13 +366,13 @@ impl Op for AdaptiveMaxPoolGrad {
             kernel.scratch.push(TensorType::u32([y.elements() * find_parts]));
         }
         let constants = |shader| self.0.dispatch(shader, x).constant("PARTS", find_parts);
-        let find = constants(ADAPTIVE_MAX_POOL_POSITIONS).reads([Operand::Input(0)]).writes(found);
+        let find = constants(ADAPTIVE_MAX_POOL_INDICES).reads([Operand::Input(0)]).writes(found);
         kernel.dispatches.push(find.invocations(y.elements() * find_parts, 64));
         if find_parts > 1 {
-            let pick = constants(ADAPTIVE_MAX_POOL_PICK).reads([Operand::Input(0), found]).writes(positions);
-            kernel.dispatches.push(pick.invocations(y.elements(), 64));
+            let combine = constants(ADAPTIVE_MAX_POOL_COMBINE).reads([Operand::Input(0), found]).writes(positions);
+            kernel.dispatches.push(combine.invocations(y.elements(), 64));
         }
-        in_parts(gather, x.elements(), gather_parts, inner, sum_stages, &mut kernel);
+        in_partial_results(gather, x.elements(), gather_parts, inner, sum_stages, &mut kernel);
         vec![kernel]
     }
 
@@ -370,11 +390,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_output_and_the_positions_it_pools_know_each_other() {
+    fn input_and_output_ranges_are_inverse() {
         for (from, to) in (1..12).flat_map(|from| (1..12).map(move |to| (from, to))) {
             for (l, i) in (0..from).flat_map(|l| (0..to).map(move |i| (l, i))) {
-                assert_eq!(positions(i, from, to).contains(&l), positions(l, to, from).contains(&i), "{from} {to}");
-                assert!((1..=longest(from, to)).contains(&positions(i, from, to).len()));
+                assert_eq!(window(i, from, to).contains(&l), window(l, to, from).contains(&i), "{from} {to}");
+                assert!((1..=longest(from, to)).contains(&window(i, from, to).len()));
             }
         }
     }

@@ -1,9 +1,12 @@
-//! Average pooling.
+//! 2-D average pooling.
 //!
-//! **What**: `y[n,c,p,q] = 1/T · Σ over r,s of x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`;
-//! padding counts as 0, T is the number of taps inside input and padding (R·S, but for a last window in ceil mode) or,
-//! without `count_include_pad`, inside the input (a window without any gives 0) · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says · **Gradient**: each tap gets
-//! `dy / T` · **Errors**: the window does not fit · **Cost**: R·S loads per output.
+//! - **Formula**: `y[n,c,p,q] = 1/T · Σ_r,s x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`.
+//!   Padding is zeros. T is the number of taps within input and padding (R·S, except for a last window in ceil mode),
+//!   or with `count_include_pad` false within the input only; a window without such taps gives 0.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` by [`Window::place`]. f32.
+//! - **Gradient**: `dy / T` to each tap.
+//! - **Errors**: a window larger than the padded input.
+//! - **Cost**: R·S loads per output.
 
 use std::ops::Range;
 
@@ -20,10 +23,10 @@ const AVG_POOL2D: Shader = shader!("pooling/avg_pool2d");
 const AVG_POOL2D_GRAD: Shader = shader!("pooling/avg_pool2d_grad");
 
 impl Graph {
-    /// The mean of each window of `x` `[N, C, H, W]`; `count_include_pad` says whether padding counts as zeros or not
-    /// at all. What only [`Window::ceil_mode`] reaches over never counts.
+    /// 2-D average pooling of `x` `[N, C, H, W]`. With `count_include_pad` the divisor counts padding; elements beyond
+    /// the padding, reached only in [`Window::ceil_mode`], never count.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a window larger than the padded input.
     pub fn avg_pool2d(&mut self, x: NodeId, window: Window, count_include_pad: bool) -> Result<NodeId> {
         self.append(AvgPool2d { window, count_include_pad }, &[x])
     }
@@ -36,21 +39,21 @@ struct AvgPool2d {
 }
 
 impl AvgPool2d {
-    /// The rows or columns that divisors count, numbered from the first of the padding.
+    /// The rows or columns that the divisor counts, as indices into the padded input.
     fn counted(&self, pool: &Pool, axis: usize) -> Range<usize> {
         let Placed { begin, end, overhang, .. } = pool.placed;
         let inside = begin[axis]..begin[axis] + pool.input[axis];
         if self.count_include_pad { 0..inside.end + end[axis] - overhang[axis] } else { inside }
     }
 
-    /// What the sum over each window is divided by, in row-major order.
+    /// The divisor of each window, in row-major order.
     fn divisors(&self, pool: &Pool) -> Vec<f64> {
         let [rows, columns] = [0, 1].map(|axis| pool.taps_in(axis, self.counted(pool, axis)));
         rows.iter().flat_map(|r| columns.iter().map(move |s| (r * s).max(1) as f64)).collect()
     }
 
-    /// The constants from which kernels know the divisors.
-    fn divide(&self, pool: &Pool, dispatch: Dispatch) -> Dispatch {
+    /// Adds the constants from which kernels compute the divisors.
+    fn with_divisors(&self, pool: &Pool, dispatch: Dispatch) -> Dispatch {
         let [rows, columns] = [0, 1].map(|axis| self.counted(pool, axis));
         let differ = if self.count_include_pad { pool.placed.overhang != [0, 0] } else { pool.padded() };
         dispatch.constant("DIVISORS_DIFFER", differ).constants([
@@ -94,7 +97,7 @@ impl Op for AvgPool2d {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.window, &io.inputs[0].shape);
-        vec![pool.forward_kernel(AVG_POOL2D, &io.inputs[0].shape, |pool, dispatch| self.divide(pool, dispatch))]
+        vec![pool.forward_kernel(AVG_POOL2D, &io.inputs[0].shape, |pool, dispatch| self.with_divisors(pool, dispatch))]
     }
 
     fn traits(&self, _: &Io<'_>) -> Traits {
@@ -102,7 +105,7 @@ impl Op for AvgPool2d {
     }
 }
 
-/// Input: `dy`. Its own gradient is the pooling again: both are linear.
+/// Gradient of average pooling. Input dy. It is linear, so its own gradient is the pooling.
 #[derive(Debug)]
 struct AvgPool2dGrad {
     pool: AvgPool2d,
@@ -144,7 +147,7 @@ impl Op for AvgPool2dGrad {
         let planes = self.x[0] * self.x[1];
         let dispatch = |pool: &Pool, from, to| {
             let dispatch = pool.dispatch_gather(AVG_POOL2D_GRAD, planes);
-            self.pool.divide(pool, dispatch).reads([from]).writes(to)
+            self.pool.with_divisors(pool, dispatch).reads([from]).writes(to)
         };
         let (dy, dx) = (Operand::Input(0), Operand::Output);
         let Some([across, down]) = pool.gather_axis_by_axis() else {
@@ -168,14 +171,14 @@ mod tests {
     use crate::shape::Padding;
 
     #[test]
-    fn windows_set_the_output() {
+    fn output_shape_follows_the_window() {
         let op = AvgPool2d { window: Window::new(3).stride(2).padding(1), count_include_pad: true };
         assert_eq!(op.infer(&[&TensorType::f32([2, 3, 9, 8])]).unwrap(), TensorType::f32([2, 3, 5, 4]));
         assert!(op.infer(&[&TensorType::f32([3, 9, 8])]).unwrap_err().contains("[N, C, H, W]"));
     }
 
     #[test]
-    fn the_gradient_wants_the_pooled_shape() {
+    fn gradient_checks_the_shape_of_dy() {
         let pool = AvgPool2d { window: Window::new(2).stride(2), count_include_pad: true };
         let grad = AvgPool2dGrad { pool, x: [1, 1, 5, 4].into() };
         assert_eq!(grad.infer(&[&TensorType::f32([1, 1, 2, 2])]).unwrap(), TensorType::f32([1, 1, 5, 4]));
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_counts_if_asked() {
+    fn count_include_pad_counts_padding() {
         let padding = Padding::Explicit { top: 0, bottom: 0, left: 2, right: 1 };
         let window = Window::new([1, 2]).padding(padding);
         let y = |count_include_pad| {
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_last_window_reaches_over_never_counts() {
+    fn ceil_mode_overhang_never_counts() {
         let window = Window::new([1, 3]).stride(2).padding(Padding::Explicit { top: 0, bottom: 0, left: 0, right: 1 });
         let y = |count_include_pad| {
             let mut y = [0.0; 3];

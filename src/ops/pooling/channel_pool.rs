@@ -1,25 +1,26 @@
-//! Pooling across channels (maxout): a window slides along C, over each pixel by itself.
+//! Pooling across channels (maxout): a window slides along C, separately for each pixel.
 //!
-//! **What**: the maximum or mean of `size` neighbouring channels, every `stride` · **Shapes**: x `[N, C, H, W]`, y
-//! `[N, (C − size)/stride + 1, H, W]` · **Gradient**: that of [`Graph::max_pool2d`] and [`Graph::avg_pool2d`] · **Errors**:
-//! a window of more channels than there are; a size or stride of 0 · **Cost**: `size` loads per output, and no copies: in
-//! `[N, 1, C, H·W]` the channels are rows.
+//! - **Formula**: the maximum or mean of `size` adjacent channels, every `stride` channels.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, (C − size)/stride + 1, H, W]`. f32.
+//! - **Gradient**: as [`Graph::max_pool2d`] and [`Graph::avg_pool2d`].
+//! - **Errors**: a window larger than C; a size or stride of 0.
+//! - **Cost**: `size` loads per output and no copies: the channels become the rows of `[N, 1, C, H·W]`.
 
 use crate::graph::{Graph, NodeId};
 use crate::shape::Window;
 use crate::{Error, Result};
 
 impl Graph {
-    /// The maximum of each `size` neighbouring channels of `x` `[N, C, H, W]`, every `stride` channels.
+    /// Max pooling over windows of `size` adjacent channels of `x` `[N, C, H, W]`, every `stride` channels.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; a window of more channels than there are; a size or stride of 0.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a window larger than C; a size or stride of 0.
     pub fn max_pool_channels(&mut self, x: NodeId, size: usize, stride: usize) -> Result<NodeId> {
         self.across_channels("max_pool_channels", x, size, stride, |graph, x, window| graph.max_pool2d(x, window))
     }
 
-    /// The mean of each `size` neighbouring channels of `x` `[N, C, H, W]`, every `stride` channels.
+    /// Average pooling over windows of `size` adjacent channels of `x` `[N, C, H, W]`, every `stride` channels.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; a window of more channels than there are; a size or stride of 0.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a window larger than C; a size or stride of 0.
     pub fn avg_pool_channels(&mut self, x: NodeId, size: usize, stride: usize) -> Result<NodeId> {
         self.across_channels("avg_pool_channels", x, size, stride, |graph, x, window| graph.avg_pool2d(x, window, true))
     }
@@ -50,7 +51,7 @@ mod tests {
     use crate::shape::TensorType;
 
     #[test]
-    fn channels_shrink_and_pixels_stay() {
+    fn output_shape_has_fewer_channels() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 7, 3, 5])).unwrap();
         let y = graph.max_pool_channels(x, 3, 2).unwrap();

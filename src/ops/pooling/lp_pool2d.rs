@@ -1,11 +1,12 @@
-//! Lp pooling, between the sum (p = 1) and the maximum (p = ∞) of each window.
+//! 2-D power-average (Lp) pooling, between the sum (p = 1) and the maximum (p = ∞) of each window.
 //!
-//! **What**: `y = (R·S · mean of x^p over the window)^(1/p)`, by PyTorch's definition: without absolute values, so that
-//! an odd p may take the root of a negative number, which is NaN. Padding counts as 0. In ceil mode the mean is over what
-//! lies inside input and padding ([`Graph::avg_pool2d`]), so that a smaller last window counts as a whole one ·
-//! **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says · **Gradient**: `dy · y^(1−p) · x^(p−1)` to
-//! each tap; 0 where y is 0 · **Errors**: p below 1 or not finite; the window does not fit · **Cost**: an average pooling
-//! and two passes over memory, one over x and one over y. `x^p` must not pass the largest float.
+//! - **Formula**: `y = (R·S · mean of x^p over the window)^(1/p)`, by PyTorch's definition: without absolute values, so
+//!   an odd p may take the root of a negative number, which is NaN. Padding is zeros. In ceil mode the mean is over the
+//!   taps within input and padding ([`Graph::avg_pool2d`]), so a smaller last window is scaled up to a full one.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` by [`Window::place`]. f32; `x^p` must not exceed the largest f32.
+//! - **Gradient**: `dy · y^(1−p) · x^(p−1)` to each tap; 0 where y is 0.
+//! - **Errors**: p below 1 or not finite; a window larger than the padded input.
+//! - **Cost**: an average pooling and two passes over memory, one over x and one over y.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand};
@@ -15,10 +16,10 @@ use crate::tensor::View;
 use crate::{Error, Result};
 
 impl Graph {
-    /// `(Σ x^p)^(1/p)` of each window of `x` `[N, C, H, W]`. See [`Graph::avg_pool2d`] for ceil mode: a last window there
-    /// counts as if it were whole, as in PyTorch. The gradient is 0 where the sum is.
+    /// 2-D Lp pooling, `(Σ x^p)^(1/p)` of each window of `x` `[N, C, H, W]`. In ceil mode a smaller last window is
+    /// scaled up to a full one, as in PyTorch. The gradient is 0 where the sum is 0.
     ///
-    /// Errors: a p below 1 or not finite; `x` is no f32 `[N, C, H, W]`; the window does not fit.
+    /// Errors: p below 1 or not finite; `x` is not f32 `[N, C, H, W]`; a window larger than the padded input.
     pub fn lp_pool2d(&mut self, x: NodeId, window: Window, p: f32) -> Result<NodeId> {
         if !(p.is_finite() && p >= 1.0) {
             let expected = "a finite number of at least 1 (for infinity, max_pool2d)";
@@ -32,19 +33,19 @@ impl Graph {
     }
 }
 
-/// `(factor · x)^exponent`, element by element. Its derivative counts as 0 where it is infinite, at 0.
+/// `(factor · x)^exponent`, element by element. The derivative at 0 is defined as 0 where it would be infinite.
 #[derive(Clone, Copy, Debug)]
 struct Power {
     factor: f64,
     exponent: f64,
 }
 
-/// `v^exponent`; NaN for a negative v and an exponent that is not whole.
+/// `v^exponent`; NaN for a negative v and an exponent that is not an integer.
 fn power(v: f64, exponent: f64) -> f64 {
     if v < 0.0 && exponent.fract() != 0.0 { f64::NAN } else { v.powf(exponent) }
 }
 
-/// The same in WGSL, for a scalar named `v`. Drivers take powers of positive numbers only.
+/// [`power`] in WGSL, for a scalar named `v`. WGSL's `pow` is defined for positive numbers only.
 fn power_wgsl(v: &str, exponent: f64) -> String {
     let not_negative = |root: &str| {
         let nan = format!("bitcast<f32>(bitcast<u32>({v}) | 0x7fc00000u)");
@@ -80,7 +81,8 @@ impl Power {
         format!("({:?}f * v)", self.factor as f32)
     }
 
-    /// How much larger than itself a power's rounding error is: it comes from the logarithm, of a certain absolute error.
+    /// Factor by which a power amplifies rounding errors: it is computed as `exp2` of a logarithm, whose absolute error
+    /// grows with its magnitude.
     fn error_growth(&self, x: f64, exponent: f64) -> f64 {
         let log = (self.factor * x).abs().ln() * exponent;
         if log.is_finite() { 1.0 + log.abs() } else { 1.0 }
@@ -133,7 +135,7 @@ impl Op for Power {
     }
 }
 
-/// Inputs: `x`, then `dy`.
+/// Gradient of [`Power`]. Inputs x, dy.
 #[derive(Debug)]
 struct PowerGrad(Power);
 
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p_is_at_least_one() {
+    fn p_below_one_is_rejected() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([1, 2, 4, 5])).unwrap();
         let y = graph.lp_pool2d(x, Window::new(2), 2.0).unwrap();
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_of_negative_numbers_are_nan_and_the_slope_at_zero_is_none() {
+    fn roots_of_negative_numbers_are_nan_and_the_slope_at_zero_is_zero() {
         assert!(power(-8.0, 1.0 / 3.0).is_nan() && power(f64::NEG_INFINITY, 0.5).is_nan());
         assert_eq!((power(-2.0, 3.0), power(-2.0, 2.0), power(0.0, 0.5)), (-8.0, 4.0, 0.0));
         assert_eq!(Power { factor: 4.0, exponent: 0.5 }.slope(0.0), 0.0);

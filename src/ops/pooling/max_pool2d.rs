@@ -1,10 +1,12 @@
-//! Max pooling.
+//! 2-D max pooling.
 //!
-//! **What**: `y[n,c,p,q] = max over r,s of x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`; padding
-//! never wins, a NaN always does · **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` as [`Window::place`] says ·
-//! **Gradient**: `dy` goes to the first maximum of its window in row-major order, or to its first NaN: to the saved
-//! positions, so that x need not be kept · **Errors**: the window does not fit; some window lies wholly in padding and
-//! has no maximum · **Cost**: R·S loads per output.
+//! - **Formula**: `y[n,c,p,q] = max_r,s x[n, c, p·stride + r·dilation − top, q·stride + s·dilation − left]`. Padding is
+//!   −∞; NaN propagates.
+//! - **Shapes**: x `[N, C, H, W]`, y `[N, C, P, Q]` by [`Window::place`]. f32.
+//! - **Gradient**: `dy` to the first maximum of its window in row-major order, or to its first NaN. It uses the saved
+//!   argmax indices, so x need not be kept.
+//! - **Errors**: a window larger than the padded input; a window entirely in padding, which has no maximum.
+//! - **Cost**: R·S loads per output.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use rayon::prelude::*;
 use crate::graph::{Find, Graph, NodeId, Op, Pooling, Spread, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader, stages};
 use crate::ops::convolution::extents::in_turn;
-use crate::ops::loops::simd::{NullaryFnOnce, vectorised};
+use crate::ops::loops::simd::{NullaryFnOnce, vectorized};
 use crate::ops::pooling::pool::Pool;
 use crate::shape::{Shape, TensorType, Window};
 use crate::tensor::View;
@@ -26,19 +28,19 @@ const MAX_POOL2D_POSITIONS: Shader = shader!("pooling/max_pool2d_positions");
 const MAX_POOL2D_POSITIONS_ROWS: Shader = shader!("pooling/max_pool2d_positions_rows");
 const MAX_POOL2D_GRAD_DISJOINT: Shader = shader!("pooling/max_pool2d_grad_disjoint");
 
-/// Planes that one thread of the CPU does at a time, at least.
-const PLANES_A_TASK: usize = 16;
+/// Minimum number of planes per CPU task.
+const PLANES_PER_TASK: usize = 16;
 
 impl Graph {
-    /// The maximum of each window of `x` `[N, C, H, W]`. NaN propagates; of equal maxima the first gets the gradient.
+    /// 2-D max pooling of `x` `[N, C, H, W]`. NaN propagates; of equal maxima the first gets the gradient.
     ///
-    /// Errors: `x` is no f32 `[N, C, H, W]`; the window does not fit; a window lies wholly in padding.
+    /// Errors: `x` is not f32 `[N, C, H, W]`; a window larger than the padded input; a window entirely in padding.
     pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
         self.append(MaxPool2d { window, leaves: false }, &[x])
     }
 
-    /// As [`Graph::max_pool2d`], and where each maximum was found: `h·W + w` in its plane, as u32 `[N, C, P, Q]`, for
-    /// [`Graph::max_unpool2d`]. Positions have no gradient.
+    /// [`Graph::max_pool2d`] with its argmax indices: `h·W + w` within the plane, u32 `[N, C, P, Q]`, for
+    /// [`Graph::max_unpool2d`]. Indices have no gradient.
     ///
     /// Errors: as [`Graph::max_pool2d`].
     pub fn max_pool2d_with_positions(&mut self, x: NodeId, window: Window) -> Result<[NodeId; 2]> {
@@ -47,7 +49,7 @@ impl Graph {
     }
 }
 
-/// The window over `x`, if each of its positions has a maximum.
+/// The window over `x`, provided that each output has a maximum.
 fn pool(window: Window, x: &TensorType) -> Result<Pool, String> {
     let pool = Pool::new(window, x)?;
     for (axis, name) in ["row", "column"].into_iter().enumerate() {
@@ -63,25 +65,25 @@ fn pool(window: Window, x: &TensorType) -> Result<Pool, String> {
     Ok(pool)
 }
 
-/// Position in a plane of the first maximum of a window; the first NaN is one.
+/// Index within a plane of the first maximum of a window; the first NaN exact as the maximum.
 fn first_maximum<T: Copy + PartialOrd>(plane: &[T], width: usize, rows: &[usize], columns: &[usize]) -> usize {
     let is_nan = |v: T| v.partial_cmp(&v).is_none();
-    let mut position = rows[0] * width + columns[0];
-    let mut best = plane[position];
+    let mut argmax = rows[0] * width + columns[0];
+    let mut best = plane[argmax];
     for h in rows {
         for w in columns {
-            let here = h * width + w;
-            let v = plane[here];
-            // Selects, not branches: which tap wins is anyone's guess.
+            let index = h * width + w;
+            let v = plane[index];
+            // Selects instead of branches, which would be mispredicted.
             let wins = (v > best) | (is_nan(v) & !is_nan(best));
-            position = if wins { here } else { position };
+            argmax = if wins { index } else { argmax };
             best = if wins { v } else { best };
         }
     }
-    position
+    argmax
 }
 
-/// The pairs of a plane under a pool that [halves](Pool::halves): for each row of outputs, both rows of inputs under it.
+/// For each row of outputs of a 2x2 pool with stride 2, the pairs of both input rows.
 #[inline(always)]
 fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]]; 2]> {
     x.chunks_exact(2 * pool.input[1]).map(|rows| {
@@ -90,21 +92,21 @@ fn pairs<'a>(pool: &Pool, x: &'a [f32]) -> impl Iterator<Item = [&'a [[f32; 2]];
     })
 }
 
-/// Whether the first maximum of a pair is the second, and what it is.
+/// Whether the second of a pair is its first maximum, and the maximum.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> (bool, f32) {
     let second = (b > a) | (b.is_nan() & !a.is_nan());
     (second, if second { b } else { a })
 }
 
-/// The maxima of a plane under a pool that halves, in f32.
-struct Halve<'a> {
+/// 2x2 max pooling of a plane in f32.
+struct Pool2x2<'a> {
     pool: &'a Pool,
     x: &'a [f32],
     y: &'a mut [f32],
 }
 
-impl NullaryFnOnce for Halve<'_> {
+impl NullaryFnOnce for Pool2x2<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -118,35 +120,34 @@ impl NullaryFnOnce for Halve<'_> {
     }
 }
 
-/// Where they are.
-struct HalvePositions<'a> {
+/// Argmax indices of 2x2 max pooling of a plane.
+struct Pool2x2Indices<'a> {
     pool: &'a Pool,
     x: &'a [f32],
-    positions: &'a mut [f32],
+    indices: &'a mut [f32],
 }
 
-impl NullaryFnOnce for HalvePositions<'_> {
+impl NullaryFnOnce for Pool2x2Indices<'_> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let width = self.pool.input[1] as u32;
-        let rows = self.positions.chunks_mut(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
-        for (row, (positions, [upper, lower])) in (0..).zip(rows) {
+        let rows = self.indices.chunks_mut(self.pool.placed.out[1]).zip(pairs(self.pool, self.x));
+        for (row, (indices, [upper, lower])) in (0..).zip(rows) {
             let first = 2 * row * width;
-            for (column, (position, (&[a, b], &[c, d]))) in (0..).zip(positions.iter_mut().zip(upper.iter().zip(lower)))
-            {
+            for (column, (index, (&[a, b], &[c, d]))) in (0..).zip(indices.iter_mut().zip(upper.iter().zip(lower))) {
                 let ((right, above), (lower_right, below)) = (larger(a, b), larger(c, d));
                 let (down, _) = larger(above, below);
                 let tap = if down { width + u32::from(lower_right) } else { u32::from(right) };
-                *position = (first + 2 * column + tap) as f32;
+                *index = (first + 2 * column + tap) as f32;
             }
         }
     }
 }
 
-/// Appends the dispatches that write to `to` the first maximum of each window over input 0, `[N, C, H, W]`.
-fn find_positions(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
+/// Appends the dispatches that write the argmax indices of each window of input 0, `[N, C, H, W]`, to `to`.
+fn find_indices(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
     let (planes, x) = (x[0] * x[1], Operand::Input(0));
     let windows = planes * pool.output_plane();
     let find = |pool: &Pool, windows| pool.dispatch_windows(MAX_POOL2D_POSITIONS, windows).function("keep", "v");
@@ -165,7 +166,7 @@ fn find_positions(pool: &Pool, x: &Shape, to: Operand, kernel: &mut Kernel) {
     kernel.dispatches.extend([first.reads([x]).writes(found), rows.reads([x, found]).writes(to)]);
 }
 
-/// Its kernels may leave the maxima's positions.
+/// Max pooling; with `leaves` its kernel also writes the argmax indices to scratch 0.
 #[derive(Debug)]
 struct MaxPool2d {
     window: Window,
@@ -199,22 +200,22 @@ impl Op for MaxPool2d {
         let pool = Pool::placed(self.window, inputs[0].shape);
         let taps = pool.taps();
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
-        out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK).for_each(|(y, x)| {
-            match pool.halves() {
-                true => vectorised(Halve { pool: &pool, x, y }),
-                false => y.iter_mut().zip(taps.windows()).for_each(|(y, (rows, columns))| {
-                    *y = x[first_maximum(x, pool.input[1], rows, columns)];
-                }),
-            }
+        out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_PER_TASK).for_each(|(y, x)| match pool
+            .is_2x2()
+        {
+            true => vectorized(Pool2x2 { pool: &pool, x, y }),
+            false => y.iter_mut().zip(taps.windows()).for_each(|(y, (rows, columns))| {
+                *y = x[first_maximum(x, pool.input[1], rows, columns)];
+            }),
         });
         true
     }
 
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let x = graph.node(node).inputs()[0];
-        let positions = graph.append(MaxPool2dPositions(self.window), &[x, node])?;
+        let indices = graph.append(MaxPool2dPositions(self.window), &[x, node])?;
         let grad = MaxPool2dGrad { window: self.window, x: graph.ty(x).clone() };
-        Ok(vec![Some(graph.append(grad, &[positions, dy])?)])
+        Ok(vec![Some(graph.append(grad, &[indices, dy])?)])
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
@@ -224,18 +225,18 @@ impl Op for MaxPool2d {
         }
         let find = pool.dispatch_windows(MAX_POOL2D_POSITIONS, io.output.shape.elements());
         let find = find.reads_inputs(1).writes(Operand::Scratch(0)).writes(Operand::Output);
-        let positions = TensorType::u32(io.output.shape.clone());
-        vec![Kernel { scratch: vec![positions], ..Kernel::single(find) }]
+        let indices = TensorType::u32(io.output.shape.clone());
+        vec![Kernel { scratch: vec![indices], ..Kernel::single(find) }]
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
         let pool = Pool::placed(self.window, &io.inputs[0].shape);
         let pooling = Pooling { size: pool.window.size, leaves: self.leaves };
-        Traits { pools: pool.side_by_side().then_some(pooling), ..Traits::default() }
+        Traits { pools: pool.tiles_plane().then_some(pooling), ..Traits::default() }
     }
 }
 
-/// Inputs: x, then y, its maxima.
+/// Argmax indices. Inputs x and its max pooling y.
 #[derive(Debug)]
 struct MaxPool2dPositions(Window);
 
@@ -258,9 +259,9 @@ impl Op for MaxPool2dPositions {
         let pool = Pool::placed(self.0, inputs[0].shape);
         let taps = pool.taps();
         let planes = inputs[0].f64().par_chunks(pool.input_plane());
-        out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(positions, x)| {
-            for (position, (rows, columns)) in positions.iter_mut().zip(taps.windows()) {
-                *position = first_maximum(x, pool.input[1], rows, columns) as f64;
+        out.par_chunks_mut(pool.output_plane()).zip(planes).for_each(|(indices, x)| {
+            for (index, (rows, columns)) in indices.iter_mut().zip(taps.windows()) {
+                *index = first_maximum(x, pool.input[1], rows, columns) as f64;
             }
         });
     }
@@ -269,22 +270,22 @@ impl Op for MaxPool2dPositions {
         let pool = Pool::placed(self.0, inputs[0].shape);
         let taps = pool.taps();
         let planes = inputs[0].f32().par_chunks(pool.input_plane());
-        let planes = out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_A_TASK);
-        // Floats count no further.
-        let counts = pool.input_plane() <= 1 << f32::MANTISSA_DIGITS;
-        planes.filter(|_| counts).for_each(|(positions, x)| match pool.halves() {
-            true => vectorised(HalvePositions { pool: &pool, x, positions }),
-            false => positions.iter_mut().zip(taps.windows()).for_each(|(position, (rows, columns))| {
-                *position = first_maximum(x, pool.input[1], rows, columns) as f32;
+        let planes = out.par_chunks_mut(pool.output_plane()).zip(planes).with_min_len(PLANES_PER_TASK);
+        // Larger indices are not exact in f32.
+        let exact = pool.input_plane() <= 1 << f32::MANTISSA_DIGITS;
+        planes.filter(|_| exact).for_each(|(indices, x)| match pool.is_2x2() {
+            true => vectorized(Pool2x2Indices { pool: &pool, x, indices }),
+            false => indices.iter_mut().zip(taps.windows()).for_each(|(index, (rows, columns))| {
+                *index = first_maximum(x, pool.input[1], rows, columns) as f32;
             }),
         });
-        counts
+        exact
     }
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let pool = Pool::placed(self.0, &io.inputs[0].shape);
         let mut kernel = Kernel::of(MAX_POOL2D_POSITIONS, vec![]);
-        find_positions(&pool, &io.inputs[0].shape, Operand::Output, &mut kernel);
+        find_indices(&pool, &io.inputs[0].shape, Operand::Output, &mut kernel);
         vec![kernel]
     }
 
@@ -295,7 +296,7 @@ impl Op for MaxPool2dPositions {
     }
 }
 
-/// Of an `x` of this type. Inputs: positions, then `dy`. A position outside the plane takes its `dy` nowhere.
+/// Gradient of max pooling to an `x` of this type. Inputs indices, dy. Indices outside the plane are skipped.
 #[derive(Debug)]
 struct MaxPool2dGrad {
     window: Window,
@@ -303,16 +304,16 @@ struct MaxPool2dGrad {
 }
 
 impl MaxPool2dGrad {
-    /// Each input element asks the windows that cover it.
+    /// Each input element reads the outputs of the windows that cover it.
     fn gather(pool: &Pool, planes: usize) -> Kernel {
         let gather = pool.dispatch_gather(MAX_POOL2D_GRAD, planes).reads_inputs(2).writes(Operand::Output);
-        let [rows, columns] = pool.over();
+        let [rows, columns] = pool.covering();
         let turn = |[begin, end]: [usize; 2]| vec![("A_BEGIN", begin), ("A_END", end)];
         let turns = stages(rows, MOST_ROUNDS / (1 + columns)).map(turn).collect();
         in_turn(MAX_POOL2D_GRAD, gather, turns)
     }
 
-    /// Where windows do not overlap each writes the elements that are its own.
+    /// Without overlap, each window writes the input elements of its own.
     fn disjoint(pool: &Pool, planes: usize) -> Option<Kernel> {
         let dispatch = pool.dispatch_disjoint(MAX_POOL2D_GRAD_DISJOINT, planes)?;
         Some(Kernel::single(dispatch.reads_inputs(2).writes(Operand::Output)))
@@ -325,32 +326,32 @@ impl Op for MaxPool2dGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [positions, dy] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
+        let [indices, dy] = inputs else { return Err(format!("takes two tensors, found {inputs:?}")) };
         let y = pool(self.window, &self.x)?.output(&self.x);
         let saved = TensorType::u32(y.shape.clone());
-        match [*positions, *dy] == [&saved, &y] {
+        match [*indices, *dy] == [&saved, &y] {
             true => Ok(self.x.clone()),
-            false => Err(format!("positions and dy must be {saved} and {y}, are {positions} and {dy} (x {})", self.x)),
+            false => Err(format!("indices and dy must be {saved} and {y}, are {indices} and {dy} (x {})", self.x)),
         }
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let pool = Pool::placed(self.window, &self.x.shape);
         let planes = [0, 1].map(|input| inputs[input].f64().par_chunks(pool.output_plane()));
-        let [positions, dy] = planes;
-        out.par_chunks_mut(pool.input_plane()).zip(positions.zip(dy)).for_each(|(dx, (positions, dy))| {
-            spread(positions, dy, dx);
+        let [indices, dy] = planes;
+        out.par_chunks_mut(pool.input_plane()).zip(indices.zip(dy)).for_each(|(dx, (indices, dy))| {
+            scatter_add(indices, dy, dx);
         });
     }
 
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
         let pool = Pool::placed(self.window, &self.x.shape);
-        let positions = inputs[0].f64().par_chunks(pool.output_plane());
-        let planes = positions.zip(inputs[1].f32().par_chunks(pool.output_plane()));
+        let indices = inputs[0].f64().par_chunks(pool.output_plane());
+        let planes = indices.zip(inputs[1].f32().par_chunks(pool.output_plane()));
         let dx = out.par_chunks_mut(pool.input_plane());
-        dx.zip(planes).with_min_len(PLANES_A_TASK).for_each(|(dx, (positions, dy))| {
+        dx.zip(planes).with_min_len(PLANES_PER_TASK).for_each(|(dx, (indices, dy))| {
             dx.fill(0.0);
-            spread(positions, dy, dx);
+            scatter_add(indices, dy, dx);
         });
         true
     }
@@ -370,10 +371,10 @@ impl Op for MaxPool2dGrad {
     }
 }
 
-/// Adds each `dy` of a plane to the element at its position.
-fn spread<T: Copy + AddAssign>(positions: &[f64], dy: &[T], dx: &mut [T]) {
-    for (&position, &dy) in positions.iter().zip(dy) {
-        if let Some(dx) = dx.get_mut(position as usize) {
+/// Adds each `dy` of a plane to the element at its index (scatter-add).
+fn scatter_add<T: Copy + AddAssign>(indices: &[f64], dy: &[T], dx: &mut [T]) {
+    for (&index, &dy) in indices.iter().zip(dy) {
+        if let Some(dx) = dx.get_mut(index as usize) {
             *dx += dy;
         }
     }
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_set_the_output() {
+    fn output_shape_follows_the_window() {
         let halved = infer(Window::new(2).stride(2), [64, 6, 28, 28]).unwrap();
         assert_eq!(halved, TensorType::f32([64, 6, 14, 14]));
         let uneven = Window::new([2, 3]).stride([3, 2]).dilation([1, 2]).padding(Padding::Same);
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_nothing_but_padding_is_refused() {
+    fn a_window_entirely_in_padding_is_rejected() {
         let deep = Padding::Explicit { top: 0, bottom: 0, left: 0, right: 4 };
         assert!(infer(Window::new(2).padding(Padding::all(1)), [1, 1, 3, 3]).is_ok());
         let error = infer(Window::new(3).padding(deep), [1, 1, 5, 5]).unwrap_err();
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_refused() {
+    fn inputs_other_than_f32_nchw_are_rejected() {
         assert!(infer(Window::new(2), [4, 4]).unwrap_err().contains("[N, C, H, W]"));
         assert!(infer(Window::new(2).padding(1 << 40), [1, 1, 4, 4]).unwrap_err().contains("too large"));
         let bytes = TensorType::u8([1, 1, 4, 4]);
@@ -416,11 +417,11 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_wants_the_pooled_shape() {
+    fn gradient_checks_the_shapes_of_its_inputs() {
         let x = TensorType::f32([2, 3, 9, 9]);
         let grad = MaxPool2dGrad { window: Window::new(3).stride(2), x: x.clone() };
-        let positions = TensorType::u32([2, 3, 4, 4]);
-        assert_eq!(grad.infer(&[&positions, &TensorType::f32([2, 3, 4, 4])]).unwrap(), x);
-        assert!(grad.infer(&[&positions, &TensorType::f32([2, 3, 5, 4])]).unwrap_err().contains("[2, 3, 4, 4]"));
+        let indices = TensorType::u32([2, 3, 4, 4]);
+        assert_eq!(grad.infer(&[&indices, &TensorType::f32([2, 3, 4, 4])]).unwrap(), x);
+        assert!(grad.infer(&[&indices, &TensorType::f32([2, 3, 5, 4])]).unwrap_err().contains("[2, 3, 4, 4]"));
     }
 }

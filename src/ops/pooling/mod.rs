@@ -1,4 +1,4 @@
-//! Pooling over windows, over whole maps and across channels.
+//! Pooling over windows, over whole planes and across channels.
 
 pub(crate) mod adaptive_pool2d;
 pub(crate) mod avg_pool2d;

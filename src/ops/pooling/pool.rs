@@ -1,12 +1,12 @@
-//! What max and average pooling share: a window placed over the planes of `[N, C, H, W]`.
+//! A pooling window placed over the planes of `[N, C, H, W]`, shared by max and average pooling.
 
 use std::ops::Range;
 
 use crate::kernel::{Dispatch, Kernel, MOST_ROUNDS, Operand, Shader};
 use crate::shape::{DType, Placed, Shape, TensorType, Window};
 
-/// Taps of a window from which on loops leave padding out.
-const LARGE: usize = 64;
+/// Window size in taps above which loops are clipped to the input instead of testing each tap for padding.
+const LARGE_WINDOW: usize = 64;
 
 /// A window placed over planes of known size.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub(super) struct Pool {
 impl Pool {
     /// Places `window` over the last two axes of `x`.
     ///
-    /// A stride or dilation that makes no difference is replaced by the one that suits kernels best: a lone window
-    /// along an axis strides over all of it, a lone tap has dilation 1.
+    /// A stride or dilation without effect is replaced by the one that suits kernels best: with one window along an
+    /// axis the stride is the whole axis, with one tap the dilation is 1.
     pub fn new(mut window: Window, x: &TensorType) -> Result<Self, String> {
         if x.dtype != DType::F32 {
             return Err(format!("x must be f32, is {x}"));
@@ -33,7 +33,7 @@ impl Pool {
             let padded = input[axis] + placed.begin[axis] + placed.end[axis];
             if padded > i32::MAX as usize {
                 let name = ["rows", "columns"][axis];
-                return Err(format!("{padded} {name} with padding (x {x}) are more than 31 bits count; pad less"));
+                return Err(format!("{padded} {name} with padding (x {x}) exceed 31 bits; use less padding"));
             }
             if placed.out[axis] == 1 {
                 window.stride[axis] = padded;
@@ -45,7 +45,7 @@ impl Pool {
         Ok(Self { window, placed, input })
     }
 
-    /// As [`Pool::new`], over the shape of an `x` that the shape rule has let through.
+    /// [`Pool::new`] for an `x` that the shape rule has accepted.
     pub fn placed(window: Window, x: &Shape) -> Self {
         Self::new(window, &TensorType::f32(x.clone())).expect("infer has checked")
     }
@@ -65,30 +65,30 @@ impl Pool {
         self.placed.out[0] * self.placed.out[1]
     }
 
-    /// Whether windows of two by two lie side by side: the pooling of most networks.
-    pub fn halves(&self) -> bool {
+    /// Whether the pool is 2x2 with stride 2 and no padding, the pooling of most networks.
+    pub fn is_2x2(&self) -> bool {
         let Window { size, stride, dilation, .. } = self.window;
         [size, stride] == [[2, 2]; 2] && dilation == [1, 1] && !self.padded()
     }
 
-    /// Whether windows lie side by side from the first element on, and none reaches beyond the last.
-    pub fn side_by_side(&self) -> bool {
-        let is_so = |axis: usize| {
+    /// Whether windows tile the plane from its first element on, without overlap or overhang.
+    pub fn tiles_plane(&self) -> bool {
+        let tiles_axis = |axis: usize| {
             let size = self.window.size[axis];
             self.window.dilation[axis] == 1
                 && self.placed.out[axis] == self.input[axis] / size
                 && (self.window.stride[axis] == size || self.placed.out[axis] == 1)
         };
-        !self.padded() && is_so(0) && is_so(1)
+        !self.padded() && tiles_axis(0) && tiles_axis(1)
     }
 
-    /// Whether a window may reach into padding.
+    /// Whether there is padding.
     pub fn padded(&self) -> bool {
         self.placed.begin != [0, 0] || self.placed.end != [0, 0]
     }
 
-    /// The same windows, first of one row each, over the columns, then of one column each, over the rows of what the
-    /// first make: for windows too large for one invocation. `None` if they are not.
+    /// The pool separated into two passes, first along the columns, then along the rows, for windows too large for one
+    /// invocation; `None` if the window is small enough.
     pub fn axis_by_axis(&self) -> Option<[Self; 2]> {
         let [rows, columns] = self.window.size;
         (rows * (1 + columns) > MOST_ROUNDS).then(|| self.split())
@@ -106,19 +106,19 @@ impl Pool {
         pools
     }
 
-    /// A dispatch in which each invocation goes over the taps of a window. Padding is tested for at each tap of small
-    /// windows, whose loops compilers unroll, and left out of the loops over large ones.
+    /// A dispatch in which each invocation loops over the taps of a window. Small windows, whose loops compilers
+    /// unroll, test each tap for padding; large ones clip the loops.
     pub fn dispatch_windows(&self, shader: Shader, windows: usize) -> Dispatch {
         let padded = [0, 1].map(|axis| self.placed.begin[axis] > 0 || self.placed.end[axis] > 0);
-        let large = self.window.size[0] * self.window.size[1] > LARGE;
+        let large = self.window.size[0] * self.window.size[1] > LARGE_WINDOW;
         self.dispatch(shader)
             .constants([("TESTED", usize::from(self.padded() && !large))])
             .constants([("CLIPPED_H", usize::from(padded[0] && large)), ("CLIPPED_W", usize::from(padded[1] && large))])
             .invocations(windows, 64)
     }
 
-    /// The kernel that makes of x `[N, C, H, W]`, input 0, the value of each window; `with` sets what else the shader
-    /// needs for a pool.
+    /// The kernel that computes one value per window of x `[N, C, H, W]`, input 0; `with` adds a shader's own
+    /// constants.
     pub fn forward_kernel(&self, shader: Shader, x: &Shape, with: impl Fn(&Self, Dispatch) -> Dispatch) -> Kernel {
         let planes = x[0] * x[1];
         let dispatch = |pool: &Self, from, to| {
@@ -132,17 +132,17 @@ impl Pool {
         Kernel { name: shader.name, dispatches: vec![dispatch(&across, x, rows), dispatch(&down, rows, y)], scratch }
     }
 
-    /// The most windows that have a tap on one element.
+    /// Maximum number of windows that have a tap on one element.
     pub fn overlap(&self) -> usize {
         (0..2).map(|axis| self.span(axis).div_ceil(self.window.stride[axis]).min(self.window.size[axis])).product()
     }
 
-    /// How many input positions a window reaches over along an axis.
+    /// Extent of the dilated window along an axis, in input elements.
     fn span(&self, axis: usize) -> usize {
         (self.window.size[axis] - 1) * self.window.dilation[axis] + 1
     }
 
-    /// The input positions under each window, padding left out.
+    /// The input indices of each window, without padding.
     pub fn taps(&self) -> Taps {
         let Self { window, placed, input } = self;
         let [rows, columns] = [0, 1].map(|axis| {
@@ -152,7 +152,7 @@ impl Pool {
         Taps { rows, columns }
     }
 
-    /// How many taps of each window along `axis` lie on these positions, numbered from the first of the padding.
+    /// For each window along `axis`, its number of taps within `positions`, a range of the padded input.
     pub fn taps_in(&self, axis: usize, positions: Range<usize>) -> Vec<usize> {
         let taps = |out| {
             (0..self.window.size[axis]).map(move |r| out * self.window.stride[axis] + r * self.window.dilation[axis])
@@ -160,7 +160,7 @@ impl Pool {
         (0..self.placed.out[axis]).map(|out| taps(out).filter(|at| positions.contains(at)).count()).collect()
     }
 
-    /// The first output position along `axis`, if any, whose window has no tap inside the input.
+    /// The first output along `axis`, if any, whose window has no tap inside the input.
     pub fn empty(&self, axis: usize) -> Option<usize> {
         let (size, stride, dilation) = (self.window.size[axis], self.window.stride[axis], self.window.dilation[axis]);
         let (begin, end) = (self.placed.begin[axis], self.placed.begin[axis] + self.input[axis]);
@@ -171,7 +171,7 @@ impl Pool {
         })
     }
 
-    /// A dispatch of a pooling shader that goes over the taps of windows, with the constants that all of those have.
+    /// A dispatch of a pooling shader that loops over taps, with the constants that those share.
     pub fn dispatch(&self, shader: Shader) -> Dispatch {
         let Window { size, dilation, .. } = self.window;
         self.dispatch_planes(shader).constants([
@@ -182,7 +182,7 @@ impl Pool {
         ])
     }
 
-    /// A dispatch with the constants of every pooling shader: extents of the planes, and where windows begin.
+    /// A dispatch with the constants of every pooling shader: extents of the planes and placement of the windows.
     fn dispatch_planes(&self, shader: Shader) -> Dispatch {
         let Self { window, placed, input } = self;
         Dispatch::new(shader).constants([
@@ -197,7 +197,7 @@ impl Pool {
         ])
     }
 
-    /// The dispatch with an invocation for each cell of `cell` rows and columns; they divide the stride.
+    /// The dispatch with one invocation per cell of `cell` rows and columns, which must divide the stride.
     fn over_cells(&self, dispatch: Dispatch, planes: usize, cell: [usize; 2]) -> Dispatch {
         let (stride, begin) = (self.window.stride, self.placed.begin);
         let [down, across] = [0, 1].map(|axis| (self.input[axis] + begin[axis]).div_ceil(cell[axis]));
@@ -207,21 +207,22 @@ impl Pool {
             .invocations(planes * down * across, 64)
     }
 
-    /// Windows that reach over one element along each axis.
-    pub fn over(&self) -> [usize; 2] {
+    /// Number of windows that may cover one element, along each axis.
+    pub fn covering(&self) -> [usize; 2] {
         [0, 1].map(|axis| (self.span(axis) - 1 + self.window.stride[axis]) / self.window.stride[axis])
     }
 
-    /// As [`Pool::axis_by_axis`], for a gradient that goes over the windows over an element.
+    /// [`Pool::axis_by_axis`] for a gradient that loops over the windows covering an element.
     pub fn gather_axis_by_axis(&self) -> Option<[Self; 2]> {
-        let [rows, columns] = self.over();
+        let [rows, columns] = self.covering();
         (rows * (1 + columns) > MOST_ROUNDS).then(|| self.split())
     }
 
-    /// A gradient in which each invocation collects what the windows over a few elements give. Up to 4 x 4 of them
-    /// share the index arithmetic; more would leave a GPU too few invocations, or an invocation too much to do.
+    /// A gather gradient: each invocation sums the contributions of all windows covering a few elements. Up to 4 x 4
+    /// elements share the index arithmetic; larger cells would leave a GPU too few invocations, or an invocation too
+    /// many iterations.
     pub fn dispatch_gather(&self, shader: Shader, planes: usize) -> Dispatch {
-        let [rows, columns] = self.over();
+        let [rows, columns] = self.covering();
         let largest = [4, 2, 1].into_iter().find(|cell| cell * (1 + cell * (1 + rows * (1 + columns))) <= MOST_ROUNDS);
         let largest = largest.unwrap_or(1);
         let divides = |stride: usize| (1..=largest).rfind(|&cell| stride.is_multiple_of(cell)).expect("1 divides all");
@@ -229,8 +230,8 @@ impl Pool {
         self.over_cells(self.dispatch(shader), planes, cell).constants([("CELL_H", cell[0]), ("CELL_W", cell[1])])
     }
 
-    /// A gradient in which each invocation spreads what the one window over its elements gives, if none overlap and that
-    /// is not too much.
+    /// A scatter gradient for windows without overlap: each invocation writes the elements of one window. `None` if
+    /// windows overlap or are too large.
     pub fn dispatch_disjoint(&self, shader: Shader, planes: usize) -> Option<Dispatch> {
         let disjoint = (0..2).all(|axis| self.span(axis) <= self.window.stride[axis]);
         let [down, across] = self.window.stride;
@@ -239,14 +240,14 @@ impl Pool {
     }
 }
 
-/// Input positions under the windows along each axis, by output position.
+/// Input indices of the windows along each axis, by output index.
 pub(in crate::ops) struct Taps {
     rows: Vec<Vec<usize>>,
     columns: Vec<Vec<usize>>,
 }
 
 impl Taps {
-    /// Rows and columns under each window, in row-major order of the output.
+    /// Rows and columns of each window, in row-major order of the output.
     pub fn windows(&self) -> impl Iterator<Item = (&[usize], &[usize])> {
         let columns = || self.columns.iter().map(Vec::as_slice);
         self.rows.iter().flat_map(move |rows| columns().map(move |columns| (rows.as_slice(), columns)))

@@ -1,7 +1,9 @@
-//! Stretching to a larger shape.
+//! Broadcasting to a larger shape.
 //!
-//! **What**: `y[i] = x[i]`, axes matched from the last, axes of 1 and missing ones repeated · **Shapes**: x that
-//! broadcasts to y's shape (NumPy's rule) · **Gradient**: the sum over the repeated axes · **Cost**: one pass over y.
+//! - **Formula**: `y[i] = x[i]`; axes are matched from the last, axes of extent 1 and missing axes are repeated.
+//! - **Shapes**: x that broadcasts to the shape of y by NumPy's rule. f32.
+//! - **Gradient**: the sum over the repeated axes.
+//! - **Cost**: one pass over y.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, Op, Traits};
@@ -11,8 +13,8 @@ use crate::shape::{DType, Shape, TensorType};
 use crate::tensor::View;
 
 impl Graph {
-    /// `x` stretched to `shape`: axes are matched from the last; axes of 1 and missing ones repeat. Nothing is appended
-    /// if `x` has that shape, and no data moves if only axes of 1 are new.
+    /// Broadcasting of `x` to `shape`: axes are matched from the last; axes of extent 1 and missing axes are repeated.
+    /// Nothing is appended if `x` has that shape, and no data moves if only axes of extent 1 are added.
     ///
     /// Errors: an axis of `x` that is neither 1 nor the new extent; fewer axes than `x` has.
     pub fn broadcast_to(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
@@ -24,8 +26,8 @@ impl Graph {
         self.append(op, &[x])
     }
 
-    /// The sum of `x` over the axes that [`Graph::broadcast_to`] repeats when it stretches `shape` to the shape of `x`:
-    /// its gradient. Nothing is appended if `x` has that shape.
+    /// Sum of `x` over the axes that [`Graph::broadcast_to`] would repeat from `shape` to the shape of `x`: its
+    /// gradient. Nothing is appended if `x` has that shape.
     ///
     /// Errors: `shape` does not broadcast to the shape of `x`.
     pub fn sum_to(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
@@ -54,7 +56,9 @@ impl Op for BroadcastTo {
         match inputs {
             [x] if x.dtype == DType::F32 => match Shape::broadcast(&x.shape, &self.shape)? {
                 shape if shape == self.shape => Ok(TensorType::f32(shape)),
-                shape => Err(format!("x {} does not stretch to {}, at least {shape} is needed", x.shape, self.shape)),
+                shape => {
+                    Err(format!("x {} does not broadcast to {}, which must be at least {shape}", x.shape, self.shape))
+                }
             },
             _ => Err(format!("takes one f32 tensor, found {inputs:?}")),
         }
@@ -83,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stretches_ones_and_missing_axes_only() {
+    fn only_ones_and_missing_axes_are_repeated() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([3, 1])).unwrap();
         let y = graph.broadcast_to(x, [2, 3, 4]).unwrap();
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn same_elements_move_no_data() {
+    fn reshapes_move_no_data() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([3, 1])).unwrap();
         assert_eq!(graph.broadcast_to(x, [3, 1]).unwrap(), x);

@@ -1,10 +1,13 @@
 //! Sum, mean and maximum over axes.
 //!
-//! **What**: `y[o] = Σ x`, `Σ x / n` or `max x` over the n elements of x that differ from o in the reduced axes only ·
-//! **Shapes**: the reduced axes are dropped, or kept with extent 1 · **Gradient**: of a sum dy repeated, of a mean
-//! dy / n repeated; of a maximum dy at its first position in row-major order and 0 elsewhere · **Cost**: one pass over
-//! x and passes over ever shorter partial results: an invocation combines at most 64 values, so that chains are
-//! short and rounding errors small. The order of every sum is fixed. NaN propagates, through `max` too.
+//! - **Formula**: `y[o] = Σ x`, `Σ x / n` or `max x` over the n elements of x that differ from o in the reduced axes
+//!   only.
+//! - **Shapes**: the reduced axes are dropped, or kept with extent 1. f32.
+//! - **Gradient**: of a sum, dy repeated; of a mean, dy / n repeated; of a maximum, dy at its first occurrence in
+//!   row-major order and 0 elsewhere.
+//! - **Range**: NaN propagates, through `max` too.
+//! - **Cost**: one pass over x and passes over ever fewer partial results: an invocation combines at most 64 values, so
+//!   that dependency chains are short and rounding errors small. The order of every sum is fixed.
 
 use rayon::prelude::*;
 
@@ -17,16 +20,16 @@ use crate::{Result, shader};
 
 const REDUCE: Shader = shader!("reductions/reduce");
 const FIRST: Shader = shader!("reductions/reduce_first");
-const MARK: Shader = shader!("reductions/max_grad_mark");
+const CANDIDATES: Shader = shader!("reductions/max_grad_candidates");
 const MAX_GRAD: Shader = shader!("reductions/max_grad");
 
-/// How many values one invocation combines at most.
-pub(in crate::ops) const MOST: usize = 64;
+/// Maximum number of values that one invocation combines.
+pub(in crate::ops) const MAX_COMBINED: usize = 64;
 
-/// Rows of the first axis that are summed before others.
-const ROWS_A_PART: usize = 8;
+/// Rows of the first axis per partial sum.
+const ROWS_PER_PART: usize = 8;
 
-/// The sum of floats, in interleaved sums.
+/// Sum of floats, as interleaved partial sums.
 pub(in crate::ops) fn sum(x: &[f32]) -> f64 {
     let (runs, rest) = x.as_chunks::<16>();
     let mut sums = [0.0; 16];
@@ -35,21 +38,21 @@ pub(in crate::ops) fn sum(x: &[f32]) -> f64 {
 }
 
 impl Graph {
-    /// `Σ x` over `axes`, all if there are none; they stay with extent 1 if `keep`.
+    /// Sum of `x` over `axes`, all if empty; with `keep` they stay with extent 1.
     ///
     /// Errors: an axis that `x` does not have, or one named twice.
     pub fn sum(&mut self, x: NodeId, axes: &[usize], keep: bool) -> Result<NodeId> {
         self.reduce(Kind::Sum, x, axes, keep)
     }
 
-    /// The mean of `x` over `axes`, all if there are none; they stay with extent 1 if `keep`.
+    /// Mean of `x` over `axes`, all if empty; with `keep` they stay with extent 1.
     ///
     /// Errors: an axis that `x` does not have, or one named twice.
     pub fn mean(&mut self, x: NodeId, axes: &[usize], keep: bool) -> Result<NodeId> {
         self.reduce(Kind::Mean, x, axes, keep)
     }
 
-    /// The largest `x` over `axes`, all if there are none; they stay with extent 1 if `keep`. NaN if there is one.
+    /// Maximum of `x` over `axes`, all if empty; with `keep` they stay with extent 1. NaN if any element is.
     ///
     /// Errors: an axis that `x` does not have, or one named twice.
     pub fn max(&mut self, x: NodeId, axes: &[usize], keep: bool) -> Result<NodeId> {
@@ -79,7 +82,7 @@ struct Reduce {
 }
 
 impl Reduce {
-    /// The output's shape before the reduced axes are dropped.
+    /// The shape of the output with the reduced axes kept.
     fn kept(&self, x: &[usize]) -> Shape {
         let extent = |(axis, &extent)| if self.axes.contains(&axis) { 1 } else { extent };
         x.iter().enumerate().map(extent).collect::<Vec<_>>().into()
@@ -89,7 +92,7 @@ impl Reduce {
         self.axes.iter().map(|&axis| x[axis]).product()
     }
 
-    /// Walks x together with the output element each of its elements counts for.
+    /// The walk over x with the output element of each of its elements.
     fn walk(&self, x: &Shape) -> Strided<1> {
         Strided::broadcast([&self.kept(x)], x)
     }
@@ -163,7 +166,7 @@ impl Op for Reduce {
             });
             sums
         };
-        let parts: Vec<Vec<f64>> = x.par_chunks(ROWS_A_PART * (shape.elements() / first)).map(sum_part).collect();
+        let parts: Vec<Vec<f64>> = x.par_chunks(ROWS_PER_PART * (shape.elements() / first)).map(sum_part).collect();
         let n = if self.kind == Kind::Mean { self.reduced(shape) as f64 } else { 1.0 };
         if self.axes.first() == Some(&0) {
             out.iter_mut()
@@ -211,7 +214,8 @@ impl Op for Reduce {
     }
 }
 
-/// `dx[i] = dy[o]` where `x[i]` is the first of its group to equal the maximum `y[o]`, else 0. Inputs x, y, dy.
+/// Gradient of the maximum: `dx[i] = dy[o]` where `x[i]` is the first of its group to equal `y[o]`, else 0. Inputs x,
+/// y, dy.
 #[derive(Debug)]
 struct MaxGrad(Reduce);
 
@@ -247,15 +251,15 @@ impl Op for MaxGrad {
 
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let (x, y) = (&io.inputs[0].shape, &io.inputs[1].shape);
-        let (marks, first) = (Operand::Scratch(0), Operand::Scratch(1));
+        let (candidates, first) = (Operand::Scratch(0), Operand::Scratch(1));
         let walk = self.0.walk(x);
         let strided = |shader| {
             walk.dispatch(shader).constant("STRIDES", walk.strides[0].as_slice()).invocations(x.elements(), 64)
         };
         let mut scratch = vec![TensorType::u32(x.clone()), TensorType::u32(y.clone())];
         let stage = Stage { shader: FIRST, dtype: DType::U32, combine: "min(a, b)", finish: None };
-        let mut dispatches = vec![strided(MARK).reads_inputs(2).writes(marks)];
-        dispatches.extend(stage.all(x, &self.0.axes, marks, first, &mut scratch));
+        let mut dispatches = vec![strided(CANDIDATES).reads_inputs(2).writes(candidates)];
+        dispatches.extend(stage.all(x, &self.0.axes, candidates, first, &mut scratch));
         dispatches.push(strided(MAX_GRAD).reads([first, Operand::Input(2)]).writes(Operand::Output));
         vec![Kernel { name: MAX_GRAD.name, dispatches, scratch }]
     }
@@ -266,8 +270,8 @@ pub(in crate::ops) fn sum_rows() -> impl Op {
     Reduce { kind: Kind::Sum, axes: vec![0], keep: false }
 }
 
-/// Dispatches that sum the middle axis of `input` `[outer, R, inner]` into `output`, with their partial results added
-/// to `scratch`.
+/// Dispatches that sum the middle axis of `input` `[outer, R, inner]` into `output`; buffers for partial results are
+/// added to `scratch`.
 pub(in crate::ops) fn sum_stages(
     extents: [usize; 3],
     input: Operand,
@@ -277,7 +281,7 @@ pub(in crate::ops) fn sum_stages(
     Stage::sum().all(&extents, &[1], input, output, scratch)
 }
 
-/// As [`sum_stages`], for the maximum.
+/// [`sum_stages`] for the maximum.
 pub(in crate::ops) fn max_stages(
     extents: [usize; 3],
     input: Operand,
@@ -287,19 +291,19 @@ pub(in crate::ops) fn max_stages(
     Stage::max().all(&extents, &[1], input, output, scratch)
 }
 
-/// As [`sum_stages`], but appended to a kernel, and only until at most [`MOST`] values are left to sum: where they
-/// are, and how many.
+/// Appends the stages of [`sum_stages`] to a kernel until at most [`MAX_COMBINED`] partial sums are left; returns their buffer
+/// and number.
 pub(in crate::ops) fn sum_to_few(extents: [usize; 3], input: Operand, kernel: &mut Kernel) -> (Operand, usize) {
     Stage::sum().shrink(extents, input, &mut kernel.scratch, &mut kernel.dispatches)
 }
 
-/// What the dispatches of one reduction have in common.
+/// Attributes shared by the dispatches of one reduction.
 struct Stage {
     shader: Shader,
     dtype: DType,
-    /// A WGSL expression of `a`, the result so far, and `b`, the next value.
+    /// WGSL expression that combines `a`, the result so far, and `b`, the next value.
     combine: &'static str,
-    /// What to make of the result `v`, in the last stage only.
+    /// WGSL expression of the result `v`, in the last stage only.
     finish: Option<String>,
 }
 
@@ -312,7 +316,7 @@ impl Stage {
         Self { combine: "select(a, b, b > a || is_nan(b))", ..Self::sum() }
     }
 
-    /// Reduces `input` of this shape over `axes`, which are in increasing order.
+    /// Reduces `input` of this shape over `axes`, in increasing order.
     fn all(
         &self,
         shape: &[usize],
@@ -345,8 +349,8 @@ impl Stage {
         scratch: &mut Vec<TensorType>,
         dispatches: &mut Vec<Dispatch>,
     ) -> (Operand, usize) {
-        while r > MOST {
-            let parts = r.div_ceil(MOST);
+        while r > MAX_COMBINED {
+            let parts = r.div_ceil(MAX_COMBINED);
             let to = self.scratch([outer, parts, inner], scratch);
             dispatches.push(self.dispatch([outer, r, inner], parts, from, to));
             (from, r) = (to, parts);
@@ -369,8 +373,8 @@ impl Stage {
     }
 }
 
-/// A reduction over any axes as reductions of the middle of three axes, innermost first: neighbours go together.
-/// At least one, so that there is always a stage that writes the output.
+/// A reduction over any axes as reductions of the middle of three axes, innermost first; adjacent axes are merged.
+/// There is at least one, so that a stage writes the output.
 fn groups(shape: &[usize], axes: &[usize]) -> Vec<[usize; 3]> {
     let mut groups = vec![];
     let mut inner: usize = 1;
@@ -413,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_that_do_not_fit_are_named() {
+    fn invalid_axes_are_rejected() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([2, 3])).unwrap();
         let error = graph.mean(x, &[2], false).unwrap_err().to_string();
@@ -423,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_axes_are_one_group() {
+    fn adjacent_axes_are_merged() {
         assert_eq!(groups(&[2, 3, 5, 7], &[0, 2, 3]), [[6, 35, 1], [1, 2, 3]]);
         assert_eq!(groups(&[2, 3, 5, 7], &[1, 2]), [[2, 15, 7]]);
         assert_eq!(groups(&[2, 1, 5], &[0, 2]), [[1, 10, 1]]);

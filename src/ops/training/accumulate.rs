@@ -1,8 +1,10 @@
-//! Gradients of several steps as one, kept on the GPU from step to step.
+//! Gradient accumulation over micro-batches, on the GPU.
 //!
-//! **What**: `y[i] = sum[i] + shares[step]·x[i]`, without `sum` in the first of every so many steps; the last share goes on
-//! past the end · **Shapes**: sum, x and y f32 of one shape; shares `f32[L]`, step `u32[1]` · **Gradient**: none · **Cost**:
-//! one pass over memory, and one more to keep y: [`Graph::store`] puts a value in the place of a variable.
+//! - **Formula**: `y[i] = sum[i] + shares[step]·x[i]`, without `sum` in the first of every `every` steps; beyond the
+//!   end of `shares` its last element is used.
+//! - **Shapes**: sum, x and y f32 of one shape; shares `f32[L]`, step `u32[1]`.
+//! - **Gradient**: none.
+//! - **Cost**: one pass over memory, and one more to store y: [`Graph::store`] replaces a variable by a value.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -14,16 +16,17 @@ use crate::{Result, shader};
 const ACCUMULATE: Shader = shader!("training/accumulate");
 
 impl Graph {
-    /// `sum` with this step's share of `x`: that alone in steps 0, `every`, 2·`every`, ... See [`crate::ops::training::accumulate`].
+    /// Adds this step's weighted `x` to `sum`; starts a new sum in steps 0, `every`, 2·`every`, and so on. See
+    /// [`crate::ops::training::accumulate`].
     ///
-    /// Errors: a sum and an x that are not f32 of one shape; an `every` of 0 or over 32 bits.
+    /// Errors: `sum` and `x` that are not f32 of one shape; `every` of 0 or above 32 bits.
     pub fn accumulate(&mut self, sum: NodeId, x: NodeId, shares: NodeId, step: NodeId, every: usize) -> Result<NodeId> {
         self.append(Accumulate { every }, &[sum, x, shares, step])
     }
 
-    /// Replaces a variable by a value of its type, once all that read it have.
+    /// Replaces a variable by a value of its type, after every reader of the variable.
     ///
-    /// Errors: a value of another type; bytes.
+    /// Errors: a value of another type; u8.
     pub fn store(&mut self, variable: NodeId, value: NodeId) -> Result<NodeId> {
         self.append(Store, &[variable, value])
     }
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_have_steps_and_values_have_types() {
+    fn every_and_types_are_checked() {
         let mut graph = Graph::new();
         let [sum, x] = ["sum", "x"].map(|name| graph.variable(name, TensorType::f32([3])).unwrap());
         let shares = graph.input("shares", TensorType::f32([4])).unwrap();
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_step_of_a_group_forgets_the_group_before() {
+    fn the_first_step_of_a_group_starts_a_new_sum() {
         let (row, shares, counter) = ([2].into(), [3].into(), [1].into());
         let (sum, x) = (View::new(&row, &[f64::NAN, 8.0]), View::new(&row, &[2.0, 4.0]));
         let at = |step: f64| {

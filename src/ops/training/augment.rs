@@ -1,12 +1,14 @@
-//! Augmentation: every picture of a batch is warped and toned at random, another way in every step.
+//! Data augmentation: a random geometric and tonal transformation of each image of a batch, different in every step.
 //!
-//! **What**: each picture is shifted (and cropped out of its padding), flipped, sheared along x, zoomed and turned about
-//! its centre, in that order and in one pass: `y[p, q]` is x at the place that comes to (p, q), between pixels bilinear.
-//! Then, with brightness b or contrast c, `clamp((1 + c)·(y − ½) + ½ + b, 0, 1)` · **Draws**, uniform and independent:
-//! words of Philox4x32-10 of the counter `(block, step, picture, 1)` under the seed; they, and the places that pixels come
-//! from, are whole numbers (2⁻¹⁶ of a pixel), so all devices draw and warp alike · **Shapes**: x, y `f32[N, C, H, W]`;
-//! step `u32[1]` · **Gradient**: none · **Errors**: options out of range; pictures and options whose places pass 32,767
-//! pixels · **Cost**: one pass over memory.
+//! - **Formula**: each image is shifted (or cropped from its padding), flipped, sheared along x, zoomed and rotated
+//!   about its center, in that order and in one pass: `y[p, q]` is x at the source coordinates of (p, q), by bilinear
+//!   interpolation. Then, with brightness b or contrast c, `clamp((1 + c)·(y − ½) + ½ + b, 0, 1)`.
+//! - **Random numbers**: uniform and independent, from Philox4x32-10 with the counter `(block, step, image, 1)` and the
+//!   seed as key. They and the source coordinates are integers (2⁻¹⁶ of a pixel), so all devices agree.
+//! - **Shapes**: x, y `f32[N, C, H, W]`; step `u32[1]`.
+//! - **Gradient**: none.
+//! - **Errors**: options out of range; images and options with source coordinates beyond 32,767 pixels.
+//! - **Cost**: one pass over memory.
 
 use std::ops::{Add, Mul};
 
@@ -23,28 +25,27 @@ use crate::{Error, Result, shader};
 
 const AUGMENT: Shader = shader!("training/augment");
 
-/// How pictures are varied in training. The default varies nothing.
+/// Options of data augmentation. The default leaves images unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// The largest angle either way, degrees from 0 to 180.
+    /// Maximum rotation in either direction, in degrees, 0 to 180.
     pub rotate: f32,
-    /// The largest shift along each axis, either way, as a share of the picture from 0 to 1.
+    /// Maximum shift along each axis in either direction, as a fraction of the image, 0 to 1.
     pub shift: f32,
-    /// The largest angle by which columns lean, either way, degrees from 0 to 80. Drawn by its tangent.
+    /// Maximum shear angle of columns in either direction, in degrees, 0 to 80. Its tangent is drawn uniformly.
     pub shear: f32,
-    /// The least and the largest magnification, 0.1 to 10.
+    /// Minimum and maximum magnification, 0.1 to 10.
     pub zoom: [f32; 2],
-    /// What is flipped, half of the times.
+    /// Axes flipped with probability 1/2.
     pub flip: Flip,
-    /// The most that is added to all pixels or taken off, 0 to 1, where black is 0 and white 1.
+    /// Maximum value added to or subtracted from all pixels, 0 to 1, where black is 0 and white 1.
     pub brightness: f32,
-    /// How much further from middle grey or closer to it pixels come at most, as a share from 0 to 1.
+    /// Maximum relative change of the distance from middle gray, 0 to 1.
     pub contrast: f32,
-    /// The largest shift along each axis by whole pixels: a window of the picture's size out of a picture with so much
-    /// padding.
+    /// Maximum shift along each axis in whole pixels: a random crop of the image's size after padding by this much.
     pub crop: u32,
-    /// What is beyond the picture.
+    /// Values beyond the edges of the image.
     pub fill: Fill,
 }
 
@@ -65,12 +66,14 @@ impl Default for Augment {
 }
 
 impl Augment {
-    /// Whether every picture stays as it is.
+    /// Whether all images stay unchanged.
     pub fn is_nothing(&self) -> bool {
         *self == Self { fill: self.fill, ..Self::default() }
     }
 
-    /// Refuses numbers outside their range.
+    /// Checks the ranges of all options.
+    ///
+    /// Errors: an option out of range; a minimum zoom above the maximum.
     pub fn check(&self) -> Result<()> {
         let [low, high] = self.zoom;
         let fill = if let Fill::Value(value) = self.fill { value } else { 0.0 };
@@ -99,18 +102,18 @@ impl Augment {
     }
 }
 
-/// Which way pictures are flipped.
+/// Axes of random flips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flip {
-    /// None.
+    /// No flips.
     #[default]
     None,
-    /// From side to side.
+    /// Left-right.
     Horizontal,
-    /// Upside down.
+    /// Top-bottom.
     Vertical,
-    /// Each way, one apart from the other.
+    /// Both, independently.
     Both,
 }
 
@@ -120,25 +123,25 @@ impl Flip {
     }
 }
 
-/// What stands beyond the edges of a picture.
+/// Padding mode: the values beyond the edges of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Fill {
-    /// A value from 0 to 1.
+    /// A constant from 0 to 1.
     Value(f32),
-    /// The pixel at the edge.
+    /// The nearest edge pixel.
     #[default]
     Nearest,
-    /// The picture again, mirrored, the pixel at the edge twice.
+    /// The image mirrored at its edge, with the edge pixel repeated.
     Reflect,
 }
 
 impl Graph {
-    /// The pictures `x` `[N, C, H, W]`, varied as `augment` says; another `step` (`u32[1]`, see [`Graph::clock`]) varies
-    /// them another way, and so does another place in the batch. Two calls with one seed warp alike, say a picture and
-    /// its mask. For training only: evaluation takes `x` itself.
+    /// Data augmentation of the images `x` `[N, C, H, W]`. The random transformation depends on `step` (`u32[1]`, see
+    /// [`Graph::clock`]), on the index in the batch and on `seed`; calls with the same seed transform alike, for
+    /// example an image and its mask. For training only: evaluation uses `x` itself.
     ///
-    /// Errors: options out of range; an `x` of another rank; a step that is not `u32[1]`.
+    /// Errors: options out of range; an `x` that is not `[N, C, H, W]`; a step that is not `u32[1]`.
     pub fn augment(&mut self, x: NodeId, step: NodeId, augment: Augment, seed: u64) -> Result<NodeId> {
         augment.check()?;
         self.append(Augmentation { augment, seed }, &[x, step])
@@ -152,7 +155,7 @@ struct Augmentation {
 }
 
 impl Augmentation {
-    /// Warps every picture, in the numbers the caller counts in.
+    /// Transforms every image, in the caller's float type.
     fn warp<T>(&self, x: &[T], step: u32, [c, h, w]: [usize; 3], y: &mut [T])
     where
         T: Copy + Default + PartialOrd + From<f32> + Add<Output = T> + Mul<Output = T> + Send + Sync,
@@ -160,26 +163,27 @@ impl Augmentation {
         let Augment { brightness, contrast, fill, .. } = self.augment;
         let ranges = Ranges::of(&self.augment, [h, w]);
         let row = c * h * w;
-        let pictures = y.par_chunks_mut(row).zip(x.par_chunks(row)).enumerate();
-        pictures.for_each(|(picture, (y, x))| {
+        let images = y.par_chunks_mut(row).zip(x.par_chunks(row)).enumerate();
+        images.for_each(|(image, (y, x))| {
             let key = [self.seed as u32, (self.seed >> 32) as u32];
-            let draw = Draw::of(&ranges, |block| philox([block, step, picture as u32, 1], key));
+            let draw = Draw::of(&ranges, |block| philox([block, step, image as u32, 1], key));
             let warp = Warp::of(&draw, [h, w]);
             let [gain, offset] = warp.tone.map(T::from);
             for (i, y) in y.iter_mut().enumerate() {
                 let plane = &x[i / (h * w) * (h * w)..][..h * w];
-                let pixel = |column, row| match (fill.place(column, w), fill.place(row, h), fill) {
+                let pixel = |column, row| match (fill.source_index(column, w), fill.source_index(row, h), fill) {
                     (Some(column), Some(row), _) => plane[row * w + column],
                     (.., Fill::Value(value)) => T::from(value),
-                    _ => unreachable!("only a value has no place"),
+                    _ => unreachable!("only a constant fill has no pixel"),
                 };
-                let [(left, right_share), (top, bottom_share)] = warp.source(i % w, i / w % h);
-                let shares = |behind: u32| [65_536 - behind, behind].map(|share| T::from(share as f32 / 65_536.0));
-                let rows = shares(bottom_share).into_iter().zip(top..).map(|(row_share, row)| {
-                    let taps = shares(right_share).into_iter().zip(left..).map(|(share, column)| {
-                        let share = share * row_share;
-                        // What has no share is not looked at, were it NaN.
-                        if share == T::default() { share } else { share * pixel(column, row) }
+                let [(left, right_weight), (top, bottom_weight)] = warp.source(i % w, i / w % h);
+                let weights =
+                    |fraction: u32| [65_536 - fraction, fraction].map(|weight| T::from(weight as f32 / 65_536.0));
+                let rows = weights(bottom_weight).into_iter().zip(top..).map(|(row_weight, row)| {
+                    let taps = weights(right_weight).into_iter().zip(left..).map(|(weight, column)| {
+                        let weight = weight * row_weight;
+                        // A tap without weight is not read, because it may be NaN.
+                        if weight == T::default() { weight } else { weight * pixel(column, row) }
                     });
                     taps.fold(T::default(), T::add)
                 });
@@ -201,8 +205,8 @@ impl Augmentation {
 }
 
 impl Fill {
-    /// The pixel that stands at place `i` of an axis of so many, if one does.
-    fn place(self, i: i64, size: usize) -> Option<usize> {
+    /// The pixel index for coordinate `i` along an axis of `size` pixels; `None` for a constant.
+    fn source_index(self, i: i64, size: usize) -> Option<usize> {
         let last = size as i64 - 1;
         let place = match self {
             Fill::Value(_) => (0..=last).contains(&i).then_some(i)?,
@@ -215,7 +219,7 @@ impl Fill {
         Some(place as usize)
     }
 
-    /// As the shader has it.
+    /// The padding mode as constants of the shader.
     fn constants(self) -> (u32, f32) {
         match self {
             Fill::Value(value) => (0, value),
@@ -233,15 +237,15 @@ impl Op for Augmentation {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let x = match inputs {
             [x, step] if x.dtype == DType::F32 && **step == TensorType::u32([1]) => x,
-            _ => return Err(format!("takes f32 pictures and a step u32[1], found {inputs:?}")),
+            _ => return Err(format!("takes f32 images and a step u32[1], found {inputs:?}")),
         };
         let [_, _, h, w] = x.shape.nchw("x")?;
         let reach = Ranges::of(&self.augment, [h, w]).reach([h, w]);
         match reach < 32_768.0 {
             true => Ok((*x).clone()),
             false => Err(format!(
-                "pixels may come from {reach:.0} pixels away, expected at most 32,767: smaller pictures than {h}x{w}, or \
-                 a zoom not so far below 1"
+                "pixels may come from {reach:.0} pixels away, expected at most 32,767: use images smaller than {h}x{w} \
+                 or a larger zoom"
             )),
         }
     }
@@ -273,7 +277,7 @@ impl Op for Augmentation {
         vec![Kernel::single(dispatch)]
     }
 
-    /// Contrast takes off what it adds.
+    // Contrast subtracts a part of what it adds.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         let Augment { brightness, contrast, fill, .. } = self.augment;
         let largest = inputs[0].magnitude().max(f64::from(fill.constants().1));

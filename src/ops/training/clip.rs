@@ -1,9 +1,11 @@
-//! Clipping of gradients, before an optimizer sees them.
+//! Gradient clipping, by value or by norm.
 //!
-//! **What**: by value, `y[i] = min(max(x[i], −v), v)`; by norm, `y = x · min(1, most / (‖x‖₂ + 1e-6))` · **Shapes**: any,
-//! kept · **Gradient**: none, it is the gradient · **NaN**: stays, and by norm spreads: a step that went wrong is not
-//! hidden · **Source**: Pascanu, Mikolov & Bengio 2013 (arXiv:1211.5063), in PyTorch's form · **Cost**: one pass by value,
-//! three by norm.
+//! - **Formula**: by value, `y[i] = min(max(x[i], −v), v)`; by norm, `y = x · min(1, max_norm / (‖x‖₂ + 1e-6))`.
+//! - **Shapes**: any, kept. f32.
+//! - **Range**: NaN is kept, and by norm spreads to all elements, so that a failed step stays visible.
+//! - **Gradient**: none; it is applied to gradients.
+//! - **Source**: Pascanu, Mikolov & Bengio 2013 (arXiv:1211.5063), in PyTorch's form.
+//! - **Cost**: one pass by value, three by norm.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -16,38 +18,38 @@ use crate::{Result, shader};
 const NORM: Shader = shader!("training/clip_norm");
 
 impl Graph {
-    /// `x` with each element between `−most` and `most`. Has no gradient.
+    /// Clips each element of `x` to `−most` to `most`. Has no gradient.
     ///
     /// Errors: a bound that is not finite and above 0.
     pub fn clip_value(&mut self, x: NodeId, most: f32) -> Result<NodeId> {
-        self.append(Clip { by: By::Value, most }, &[x])
+        self.append(Clip { by: ClipMode::Value, most }, &[x])
     }
 
-    /// `x` shortened to the length `most` if it is longer: all of it by one factor. Has no gradient.
+    /// Scales `x` by one factor so that its L2 norm is at most `most`. Has no gradient.
     ///
     /// Errors: a bound that is not finite and above 0.
     pub fn clip_norm(&mut self, x: NodeId, most: f32) -> Result<NodeId> {
-        self.append(Clip { by: By::Norm, most }, &[x])
+        self.append(Clip { by: ClipMode::Norm, most }, &[x])
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum By {
+enum ClipMode {
     Value,
     Norm,
 }
 
 #[derive(Debug)]
 struct Clip {
-    by: By,
+    by: ClipMode,
     most: f32,
 }
 
 impl Op for Clip {
     fn name(&self) -> &'static str {
         match self.by {
-            By::Value => "clip_value",
-            By::Norm => "clip_norm",
+            ClipMode::Value => "clip_value",
+            ClipMode::Norm => "clip_norm",
         }
     }
 
@@ -64,8 +66,8 @@ impl Op for Clip {
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let (x, most) = (inputs[0].f64(), f64::from(self.most));
         match self.by {
-            By::Value => out.iter_mut().zip(x).for_each(|(y, x)| *y = x.clamp(-most, most)),
-            By::Norm => {
+            ClipMode::Value => out.iter_mut().zip(x).for_each(|(y, x)| *y = x.clamp(-most, most)),
+            ClipMode::Norm => {
                 let factor = most / (x.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-6);
                 let factor = if factor > 1.0 { 1.0 } else { factor };
                 out.iter_mut().zip(x).for_each(|(y, x)| *y = factor * x);
@@ -77,7 +79,7 @@ impl Op for Clip {
         let n = io.output.shape.elements();
         let (x, squares, sum) = (Operand::Input(0), Operand::Scratch(0), Operand::Scratch(1));
         let unary = |f: String| Dispatch::new(UNARY).function("f", f).reads([x]).invocations(n, 64);
-        if self.by == By::Value {
+        if self.by == ClipMode::Value {
             let most = self.most;
             let clamp = format!("at_least(at_most(v, {most:?}f), -{most:?}f)");
             return vec![Kernel::single(unary(clamp).writes(Operand::Output))];
@@ -91,8 +93,8 @@ impl Op for Clip {
     }
 
     fn traits(&self, io: &Io<'_>) -> Traits {
-        let reduction = if self.by == By::Norm { io.output.shape.elements() } else { 1 };
-        Traits { reduction, overwrites: if self.by == By::Value { &[0] } else { &[] }, ..Traits::default() }
+        let reduction = if self.by == ClipMode::Norm { io.output.shape.elements() } else { 1 };
+        Traits { reduction, overwrites: if self.by == ClipMode::Value { &[0] } else { &[] }, ..Traits::default() }
     }
 }
 

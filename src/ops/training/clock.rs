@@ -1,8 +1,10 @@
-//! The number of a step, or of an update that several steps share, over the whole run.
+//! Counter of steps, or of optimizer updates that several micro-batches share, over the whole run.
 //!
-//! **What**: `y = begun + step / every`, rounded down: the steps before this epoch, which the host writes, and those of it, which the step
-//! counts · **Shapes**: all `u32[1]` · **Gradient**: none · **For**: what must not begin anew with each epoch, such as
-//! bias correction and dropout masks.
+//! - **Formula**: `y = begun + step / every`, rounded down: the count before this epoch, which the host writes, plus
+//!   the steps of this epoch, which the step counts.
+//! - **Shapes**: all `u32[1]`.
+//! - **Gradient**: none.
+//! - **Use**: state that must not restart with each epoch, such as bias correction and dropout masks.
 
 use std::fmt;
 
@@ -16,16 +18,16 @@ use crate::tensor::View;
 const CLOCK: Shader = shader!("training/clock");
 
 impl Graph {
-    /// The number of this step over the whole run, `begun + step`, counted from 0; it wraps at 2³².
+    /// The number of this step over the whole run, `begun + step`, counted from 0; wraps at 2³².
     ///
-    /// Errors: operands other than `u32[1]`.
+    /// Errors: operands that are not `u32[1]`.
     pub fn clock(&mut self, begun: NodeId, step: NodeId) -> Result<NodeId> {
         self.append(Clock { every: 1 }, &[begun, step])
     }
 
-    /// The number of the update that this step and others, `every` in all, share: `begun + step / every`.
+    /// The number of this update over the whole run, where `every` steps share one: `begun + step / every`.
     ///
-    /// Errors: operands other than `u32[1]`; an `every` of 0 or over 32 bits.
+    /// Errors: operands that are not `u32[1]`; `every` of 0 or above 32 bits.
     pub fn update_clock(&mut self, begun: NodeId, step: NodeId, every: usize) -> Result<NodeId> {
         self.append(Clock { every }, &[begun, step])
     }

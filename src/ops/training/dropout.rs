@@ -1,12 +1,15 @@
-//! Dropout: values, or whole channels, are zeroed at random during training.
+//! Dropout: sets random elements, or whole channels, to zero during training.
 //!
-//! **What**: `y[i] = x[i] / (1 − p)` where the 32 random bits of i's unit are at least `p·2³²`, else 0, so that the
-//! expectation is x. A unit is an element, or (spatial) a plane of one picture and channel. The bits are word `u mod 4`
-//! of Philox4x32-10 of the counter `(u div 4, step, stream, 0)` under the seed: integers only, so that all devices draw
-//! the same mask, and nothing is kept for the way back · **Shapes**: any, kept; spatial: `[N, C, ..]`; step `u32[1]` ·
-//! **Gradient**: the same mask on dy · **Source**: Srivastava et al. 2014; spatial: Tompson et al. 2015
-//! (arXiv:1411.4280), section 3.2; generator: Salmon et al. 2011, *Parallel random numbers: as easy as 1, 2, 3* ·
-//! **Errors**: p outside `[0, 1)` · **Cost**: one pass over memory.
+//! - **Formula**: `y[i] = x[i] / (1 − p)` where the 32 random bits of i's unit are at least `p·2³²`, else 0, so that
+//!   the expectation is x. A unit is an element, or (spatial dropout) one channel of one image. The bits are word
+//!   `u mod 4` of Philox4x32-10 with the counter `(u div 4, step, stream, 0)` and the seed as key: integers only, so
+//!   all devices draw the same mask, and no mask is stored for the backward pass.
+//! - **Shapes**: any, kept; spatial: `[N, C, ..]`. f32; step `u32[1]`.
+//! - **Gradient**: dy with the same mask.
+//! - **Errors**: p outside `[0, 1)`.
+//! - **Cost**: one pass over memory.
+//! - **Source**: Srivastava et al. 2014; spatial: Tompson et al. 2015 (arXiv:1411.4280), section 3.2; generator: Salmon
+//!   et al. 2011, *Parallel random numbers: as easy as 1, 2, 3*.
 
 use rayon::prelude::*;
 
@@ -20,53 +23,53 @@ use crate::{Result, shader};
 const DROPOUT: Shader = shader!("training/dropout");
 
 impl Graph {
-    /// Zeroes each element of `x` with probability `p` and multiplies the others by `1 / (1 − p)`. Another `step`
-    /// (`u32[1]`, see [`Graph::clock`]) draws another mask, and so does another place in the graph. For training only:
-    /// evaluation takes `x` itself.
+    /// Dropout: sets each element of `x` to zero with probability `p` and multiplies the others by `1 / (1 − p)`. The
+    /// mask depends on `step` (`u32[1]`, see [`Graph::clock`]), on `seed` and on the number of the node in the graph.
+    /// For training only: evaluation uses `x` itself.
     ///
     /// Errors: `p` outside `[0, 1)`; a step that is not `u32[1]`.
     pub fn dropout(&mut self, x: NodeId, step: NodeId, p: f32, seed: u64) -> Result<NodeId> {
         self.append(Dropout { p, spatial: false, seed, stream: self.len() as u32 }, &[x, step])
     }
 
-    /// As [`Graph::dropout`], by whole channels: `x` is `[N, C, ..]`, and all elements of one picture and channel share
-    /// their fate.
+    /// Spatial dropout: [`Graph::dropout`] by whole channels of `x` `[N, C, ..]`; all elements of one channel of one
+    /// image share one random number.
     ///
-    /// Errors: as dropout; fewer than two axes.
+    /// Errors: as [`Graph::dropout`]; fewer than two axes.
     pub fn spatial_dropout(&mut self, x: NodeId, step: NodeId, p: f32, seed: u64) -> Result<NodeId> {
         self.append(Dropout { p, spatial: true, seed, stream: self.len() as u32 }, &[x, step])
     }
 }
 
-/// Linear, with one mask for both ways, so it is its own gradient.
+/// Dropout. It is linear in x and uses one mask both ways, so it is its own gradient.
 #[derive(Clone, Debug)]
 struct Dropout {
     p: f32,
     spatial: bool,
     seed: u64,
-    /// Its place in the graph, so that two layers draw different masks.
+    /// Number of the node in the graph, so that two layers draw different masks.
     stream: u32,
 }
 
 impl Dropout {
-    /// Elements of one unit.
+    /// Elements per unit.
     fn plane(&self, x: &Shape) -> usize {
         if self.spatial { x[2..].iter().product() } else { 1 }
     }
 
-    /// The least random number that keeps a unit.
+    /// Smallest random number that keeps a unit.
     fn threshold(&self) -> u32 {
         (f64::from(self.p) * 2f64.powi(32)) as u32
     }
 
-    /// The random bits of the units `4·block` to `4·block + 3`.
+    /// Random bits of the units `4·block` to `4·block + 3`.
     fn words(&self, block: u32, step: u32) -> [u32; 4] {
         philox([block, step, self.stream, 0], [self.seed as u32, (self.seed >> 32) as u32])
     }
 }
 
-/// A multiple of four, so that every task begins with a block of its own.
-const ELEMENTS_A_TASK: usize = 4096;
+/// Elements per CPU task: a multiple of four, so that every task starts at a block of random bits.
+const ELEMENTS_PER_TASK: usize = 4096;
 
 impl Op for Dropout {
     fn name(&self) -> &'static str {
@@ -91,10 +94,10 @@ impl Op for Dropout {
         let (x, step) = (inputs[0].f64(), inputs[1].f64()[0] as u32);
         let (plane, threshold, scale) =
             (self.plane(inputs[0].shape), self.threshold(), 1.0 / (1.0 - f64::from(self.p)));
-        let tasks = out.par_chunks_mut(ELEMENTS_A_TASK).zip(x.par_chunks(ELEMENTS_A_TASK)).enumerate();
+        let tasks = out.par_chunks_mut(ELEMENTS_PER_TASK).zip(x.par_chunks(ELEMENTS_PER_TASK)).enumerate();
         tasks.for_each(|(task, (y, x))| {
             let mut drawn = (u32::MAX, [0; 4]);
-            for (i, (y, x)) in (task * ELEMENTS_A_TASK..).zip(y.iter_mut().zip(x)) {
+            for (i, (y, x)) in (task * ELEMENTS_PER_TASK..).zip(y.iter_mut().zip(x)) {
                 let unit = i / plane;
                 let block = (unit / 4) as u32;
                 if drawn.0 != block {
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_p_and_the_expectation_stays() {
+    fn the_dropped_fraction_is_p_and_the_mean_is_kept() {
         let op = Dropout { p: 0.3, spatial: false, seed: 5, stream: 2 };
         let y = drop(&op, [100, 1000], 7.0);
         let dropped = y.iter().filter(|y| **y == 0.0).count() as f64 / 1e5;
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_share_their_fate() {
+    fn spatial_dropout_drops_whole_channels() {
         let op = Dropout { p: 0.5, spatial: true, seed: 1, stream: 0 };
         let y = drop(&op, [8, 16, 3, 5], 0.0);
         assert!(y.chunks(15).all(|plane| plane.iter().all(|v| v == &plane[0])));
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_are_below_one() {
+    fn options_are_checked() {
         let mut graph = Graph::new();
         let x = graph.input("x", TensorType::f32([3])).unwrap();
         let step = graph.input("step", TensorType::u32([1])).unwrap();

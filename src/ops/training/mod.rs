@@ -1,4 +1,4 @@
-//! Operations that only training steps and evaluation have: batches, augmentation, dropout, metrics.
+//! Operations of training steps and evaluation only: mini-batches, augmentation, dropout, gradient clipping, metrics.
 
 pub mod accumulate;
 pub mod augment;

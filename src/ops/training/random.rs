@@ -1,7 +1,7 @@
-//! Random bits by counting: Philox, of which every device draws the same.
+//! Counter-based random numbers (Philox), identical on every device.
 
-/// Philox4x32 with ten rounds: 128 random bits of a counter under a key (Salmon et al. 2011, *Parallel random numbers: as
-/// easy as 1, 2, 3*). The last word of the counter says what they are for: 0 dropout, 1 augmentation.
+/// Philox4x32 with ten rounds: 128 random bits of a counter under a key (Salmon et al. 2011, *Parallel random numbers:
+/// as easy as 1, 2, 3*). The last word of the counter is the purpose: 0 dropout, 1 augmentation.
 pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
@@ -17,9 +17,9 @@ pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    /// Known answers of the Random123 library for philox4x32-10.
+    // Known answers of the Random123 library for philox4x32-10.
     #[test]
-    fn the_generator_is_philox() {
+    fn philox_gives_the_known_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         let (counter, key) = ([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]);

@@ -1,9 +1,12 @@
-//! The history of a run, kept on the GPU: one row a step, read back now and then.
+//! Training history on the GPU: one row per step, read back occasionally.
 //!
-//! **What**: `history[step] = loss, right, counted`, as [`Graph::softmax_cross_entropy`] and [`Graph::count_correct`] have
-//! them, the loss weighted if the classes have weights, then `step += 1`; a step past the last row is not recorded ·
-//! **Shapes**: history `f32[L,3]` and step `u32[1]`, both variables; logits `[N,C]`, labels u32 `[N]`, weights `[C]` · **Gradient**: none · **Cost**: as a softmax, then sums over the rows in
-//! fixed order.
+//! - **Formula**: `history[step] = loss, correct, counted`, as by [`Graph::softmax_cross_entropy`] and
+//!   [`Graph::count_correct`], the loss weighted if there are class weights; then `step += 1`. A step beyond the last
+//!   row is not recorded.
+//! - **Shapes**: history `f32[L,3]` and step `u32[1]`, both variables; logits f32 `[N,C]`, labels u32 `[N]`, weights
+//!   f32 `[C]`.
+//! - **Gradient**: none.
+//! - **Cost**: a softmax, then sums over the rows in a fixed order.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
@@ -11,7 +14,7 @@ use crate::ops::losses::classes::over_classes;
 use crate::ops::losses::cross_entropy::{
     CountCorrect, SoftmaxCrossEntropy, rows, rows_dispatch, weighted, weighted_rows,
 };
-use crate::ops::losses::softmax::{Way, line_stages};
+use crate::ops::losses::softmax::{LineStrategy, line_stages};
 use crate::ops::reductions::reduce::sum_to_few;
 use crate::shape::TensorType;
 use crate::tensor::View;
@@ -22,12 +25,12 @@ const SCORE: Shader = shader!("training/score");
 const SCORE_STAGED: Shader = shader!("training/score_staged");
 
 impl Graph {
-    /// Writes the loss of a batch, how many rows it gets right, and how many count, to the row of `history` that `step`
-    /// names, and advances `step`; the mean of the losses is weighted if the classes have weights. See
+    /// Records the loss of a batch, its number of correct rows and its number of counted rows in row `step` of
+    /// `history`, and advances `step`. With class weights the mean of the losses is weighted. See
     /// [`crate::ops::training::record`].
     ///
-    /// Errors: a history that is not f32 `[L,3]`, a step that is not u32 `[1]`; logits that are not `[N,C]`, labels that are
-    /// not u32 `[N]`, weights that are not f32 `[C]`.
+    /// Errors: a history that is not f32 `[L,3]`; a step that is not u32 `[1]`; logits that are not `[N,C]`; labels
+    /// that are not u32 `[N]`; weights that are not f32 `[C]`.
     pub fn record(
         &mut self,
         history: NodeId,
@@ -65,7 +68,7 @@ impl Op for Record {
                 Ok(TensorType::f32([history.shape.elements() + 1]))
             }
             _ => Err(format!(
-                "takes history f32[L, 3], step u32[1], logits, labels and perhaps weights, found {inputs:?}"
+                "takes history f32[L, 3], step u32[1], logits, labels and optional weights, found {inputs:?}"
             )),
         }
     }
@@ -88,15 +91,17 @@ impl Op for Record {
         let logits = Operand::Input(2);
         let weights = (io.inputs.len() > 4).then_some(Operand::Input(4));
         let columns = if weights.is_some() { 4 } else { 3 };
-        let kernel = |way: &Way| {
+        let kernel = |way: &LineStrategy| {
             let each = Operand::Scratch(0);
             let scratch = vec![TensorType::f32([n, columns])];
             let mut kernel = Kernel { name: SCORE.name, dispatches: vec![], scratch };
             let score =
                 |shader| rows_dispatch(shader, n).constant("COLUMNS", columns).reads([logits, Operand::Input(3)]);
             match way {
-                Way::Line => kernel.dispatches.push(weighted(score(SCORE).constant("C", c).writes(each), weights)),
-                Way::Staged => {
+                LineStrategy::Line => {
+                    kernel.dispatches.push(weighted(score(SCORE).constant("C", c).writes(each), weights))
+                }
+                LineStrategy::Staged => {
                     kernel.name = SCORE_STAGED.name;
                     let of_rows = line_stages([n, c, 1], logits, &mut kernel);
                     let score = weighted(score(SCORE_STAGED).reads(of_rows).writes(each), weights);
@@ -110,7 +115,7 @@ impl Op for Record {
             kernel.dispatches.push(variables.reads([few]));
             kernel
         };
-        Way::candidates([n, c, 1]).iter().map(kernel).collect()
+        LineStrategy::candidates([n, c, 1]).iter().map(kernel).collect()
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {

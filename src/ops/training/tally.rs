@@ -1,10 +1,12 @@
-//! What a classifier made of a set, counted on the GPU: added to batch by batch, read back at the end.
+//! Confusion matrix on the GPU: accumulated batch by batch, read back at the end.
 //!
-//! **What**: for each row whose label `l` is a class, 1 is added to `tally[l, g]`, g the class of the largest logit, the
-//! first of equals, and to `tally[l, C+1]` if fewer than [`TOP`] classes come before l by their logits; a row that holds
-//! NaN adds 1 to `tally[l, C]` alone · **Shapes**: tally `u32[C,C+2]`, a variable; logits `f32[N,C]`; labels `u32[N]` ·
-//! **Units and ranges**: counts are exact; they wrap at 2³² · **Gradient**: none · **Cost**: one pass over the logits and
-//! two atomic additions a row, of integers, whose order does not matter.
+//! - **Formula**: for each row whose label `l` is a class, adds 1 to `tally[l, g]`, where g is the argmax of the logits
+//!   (the first of equals), and adds 1 to `tally[l, C+1]` if fewer than [`TOP`] classes rank before l. A row with NaN
+//!   adds 1 to `tally[l, C]` only.
+//! - **Shapes**: tally `u32[C,C+2]`, a variable; logits `f32[N,C]`; labels `u32[N]`.
+//! - **Range**: counts are exact and wrap at 2³².
+//! - **Gradient**: none.
+//! - **Cost**: one pass over the logits and two atomic additions per row, of integers, whose order does not matter.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
 use crate::kernel::{Dispatch, Io, Kernel, Limits, MOST_ROUNDS, Operand, Shader};
@@ -15,13 +17,14 @@ use crate::{Result, shader};
 
 const TALLY: Shader = shader!("training/tally");
 
-/// A label is among the most likely classes if it is one of so many.
+/// The k of top-k accuracy.
 pub const TOP: usize = 5;
 
 impl Graph {
-    /// Adds what the rows of `logits` say of `labels` to `tally`. See [`crate::ops::training::tally`].
+    /// Adds the predictions of `logits` for `labels` to the confusion matrix `tally`. See
+    /// [`crate::ops::training::tally`].
     ///
-    /// Errors: logits that are not `[N,C]`, labels that are not u32 `[N]`, a tally that is not u32 `[C,C+2]`; more than
+    /// Errors: logits that are not `[N,C]`; labels that are not u32 `[N]`; a tally that is not u32 `[C,C+2]`; more than
     /// 12,000 classes.
     pub fn tally(&mut self, tally: NodeId, logits: NodeId, labels: NodeId) -> Result<NodeId> {
         self.append(Tally, &[tally, logits, labels])
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tally_has_a_column_for_each_class_and_two_more() {
+    fn the_shape_of_the_tally_is_checked() {
         let mut graph = Graph::new();
         let logits = graph.input("logits", TensorType::f32([4, 3])).unwrap();
         let labels = graph.input("labels", TensorType::u32([4])).unwrap();
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_to_the_first_and_nan_is_no_class() {
+    fn ties_go_to_the_first_class_and_nan_to_none() {
         let logits = [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, f64::NAN, 1.0, 1.0, 1.0, 1.0, 1.0];
         let labels = [5.0, 4.0, 0.0];
         let (matrix, rows, counts) = ([3, 6].into(), [3].into(), [6, 8].into());

@@ -1,4 +1,4 @@
-//! Convolution and its transpose.
+//! Convolution and transposed convolution.
 
 use lenslet::check::Case;
 use proptest::prelude::*;
@@ -13,19 +13,19 @@ pub fn all() -> Vec<Operation> {
     ]
 }
 
-/// Pictures, channels in and out of each group, groups, and whether there is a bias.
+/// Batch size, channels and filters per group, groups, and whether there is a bias.
 type Channels = (usize, [usize; 2], usize, bool);
 
 fn channels() -> impl Strategy<Value = Channels> {
     let groups = prop_oneof![3 => Just(1usize), 2 => 2usize..4];
-    // Depthwise convolution has kernels of its own, and wide ones fill a tile.
+    // Depthwise convolution has its own kernels, and many channels fill a tile.
     let each = prop_oneof![2 => [1usize..5, 1usize..5], 1 => [1usize..2, 1usize..3], 1 => [1usize..20, 1usize..20]];
     (1usize..4, each, groups, any::<bool>())
 }
 
 fn convolutions() -> BoxedStrategy<Fields> {
     let fields = |((n, [c, k], groups, bias), window): (Channels, Fitting)| {
-        let [h, w] = window.picture;
+        let [h, w] = window.image;
         let [r, s] = window.size;
         let mut fields = vec![("x", tensor([n, c * groups, h, w])), ("w", tensor([k * groups, c, r, s]))];
         fields.extend(bias.then(|| ("b", tensor([k * groups]))));
@@ -52,7 +52,7 @@ fn transposes() -> BoxedStrategy<Fields> {
             _ if same => 0,
             most => extra[axis] % most,
         });
-        // Padding cuts from the result; with so many rows and columns some are left.
+        // Padding is cropped from the output; with this many rows and columns some are left.
         let [p, q] = if same { [p, q] } else { [p + 4, q + 4] };
         let mut fields = vec![("x", tensor([n, c * groups, p, q])), ("w", tensor([c * groups, k, r, s]))];
         fields.extend(bias.then(|| ("b", tensor([k * groups]))));

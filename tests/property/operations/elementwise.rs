@@ -1,4 +1,4 @@
-//! Scalar functions, arithmetic, clipping.
+//! Scalar functions, standardization, arithmetic, gradient clipping.
 
 use lenslet::check::Case;
 use lenslet::ops::{ARITHMETIC, TABLE};
@@ -34,7 +34,7 @@ fn unary(line: &Line) -> Case {
     let name = line.word("function").to_string();
     let defined = TABLE.iter().any(|row| row.name == name && !(row.f)(-1.0, 1.0).is_nan());
     let mut case = line.case(move |g, i| g.unary(&name, i[0]));
-    // Roots and logarithms have no slope where they are not defined.
+    // Roots and logarithms have no derivative where they are undefined.
     case.differentiable &= defined || line.word("fill") == "positive";
     case
 }
@@ -60,7 +60,7 @@ fn prelus() -> BoxedStrategy<Fields> {
     filled(fields, &["away", "special"])
 }
 
-/// By one number for all channels or one for each.
+/// One value for all channels, or one per channel.
 fn normalization() -> BoxedStrategy<Fields> {
     let fields = |(x, means, deviation): (Vec<usize>, bool, f32)| {
         let means = if means { x.get(1).copied().unwrap_or(1) } else { 1 };
@@ -75,7 +75,7 @@ fn normalize(line: &Line) -> Case {
     line.case(move |g, i| g.normalize(i[0], &means, &[deviation]))
 }
 
-/// Two shapes that broadcast: of each axis, which side is stretched, and how many leading axes each side lacks.
+/// Two shapes that broadcast: for each axis the side that is repeated, and the number of leading axes each side lacks.
 fn arithmetic() -> BoxedStrategy<Fields> {
     let names: Vec<&'static str> = ARITHMETIC.iter().map(|row| row.name).collect();
     let stretched = proptest::collection::vec(0usize..4, 6);

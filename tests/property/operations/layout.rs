@@ -14,8 +14,8 @@ pub fn all() -> Vec<Operation> {
         Operation { name: "flatten", draw: one, build: |line| line.case(|g, i| g.flatten(i[0])) },
         Operation { name: "reshape", draw: reshapes, build: reshape },
         Operation { name: "transpose", draw: transposes, build: transpose },
-        Operation { name: "broadcast_to", draw: || stretches(false), build: broadcast_to },
-        Operation { name: "sum_to", draw: || stretches(true), build: sum_to },
+        Operation { name: "broadcast_to", draw: || broadcasts(false), build: broadcast_to },
+        Operation { name: "sum_to", draw: || broadcasts(true), build: sum_to },
         Operation { name: "slice", draw: slices, build: slice },
         Operation { name: "pad", draw: pads, build: pad },
         Operation { name: "concat", draw: concats, build: concat },
@@ -26,7 +26,7 @@ pub fn all() -> Vec<Operation> {
 }
 
 fn reshapes() -> BoxedStrategy<Fields> {
-    // The same extents, some of them in one.
+    // The same extents, some of them merged.
     let fields = |(x, joined): (Vec<usize>, usize)| {
         let (first, rest) = x.split_at(joined.min(x.len()));
         let to = [&[first.iter().product()], rest].concat();
@@ -54,8 +54,8 @@ fn transpose(line: &Line) -> Case {
     line.case(move |g, i| g.transpose(i[0], &axes))
 }
 
-/// A shape, and one that stretches to it; with `back` the operand is the larger.
-fn stretches(back: bool) -> BoxedStrategy<Fields> {
+/// A shape, and one that broadcasts to it; with `back` the operand is the larger.
+fn broadcasts(back: bool) -> BoxedStrategy<Fields> {
     let ones = proptest::collection::vec(any::<bool>(), 6);
     let fields = move |(full, ones, missing): (Vec<usize>, Vec<bool>, usize)| {
         let small = full.iter().zip(ones).map(|(&extent, one)| if one { 1 } else { extent }).skip(missing);
@@ -76,12 +76,12 @@ fn sum_to(line: &Line) -> Case {
     line.case(move |g, i| g.sum_to(i[0], to.clone()))
 }
 
-/// What is cut of an axis, if anything: start, length, step. The first two are fitted to its extent.
-type Wanted = (bool, usize, usize, usize);
+/// The slice of an axis: whether there is one, start, length and step. Start and length are fitted to the extent.
+type AxisSlice = (bool, usize, usize, usize);
 
 fn slices() -> BoxedStrategy<Fields> {
     let wanted = proptest::collection::vec((any::<bool>(), 0usize..8, 1usize..8, 1usize..4), 6);
-    let fields = |(x, wanted): (Vec<usize>, Vec<Wanted>)| {
+    let fields = |(x, wanted): (Vec<usize>, Vec<AxisSlice>)| {
         let mut cuts = vec![];
         for (axis, (&extent, (cut, start, length, step))) in x.iter().zip(wanted).enumerate() {
             let start = start % extent;
@@ -134,20 +134,20 @@ fn concat(line: &Line) -> Case {
     line.case(move |g, i| g.concat(i, axis))
 }
 
-/// Bindings begin at multiples of 256 bytes.
-const APART: usize = 64;
+/// Alignment of bindings, in elements: 256 bytes.
+const ALIGNMENT: usize = 64;
 
 fn ranges() -> BoxedStrategy<Fields> {
     let fields = |(shape, before, after): (Vec<usize>, usize, usize)| {
-        let total = before * APART + shape.iter().product::<usize>() + after;
-        vec![("x", tensor([total])), ("offset", number(before * APART)), ("to", Value::List(shape))]
+        let total = before * ALIGNMENT + shape.iter().product::<usize>() + after;
+        vec![("x", tensor([total])), ("offset", number(before * ALIGNMENT)), ("to", Value::List(shape))]
     };
     (shape(0..4), 0usize..3, 0usize..70).prop_map(fields).boxed()
 }
 
 fn slice_flat(line: &Line) -> Case {
     let (offset, to) = (line.number("offset"), line.numbers("to").to_vec());
-    // Kernels read the range; its gradient is for whoever cuts the whole.
+    // Kernels read the range; the caller that splits the whole collects the gradient.
     let mut case = line.case(move |g, i| {
         let range = g.slice_flat(i[0], offset, to.clone())?;
         g.unary("square", range)
@@ -161,11 +161,11 @@ fn packs() -> BoxedStrategy<Fields> {
     let fields = |(parts, after): (Vec<(Vec<usize>, usize)>, usize)| {
         let (mut offsets, mut total) = (vec![], 0);
         for (shape, spare) in &parts {
-            offsets.push(total + spare * APART);
-            total = (offsets[offsets.len() - 1] + shape.iter().product::<usize>()).next_multiple_of(APART);
+            offsets.push(total + spare * ALIGNMENT);
+            total = (offsets[offsets.len() - 1] + shape.iter().product::<usize>()).next_multiple_of(ALIGNMENT);
         }
         let parts = tensors(parts.into_iter().map(|(shape, _)| shape));
-        vec![("parts", parts), ("offsets", Value::List(offsets)), ("total", number(total + after * APART))]
+        vec![("parts", parts), ("offsets", Value::List(offsets)), ("total", number(total + after * ALIGNMENT))]
     };
     (parts, 0usize..2).prop_map(fields).boxed()
 }

@@ -1,4 +1,4 @@
-//! Softmax, its logarithm and losses.
+//! Softmax, log-softmax and losses.
 
 use lenslet::check::Case;
 use lenslet::ops::CrossEntropy;
@@ -12,8 +12,8 @@ pub fn all() -> Vec<Operation> {
     vec![
         Operation { name: "softmax", draw: along, build: |line| with_axis(line, Graph::softmax) },
         Operation { name: "log_softmax", draw: along, build: |line| with_axis(line, Graph::log_softmax) },
-        Operation { name: "softmax_cross_entropy", draw: labelled, build: softmax_cross_entropy },
-        Operation { name: "count_correct", draw: labelled, build: count_correct },
+        Operation { name: "softmax_cross_entropy", draw: labeled, build: softmax_cross_entropy },
+        Operation { name: "count_correct", draw: labeled, build: count_correct },
         Operation { name: "softmax_cross_entropy_with", draw: weighted, build: softmax_cross_entropy_with },
         Operation { name: "softmax_cross_entropy_soft", draw: soft, build: softmax_cross_entropy_soft },
         Operation { name: "mean_squared_error", draw: errors, build: |line| error(line, Graph::mean_squared_error) },
@@ -42,14 +42,14 @@ pub fn rows() -> impl Strategy<Value = [usize; 2]> {
     prop_oneof![4 => [1usize..9, 1usize..12], 1 => [1usize..70, 1usize..40]]
 }
 
-fn labelled() -> BoxedStrategy<Fields> {
+fn labeled() -> BoxedStrategy<Fields> {
     let fields = (rows(), one_of(LABELS)).prop_map(|([n, c], values)| {
         vec![("logits", tensor([n, c])), ("labels", integers(DType::U32, [n])), ("values", word(values))]
     });
     filled(fields, &["any", "any", "large", "ties"])
 }
 
-/// Fills the labels, the second operand.
+/// Sets the values of the labels, the second operand.
 fn with_labels(line: &Line, mut case: Case) -> Case {
     if let (Some(labels), Some(&classes)) = (case.inputs.get_mut(1), line.shape("logits").get(1)) {
         labels.fill = line.integer_fill(classes);
@@ -83,7 +83,7 @@ fn cross_entropy(line: &Line) -> CrossEntropy {
 }
 
 fn weighted() -> BoxedStrategy<Fields> {
-    (labelled(), options()).prop_map(|(labelled, options)| [labelled, options].concat()).boxed()
+    (labeled(), options()).prop_map(|(labeled, options)| [labeled, options].concat()).boxed()
 }
 
 fn softmax_cross_entropy_with(line: &Line) -> Case {
@@ -112,7 +112,7 @@ fn error(line: &Line, build: fn(&mut Graph, NodeId, NodeId) -> Result<NodeId>) -
 }
 
 fn binary_cross_entropy(line: &Line) -> Case {
-    // Targets lie between 0 and 1.
+    // Targets are between 0 and 1.
     line.case(|g, i| {
         let target = g.sigmoid(i[1])?;
         g.binary_cross_entropy(i[0], target)

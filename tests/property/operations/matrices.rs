@@ -13,12 +13,12 @@ pub fn all() -> Vec<Operation> {
     ]
 }
 
-/// Rows, terms and columns: around tiles too.
+/// Rows, terms and columns, including extents around tile sizes.
 fn extents() -> impl Strategy<Value = [usize; 3]> {
     prop_oneof![3 => [1usize..9, 1usize..9, 1usize..9], 1 => [1usize..40, 1usize..70, 1usize..40]]
 }
 
-/// Leading axes that broadcast: each is there or not, and stretched on one side or not.
+/// Leading axes that broadcast: each may be absent, or repeated on one side.
 fn leads() -> impl Strategy<Value = [Vec<usize>; 2]> {
     let axis = (1usize..4, 0usize..3);
     (proptest::collection::vec(axis, 0..3), [0usize..3, 0usize..3]).prop_map(|(axes, dropped)| {

@@ -1,4 +1,4 @@
-//! The operations, with how each is drawn and built. What is drawn is right; [`crate::changes`] sees to the rest.
+//! Random generation of valid operations, and their construction. [`crate::changes`] makes invalid ones.
 
 mod convolution;
 mod elementwise;
@@ -19,9 +19,9 @@ use crate::line::{Fields, Line, Value, flag, pair, word};
 /// An operation, or a family that shares options.
 pub struct Operation {
     pub name: &'static str,
-    /// Operands and options that fit each other.
+    /// Strategy of operands and options that match.
     pub draw: fn() -> BoxedStrategy<Fields>,
-    /// The case of a line, right or not.
+    /// The case of a line, valid or not.
     pub build: fn(&Line) -> Case,
 }
 
@@ -42,7 +42,7 @@ pub fn all() -> Vec<Operation> {
     .collect()
 }
 
-/// A shape of that many axes, few elements long in all.
+/// A shape with this number of axes and few elements in total.
 fn shape(axes: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<usize>> {
     // Extents around a workgroup and a block are rare, so that most cases stay small.
     let extent = prop_oneof![12 => 1usize..8, 1 => select(vec![16usize, 17, 63, 64, 65])];
@@ -64,11 +64,11 @@ fn float_of(floats: &'static [f32]) -> impl Strategy<Value = f32> {
     select(floats)
 }
 
-/// A window that fits the picture it comes with.
+/// A window that fits its image.
 #[derive(Clone, Debug)]
 struct Fitting {
-    /// Rows and columns of the picture.
-    picture: [usize; 2],
+    /// Rows and columns of the image.
+    image: [usize; 2],
     size: [usize; 2],
     stride: [usize; 2],
     dilation: [usize; 2],
@@ -77,16 +77,16 @@ struct Fitting {
 }
 
 impl Fitting {
-    /// So that no window lies on padding alone, which has no maximum.
+    /// Ensures that no window is entirely in padding, which has no maximum.
     fn with_taps_inside(mut self) -> Self {
         for axis in 0..2 {
-            self.picture[axis] = self.picture[axis].max(self.dilation[axis]);
+            self.image[axis] = self.image[axis].max(self.dilation[axis]);
             if let Value::Numbers(sides) = &mut self.padding {
                 let most = (self.size[axis] - 1) * self.dilation[axis];
                 sides[2 * axis..][..2].iter_mut().for_each(|side| *side = most.min(*side));
-                // Less padding asks for more picture.
+                // Less padding requires a larger image.
                 let padded = sides[2 * axis] + sides[2 * axis + 1];
-                self.picture[axis] = self.picture[axis].max((most + 1).saturating_sub(padded));
+                self.image[axis] = self.image[axis].max((most + 1).saturating_sub(padded));
             }
         }
         self
@@ -113,17 +113,17 @@ fn window() -> impl Strategy<Value = Fitting> {
     ];
     let window = (each(1..5), each(1..4), each(1..4), padding, any::<bool>(), each(0..7));
     window.prop_map(|(size, stride, dilation, (sides, same), ceil, spare)| {
-        let picture = [0, 1].map(|axis| {
+        let image = [0, 1].map(|axis| {
             let effective = (size[axis] - 1) * dilation[axis] + 1;
             let padded = if same.is_some() { effective } else { sides[2 * axis] + sides[2 * axis + 1] };
             effective.saturating_sub(padded).max(1) + spare[axis]
         });
         let padding = same.map_or_else(|| Value::Numbers(sides.into()), word);
-        Fitting { picture, size, stride, dilation, padding, ceil }
+        Fitting { image, size, stride, dilation, padding, ceil }
     })
 }
 
-/// `fields` of one strategy and the `fill=` of another.
+/// The fields of `fields` with a `fill=` of `fills`.
 fn filled(fields: impl Strategy<Value = Fields> + 'static, fills: &'static [&'static str]) -> BoxedStrategy<Fields> {
     let with = |(mut fields, fill): (Fields, &str)| {
         fields.push(("fill", word(fill)));

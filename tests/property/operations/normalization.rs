@@ -1,4 +1,4 @@
-//! Batch, layer, group, instance, RMS and local response normalisation.
+//! Batch, layer, group, instance, RMS and local response normalization.
 
 use lenslet::Tensor;
 use lenslet::check::Case;
@@ -24,7 +24,7 @@ fn epsilon() -> impl Strategy<Value = Value> {
     float_of(&[1e-3, 1e-2, 0.1]).prop_map(Value::Float)
 }
 
-/// `[N, C, ..]` with elements enough that a channel has two, its weight and bias if there are any, an epsilon.
+/// `[N, C, ..]` with at least two elements per channel, its optional weight and bias, and an epsilon.
 fn channels(groups: usize) -> impl Strategy<Value = Fields> {
     (shape(2..5), any::<bool>(), epsilon()).prop_map(move |(mut x, affine, epsilon)| {
         x[0] = x[0].max(2);
@@ -38,13 +38,13 @@ fn channels(groups: usize) -> impl Strategy<Value = Fields> {
     })
 }
 
-/// What comes behind x.
+/// The operands after x.
 fn affine(operands: &[lenslet::NodeId]) -> Affine {
     Affine { weight: operands.get(1).copied(), bias: operands.get(2).copied() }
 }
 
 fn batches() -> BoxedStrategy<Fields> {
-    // Variables that the operation replaces have no gradient, and the other way round.
+    // Variables that the operation replaces have no gradient, and vice versa.
     let tracked = prop_oneof![2 => Just(None), 1 => float_of(&[0.0, 0.1, 1.0]).prop_map(Some)];
     let fields = |(fields, tracked): (Fields, Option<f32>)| match tracked {
         None => fields,
@@ -104,7 +104,7 @@ fn group_norm(line: &Line) -> Case {
     line.case(move |g, i| g.group_norm(i[0], groups, affine(i), epsilon))
 }
 
-/// Over all axes from one on, with up to so many operands of their extents.
+/// Normalization over all axes from one on, with up to `operands` operands of their extents.
 fn rows(operands: usize) -> BoxedStrategy<Fields> {
     let fields = move |(x, axis, affine, epsilon): (Vec<usize>, usize, bool, Value)| {
         let axis = axis % x.len();

@@ -54,7 +54,7 @@ const FILLS: &[&str] = &["any", "any", "ties", "special"];
 fn windowed() -> impl Strategy<Value = Fields> {
     ([1usize..4, 1usize..5], window()).prop_map(|([n, c], window)| {
         let window = window.with_taps_inside();
-        let [h, w] = window.picture;
+        let [h, w] = window.image;
         let mut fields = vec![("x", tensor([n, c, h, w]))];
         fields.extend(window.fields());
         fields
@@ -98,7 +98,7 @@ fn lp() -> BoxedStrategy<Fields> {
 fn lp_pool2d(line: &Line) -> Case {
     let (window, p) = (line.window(), line.float("p"));
     let mut case = line.case(move |g, i| g.lp_pool2d(i[0], window, p));
-    // Roots of negative numbers are no numbers, and those of 0 have no slope; large powers pass the largest number.
+    // Roots of negative numbers are NaN, and those of 0 have no derivative; large powers overflow.
     case.differentiable = line.word("fill") == "positive" && p < 100.0;
     case
 }
@@ -119,7 +119,7 @@ fn unpooled() -> BoxedStrategy<Fields> {
 fn max_unpool2d(line: &Line) -> Case {
     let [h, w] = line.pair("to");
     let mut case = line.case(move |g, i| g.max_unpool2d(i[0], i[1], [h, w]));
-    // Some of the positions lie outside the plane.
+    // Some of the indices are outside the plane.
     let plane = h.saturating_mul(w);
     if case.inputs[1].ty.dtype == DType::U32 {
         case.inputs[1].fill = match line.word("values") {

@@ -1,4 +1,4 @@
-//! What surrounds a step: minibatches, augmentation, dropout, optimizers, the history.
+//! Mini-batches, augmentation, dropout, optimizers and metrics.
 
 use lenslet::check::{Case, Fill};
 use lenslet::ops::IGNORE;
@@ -12,9 +12,9 @@ use crate::line::{Fields, Line, Value, flag, integers, number, tensor, word};
 
 pub fn all() -> Vec<Operation> {
     vec![
-        Operation { name: "gather_images", draw: pictures, build: |line| gather(line, true) },
+        Operation { name: "gather_images", draw: images, build: |line| gather(line, true) },
         Operation { name: "gather_labels", draw: labels, build: |line| gather(line, false) },
-        Operation { name: "augment", draw: varied, build: augment },
+        Operation { name: "augment", draw: augmented, build: augment },
         Operation { name: "dropout", draw: dropped, build: |line| dropout(line, false) },
         Operation { name: "spatial_dropout", draw: dropped, build: |line| dropout(line, true) },
         Operation { name: "clock", draw: clocks, build: clock },
@@ -30,12 +30,12 @@ fn counter() -> Value {
     integers(DType::U32, [1])
 }
 
-/// Steps at the beginning, past the end and at the end of what 32 bits count.
+/// Steps at the start, beyond the end and at the maximum of u32.
 fn step() -> impl Strategy<Value = Value> {
     prop_oneof![4 => 0usize..6, 1 => Just(77), 1 => Just(u32::MAX as usize)].prop_map(number)
 }
 
-/// The counters among the operands are filled with `at=`.
+/// Sets the counters among the operands to `at=`.
 fn at(line: &Line, mut case: Case) -> Case {
     let number = u32::try_from(line.number("at")).unwrap_or(u32::MAX);
     let counters = case.inputs.iter_mut().filter(|input| input.ty == lenslet::TensorType::u32([1]));
@@ -48,7 +48,7 @@ fn batches(set: Value, batch: usize, whole: usize, at: Value) -> Fields {
     vec![("set", set), ("order", order), ("step", counter()), ("batch", number(batch)), ("at", at)]
 }
 
-fn pictures() -> BoxedStrategy<Fields> {
+fn images() -> BoxedStrategy<Fields> {
     let fields = |(shape, batch, whole, at)| batches(integers(DType::U8, shape), batch, whole, at);
     (shape(4), 1usize..6, 1usize..5, step()).prop_map(fields).boxed()
 }
@@ -58,9 +58,9 @@ fn labels() -> BoxedStrategy<Fields> {
     (shape(1), 1usize..6, 1usize..5, step()).prop_map(fields).boxed()
 }
 
-fn gather(line: &Line, images: bool) -> Case {
+fn gather(line: &Line, is_images: bool) -> Case {
     let (batch, rows) = (line.number("batch"), line.shape("set").first().copied().unwrap_or(1));
-    let mut case = line.case(move |g, i| match images {
+    let mut case = line.case(move |g, i| match is_images {
         true => g.gather_images(i[0], i[1], i[2], batch),
         false => g.gather_labels(i[0], i[1], i[2], batch),
     });
@@ -72,7 +72,7 @@ fn gather(line: &Line, images: bool) -> Case {
     case
 }
 
-const VARIATIONS: &[&str] = &[
+const AUGMENTATIONS: &[&str] = &[
     "none",
     "rotate:180",
     "rotate:10,fill:0.5",
@@ -85,9 +85,9 @@ const VARIATIONS: &[&str] = &[
     "rotate:25,shift:0.2,shear:15,zoom:0.8:1.2,flip:both,brightness:0.3,contrast:0.3,crop:1",
 ];
 
-fn varied() -> BoxedStrategy<Fields> {
+fn augmented() -> BoxedStrategy<Fields> {
     let fields = |(x, how, at)| vec![("x", tensor(x)), ("step", counter()), ("how", word(how)), ("at", at)];
-    filled((shape(4), one_of(VARIATIONS), step()).prop_map(fields), &["any", "special", "large"])
+    filled((shape(4), one_of(AUGMENTATIONS), step()).prop_map(fields), &["any", "special", "large"])
 }
 
 fn augment(line: &Line) -> Case {
@@ -141,7 +141,7 @@ fn records() -> BoxedStrategy<Fields> {
 
 fn record(line: &Line) -> Case {
     let mut case = updating(line, line.case(|g, i| g.record(i[0], i[1], i[2], i[3], i.get(4).copied())));
-    // Weights of both signs cancel.
+    // Weights of both signs would cancel.
     if let Some(weights) = case.inputs.get_mut(4) {
         weights.fill = Fill::Positive;
     }
@@ -188,7 +188,7 @@ fn stores() -> BoxedStrategy<Fields> {
     filled(shape(0..4).prop_map(fields), &["any", "special"])
 }
 
-/// Two shares, a decay and two choices, which each rule uses as it can.
+/// Two coefficients in [0, 1), a decay and two flags, which each rule uses as it can.
 type Settings = (f32, f32, f32, [bool; 2]);
 
 fn updates() -> BoxedStrategy<Fields> {
@@ -245,7 +245,7 @@ fn update(line: &Line) -> Case {
     });
     let flat = |fill| float(&[operands], fill);
     case.inputs = vec![flat(Fill::Any), flat(Fill::Any), float(&[3], Fill::Any), clock(Fill::Only(0))];
-    // Squares' means and velocities are positive; a centre is 0, so that no variance nearly cancels.
+    // Mean squares and velocities are positive; running means are 0, so that no variance cancels.
     case.inputs.extend(kept.iter().map(|&state| flat(Fill::Only((state != "mean") as u32))));
     case.inputs.push(clock(Fill::Only(0)));
     updating(line, case)

@@ -1,20 +1,21 @@
-// What: positions[i] = the position in its line of the first maximum of x from floor(i·L/M) to ceil((i+1)·L/M); a NaN is
-//       a maximum. One invocation per output; adaptive_max_pool_grad reads the positions.
-// Shapes: x [.., L, INNER], positions [.., M, PARTS, INNER]; adaptive_max_pool_pick picks among the parts.
+// What: positions[i] = the argmax along its line of x from floor(i·L/M) to ceil((i+1)·L/M): the first of equal maxima,
+// or the first NaN. One invocation per part of an output; adaptive_max_pool_grad reads the indices.
+// Shapes: x [.., L, INNER], positions (argmax indices) [.., M, PARTS, INNER]; adaptive_max_pool_combine combines the
+// parts.
 // Cost: about L/M loads per output.
 
-// Positions of a line of x, of y, and elements from one to the next.
+// Extents of a line of x and of y, and their stride.
 const L: u32 = 4u;
 const M: u32 = 2u;
 const INNER: u32 = 1u;
-// Invocations that share an output; their results lie side by side.
+// Number of invocations that share an output; their results are adjacent.
 const PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> positions: array<u32>;
 
-// Of `count` positions, the first that number i of `to` pools, and the one behind the last. Turned round, those that pool
-// position i.
+// The range [begin, end) of `count` inputs that output i of `to` pools. With `count` and `to` swapped, the outputs that
+// pool input i.
 fn begin(i: u32, count: u32, to: u32) -> u32 {
     return i * count / to;
 }
@@ -23,13 +24,13 @@ fn end(i: u32, count: u32, to: u32) -> u32 {
     return ((i + 1u) * count + to - 1u) / to;
 }
 
-// Where part number `part` begins, of PARTS of so many positions.
+// Start of part `part` of PARTS in a range of `count`.
 fn part_begin(part: u32, count: u32) -> u32 {
     return count / PARTS * part + min(part, count % PARTS);
 }
 
 @compute @workgroup_size(64)
-fn adaptive_max_pool_positions(
+fn adaptive_max_pool_indices(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

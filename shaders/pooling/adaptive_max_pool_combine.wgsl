@@ -1,6 +1,6 @@
-// What: positions[i] = the candidate of output i, the first of equals, at which its line of x is largest; a NaN is. One
-//       invocation per output.
-// Shapes: x [.., L, INNER], candidates [.., M, PARTS, INNER], positions [.., M, INNER].
+// What: positions[i] = the argmax of output i among its candidates: the first of equal maxima, or the first NaN. One
+// invocation per output.
+// Shapes: x [.., L, INNER], candidates [.., M, PARTS, INNER], positions (argmax indices) [.., M, INNER].
 // Cost: 2·PARTS loads per output.
 
 const L: u32 = 4u;
@@ -13,7 +13,7 @@ const PARTS: u32 = 2u;
 @group(0) @binding(2) var<storage, read_write> positions: array<u32>;
 
 @compute @workgroup_size(64)
-fn adaptive_max_pool_pick(
+fn adaptive_max_pool_combine(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

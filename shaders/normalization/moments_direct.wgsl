@@ -1,5 +1,5 @@
-// What: of each group, the mean (0 unless CENTRED) and the mean of (x - mean)^2
-// Shapes: x [OUTER, GROUPS, INNER], moments [2, GROUPS]; one invocation a group
+// What: the mean (0 unless CENTERED) and the mean of (x - mean)^2 of each group
+// Shapes: x [OUTER, GROUPS, INNER], moments [2, GROUPS]; one invocation per group
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> moments: array<f32>;
@@ -7,10 +7,10 @@
 const OUTER: u32 = 4u;
 const GROUPS: u32 = 3u;
 const INNER: u32 = 5u;
-const CENTRED: u32 = 1u; // 0 or 1
+const CENTERED: u32 = 1u; // 0 or 1
 
 @compute @workgroup_size(64)
-fn moments_line(
+fn moments_direct(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -20,7 +20,7 @@ fn moments_line(
         return;
     }
     var mean = 0.0;
-    if CENTRED == 1u {
+    if CENTERED == 1u {
         for (var o = 0u; o < OUTER; o++) {
             for (var i = 0u; i < INNER; i++) {
                 mean += x[(o * GROUPS + group) * INNER + i];

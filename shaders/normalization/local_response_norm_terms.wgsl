@@ -1,5 +1,5 @@
 // What: direct = dy / s^BETA; through = direct * x / s; s = K + SHARE * sum of x^2 over channels c - BEFORE to c + AFTER
-// Shapes: x, dy, direct, through [N, C, INNER]; one invocation an element
+// Shapes: x, dy, direct, through [N, C, INNER]; one invocation per element
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -15,7 +15,7 @@ const BETA: f32 = 0.75;
 const K: f32 = 1.0; // above 0
 
 @compute @workgroup_size(64)
-fn local_response_norm_shares(
+fn local_response_norm_terms(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
