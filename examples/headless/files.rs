@@ -1,4 +1,4 @@
-//! Pictures into textures, and textures into a file.
+//! Images into textures, and textures into a file.
 
 use std::error::Error;
 
@@ -27,7 +27,7 @@ fn layout(first: u32, width: u32) -> wgpu::TexelCopyBufferLayout {
     wgpu::TexelCopyBufferLayout { offset: 4 * u64::from(first), bytes_per_row: Some(4 * width), rows_per_image: None }
 }
 
-/// A picture on the GPU.
+/// An image on the GPU.
 pub fn upload(gpu: &Gpu, picture: &image::RgbaImage) -> wgpu::Texture {
     let texture = texture(gpu, picture.dimensions().into(), Usage::TEXTURE_BINDING | Usage::COPY_DST);
     gpu.queue().write_texture(texture.as_image_copy(), picture, layout(0, picture.width()), texture.size());

@@ -1,4 +1,4 @@
-//! What LeNet-5 sees in a picture, without a window: `cargo run --release --example headless [PICTURE.png]`.
+//! What LeNet-5 sees in an image, without a window: `cargo run --release --example headless [PICTURE.png]`.
 
 mod files;
 
@@ -11,7 +11,7 @@ const DARK: [u8; 4] = [20, 20, 26, 255];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (gpu, mnist) = (Gpu::new()?, Mnist::bundled()?);
-    // A picture file is dark ink on white paper; a digit of the test set is bright ink on black.
+    // An image file is dark ink on white paper; a digit of the test set is bright ink on black.
     let (picture, is_paper) = match std::env::args().nth(1) {
         Some(path) => (image::open(&path).map_err(|e| format!("cannot read {path}: {e}"))?.to_rgba8(), true),
         None => {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
     trainer.fit(&mnist.train, Fit { steps: Some(400), ..Fit::default() })?;
 
-    // LeNet-5 for one picture, whose maps after both convolutions are kept.
+    // LeNet-5 for one image, whose maps after both convolutions are kept.
     let network = Predictor::new(&gpu, &model, trainer.layout(), 1, &["conv1", "conv2"])?;
     network.set_parameters(&trainer.parameters())?;
     let (session, picture_node, classes) = (network.session(), network.pictures(), network.probabilities());

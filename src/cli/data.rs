@@ -1,4 +1,4 @@
-//! The data that a command takes: which, how it is split, how pictures get the network's size.
+//! Options for data sets: which data, its split, and the resizing of images.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -12,63 +12,63 @@ use lenslet::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct DataOptions {
-    /// mnist, which is included; a folder with four IDX files named as MNIST's, plain or gzipped; or a folder of
-    /// pictures, with a folder for each class or such folders within train, validation and test [default: mnist]
+    /// `mnist` (included); a folder with four IDX files named like MNIST's, plain or gzipped; or a folder of images,
+    /// with one folder per class, optionally within train, validation and test [default: mnist]
     #[arg(long, value_name = "mnist|DIR")]
     data: Option<String>,
-    /// Pictures of each class to learn from, as 1000 or as a share 0.7 [default: the rest]
+    /// Training images per class: a count such as 1000 or a fraction such as 0.7 [default: the rest]
     #[arg(long, value_name = "N|SHARE")]
     train: Option<Share>,
-    /// Pictures evaluated after each epoch, as 500 or as a share 0.2: of each class of a folder of pictures [default: its
-    /// validation folder, else 0.1, or none beside counts]; else of the training set [default: 5000, or a tenth of a
-    /// smaller set]
+    /// Validation images, evaluated after each epoch: a count such as 500 or a fraction such as 0.2. Per class for a
+    /// folder of images [default: its validation folder, else 0.1; none if other sets are counts]; else of the training
+    /// set [default: 5000, or a tenth of a smaller set]
     #[arg(long, value_name = "N|SHARE")]
     validation: Option<Share>,
-    /// Pictures of each class to test with, as 500 or as a share 0.2 [default: its test folder, else 0.2]
+    /// Test images per class: a count such as 500 or a fraction such as 0.2 [default: its test folder, else 0.2]
     #[arg(long, value_name = "N|SHARE")]
     test: Option<Share>,
-    /// How pictures get the network's size: stretch, crop (the centre) or pad (with the background) [default: stretch]
+    /// Resizing to the network's input: stretch, crop (centered) or pad (with the background) [default: stretch]
     #[arg(long, value_name = "stretch|crop|pad")]
     resize: Option<Resize>,
-    /// Behind transparent pictures and beside padded ones: black, white, grey or #rrggbb [default: black]
+    /// Color behind transparent pixels and around padded images: black, white, grey or #rrggbb [default: black]
     #[arg(long, value_name = "COLOUR")]
     background: Option<Colour>,
-    /// Leave out pictures that cannot be read
+    /// Skip images that cannot be read
     #[arg(long)]
     skip_bad: bool,
-    /// Pictures up to so many MiB lie on the device at once; more come while it computes [default: 1024, or what one
-    /// binding can span]
+    /// Device memory for training images in MiB; larger sets are streamed [default: 1024, or the maximum binding size
+    /// if that is smaller]
     #[arg(long, value_name = "MIB")]
     resident: Option<u32>,
 }
 
-/// What a run's `config.toml` keeps of them.
+/// The data options stored in a run's `config.toml`.
 pub struct DataConfig {
-    /// `mnist`, or the folder.
+    /// `mnist`, or the data folder.
     pub data: String,
-    /// How a folder of pictures is taken.
+    /// Options for a folder of images.
     pub pictures: folder::Options,
 }
 
-/// What a command trains on and evaluates.
+/// The data sets of a command.
 pub struct Sets {
     pub train: Dataset,
-    /// A set of its own; else [`Sets::held_out`].
+    /// The validation set; without one, [`Sets::held_out`] applies.
     pub validation: Option<Dataset>,
     pub test: Dataset,
-    /// Pictures of the training set to hold out.
+    /// Number of training images to hold out for validation.
     pub held_out: usize,
-    /// How it was taken, if from a folder of pictures.
+    /// The options of the folder of images, if the data is one.
     pub pictures: Option<folder::Options>,
 }
 
 impl DataOptions {
-    /// Bytes of pictures that lie on the device at once, if said.
+    /// The given maximum size in bytes of images on the device.
     pub fn resident(&self) -> Option<u64> {
         self.resident.map(|mib| u64::from(mib) << 20)
     }
 
-    /// These options, and for what is not given those of a run, or the usual ones.
+    /// These options completed with those of a run, or with the defaults.
     pub fn over(&self, run: Option<DataConfig>) -> DataConfig {
         let DataConfig { data, pictures } =
             run.unwrap_or_else(|| DataConfig { data: "mnist".into(), pictures: folder::Options::default() });
@@ -86,12 +86,13 @@ impl DataOptions {
 }
 
 impl DataConfig {
-    /// That of a run.
+    /// The data options of a run.
     pub fn of(config: &Config) -> Self {
         Self { data: config.data.clone(), pictures: config.pictures.clone().unwrap_or_default() }
     }
 
-    /// Loads the sets for a network that takes `shape`; notes go to standard error, and on a terminal how far it is.
+    /// Loads the sets for a network with inputs `shape`. Notes are printed to standard error, with a progress bar on a
+    /// terminal.
     pub fn load(&self, shape: &[usize], seed: u64) -> Result<Sets> {
         if self.data == "mnist" || Mnist::is_in(&self.data) {
             return self.idx();
@@ -127,7 +128,7 @@ impl DataConfig {
         Ok(Sets { train, validation, test, held_out: 0, pictures: Some(self.pictures.clone()) })
     }
 
-    /// The sets of MNIST or one that copies its files.
+    /// Loads MNIST or a data set in its format.
     fn idx(&self) -> Result<Sets> {
         let Mnist { train, test } = crate::cli::data(&self.data)?;
         for (option, given) in [("--train", self.pictures.train), ("--test", self.pictures.test)] {
@@ -152,7 +153,7 @@ fn bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }
 
-/// Says what was left out, and why the next run will decode again.
+/// Prints notes on skipped files and images, and why the next run will decode again.
 fn tell(report: &folder::Report) {
     if !report.ignored.is_empty() {
         let kinds: Vec<String> = report.ignored.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -125,7 +125,7 @@ pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
     [&header, data].concat()
 }
 
-/// The four files of a set of 320 pictures to learn from and 90 to measure with.
+/// The four files of a set of 320 images to learn from and 90 to measure with.
 pub fn write_data(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (images, labels, count) in [(TRAIN_IMAGES, TRAIN_LABELS, 320), (TEST_IMAGES, TEST_LABELS, 90)] {

@@ -1,4 +1,4 @@
-//! Folders and pictures that are not what they should be.
+//! Folders and images that are not what they should be.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use lenslet::data::folder::{Options, Share, load};
 
 use crate::place::{FORMATS, Place, encoded, png};
 
-/// Everything trains but one picture of each class.
+/// Everything trains but one image of each class.
 fn one_tested() -> Options {
     Options { test: Some(Share::Count(1)), ..Options::default() }
 }

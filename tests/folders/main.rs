@@ -1,4 +1,4 @@
-//! Sets of picture files: what a picture becomes, which set takes it, what is kept of it, and how every kind of bad folder
+//! Sets of image files: what an image becomes, which set takes it, what is kept of it, and how every kind of bad folder
 //! is refused.
 
 #[path = "../common/mod.rs"]

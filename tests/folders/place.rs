@@ -1,4 +1,4 @@
-//! A folder of generated pictures.
+//! A folder of generated images.
 
 use std::fs;
 use std::io::Cursor;
@@ -16,7 +16,7 @@ pub const FORMATS: [(&str, ImageFormat); 5] = [
     ("webp", ImageFormat::WebP),
 ];
 
-/// A folder of its own for pictures, and one for their cache.
+/// A folder of its own for images, and one for their cache.
 pub struct Place {
     folder: TempDir,
 }
@@ -29,7 +29,7 @@ impl Place {
         Self { folder }
     }
 
-    /// `count` grey pictures in each class.
+    /// `count` gray images in each class.
     pub fn with(classes: &[&str], count: usize) -> Self {
         let place = Self::new();
         for class in classes {
@@ -75,19 +75,19 @@ impl Place {
     }
 }
 
-/// A file of a picture.
+/// A file of an image.
 pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-/// A file of one colour.
+/// A file of one color.
 pub fn png(w: u32, h: u32, colour: [u8; 3]) -> Vec<u8> {
     encoded(&RgbImage::from_pixel(w, h, Rgb(colour)).into(), ImageFormat::Png)
 }
 
-/// What one picture becomes: alone in its class, as the only training picture.
+/// What one image becomes: alone in its class, as the only training image.
 pub fn pixels(name: &str, file: &[u8], shape: [usize; 3], options: &Options) -> lenslet::Result<Vec<u8>> {
     let place = Place::new();
     for set in ["train", "test"] {

@@ -1,4 +1,4 @@
-//! What the bytes of a picture are.
+//! What the bytes of an image are.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use lenslet::data::folder::{Colour, Options, Resize};
@@ -25,7 +25,7 @@ fn all_five_formats_become_planes_of_red_green_and_blue() {
         // Of which kind it is says the content, not the name.
         for name in [format!("x.{extension}"), "x.PNG".to_string()] {
             let found = pixels(&name, &file, [3, 4, 4], &Options::default()).unwrap();
-            // JPEG mixes colours of neighbours.
+            // JPEG mixes colors of neighbors.
             near(&found, &expected, if format == ImageFormat::Jpeg { 100 } else { 0 });
         }
     }
@@ -95,7 +95,7 @@ fn a_photo_is_turned_upright() {
     let exif = [b"Exif\0\0".to_vec(), tiff.concat()].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let with_exif = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
-    // The triangle of a pixel reaches into its neighbour.
+    // The triangle of a pixel reaches into its neighbor.
     let found = pixels("x.jpg", &with_exif, [1, 2, 2], &Options::default()).unwrap();
     near(&found, &[49, 191, 49, 191], 4);
     let lying = pixels("x.jpg", &jpeg, [1, 2, 2], &Options::default()).unwrap();

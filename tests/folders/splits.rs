@@ -1,4 +1,4 @@
-//! Which set takes a picture.
+//! Which set takes an image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use lenslet::data::folder::{Options, Sets, Share};
 
 use crate::place::{Place, png};
 
-/// The grey value of each picture, which tells which one it is, with its set.
+/// The gray value of each image, which tells which one it is, with its set.
 fn places(sets: &Sets) -> BTreeMap<(u8, u8), &'static str> {
     let numbered = |set: &Dataset| (0..set.len()).map(|i| (set.labels[i], set.image(i)[0])).collect::<Vec<_>>();
     let all = [("train", Some(&sets.train)), ("validation", sets.validation.as_ref()), ("test", Some(&sets.test))];
@@ -87,11 +87,11 @@ fn folders_of_sets_are_taken_as_they_are() {
         let few = place.load(&shares(Some(Share::Count(5)), None, Some(Share::Count(2)))).unwrap();
         assert_eq!((few.train.len(), few.validation.unwrap().len(), few.test.len()), (10, 2, 4));
     }
-    // A set without a folder comes from the training pictures.
+    // A set without a folder comes from the training images.
     let place = Place::with(&["train/a", "train/b", "validation/a", "validation/b"], 9);
     let sets = place.load(&shares(None, None, Some(Share::Count(3)))).unwrap();
     assert_eq!((sets.train.len(), sets.validation.unwrap().len(), sets.test.len()), (12, 18, 6));
-    // A folder called train that holds pictures is a class.
+    // A folder called train that holds images is a class.
     let place = Place::with(&["train", "test"], 30);
     assert_eq!(place.load(&Options::default()).unwrap().train.names, ["test", "train"]);
 }

@@ -10,7 +10,7 @@ use lenslet::{Device, ShaderChecks, Trainer};
 use crate::common;
 use crate::place::{Place, files, png};
 
-/// Bytes of a picture.
+/// Bytes of an image.
 const IMAGE: u64 = 3 * 6 * 6;
 
 fn devices() -> Vec<Device> {
@@ -18,7 +18,7 @@ fn devices() -> Vec<Device> {
     [Device::Cpu].into_iter().chain(gpu).collect()
 }
 
-/// 103 pictures of 3 classes, as noise.
+/// 103 images of 3 classes, as noise.
 fn noise() -> Dataset {
     let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8;
     let labels = (0..103).map(|i| (i % 3) as u8).collect();

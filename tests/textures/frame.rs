@@ -1,4 +1,4 @@
-//! A frame of an app: it draws a picture, a network sees it and shows what it sees, the app shows that. One encoder, on a
+//! A frame of an app: it draws an image, a network sees it and shows what it sees, the app shows that. One encoder, on a
 //! device with WebGPU's default limits and no features, and nothing made after the first frame.
 
 use lenslet::gpu::GpuSession;
@@ -125,7 +125,7 @@ impl App {
     }
 }
 
-/// Two filters over a small picture: input, filters, maps.
+/// Two filters over a small image: input, filters, maps.
 fn network() -> (Graph, [NodeId; 3]) {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([1, 1, 16, 16])).unwrap();

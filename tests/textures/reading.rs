@@ -121,7 +121,7 @@ fn channels_are_mixed_repeated_and_picked() {
     ] {
         compared(&gpu, format, [9, 8], [channels, 5, 4], &read, 1e-5);
     }
-    // By hand: grey by Rec. 601, inverted.
+    // By hand: gray by Rec. 601, inverted.
     let texture = texture(&gpu, Format::Rgba32Float, [1, 1], Usage::TEXTURE_BINDING | Usage::COPY_DST);
     write(&gpu, &texture, 0, bytemuck::cast_slice(&[0.5f32, 0.25, 1.0, 0.0]));
     let view = texture.create_view(&Default::default());

@@ -1,4 +1,4 @@
-//! Writing: maps, filters, bars and cells, colours, ranges.
+//! Writing: maps, filters, bars and cells, colors, ranges.
 
 use lenslet::gpu::texture::{ColourMap, ValueRange};
 use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};

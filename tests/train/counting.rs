@@ -2,11 +2,11 @@
 
 use approx::assert_relative_eq;
 use lenslet::data::Dataset;
+use lenslet::infer::HISTORY_COLUMNS;
 use lenslet::infer::{Evaluation, Evaluator};
 use lenslet::nn::{Layout, Sequential};
 use lenslet::ops::IGNORE;
 use lenslet::optim::{AnyOptimizer, Sgd};
-use lenslet::infer::HISTORY_COLUMNS;
 use lenslet::train::{Fit, TrainingStep};
 use lenslet::{Device, Graph, Session, Tensor, TensorType};
 

@@ -22,7 +22,7 @@ const BUDGET: Duration = Duration::from_millis(6);
 /// Texels of an image: six tiles side by side, and between them some that show what is behind.
 pub const SIZE: [u32; 2] = [6 * 112 + 5 * 8, 112];
 
-/// Trains between frames, and keeps [`Pictures`] up to date.
+/// Trains between frames, and keeps [`Images`] up to date.
 pub struct LensletPlugin;
 
 /// What is drawn of the network, wholly on the GPU.

@@ -23,7 +23,7 @@ pub struct Training {
 pub struct Frame {
     /// Whole steps so far.
     pub steps: u32,
-    /// Pictures whose losses this frame brought.
+    /// Images whose losses this frame brought.
     pub pictures: f64,
     /// The sum of their losses.
     pub loss: f64,
@@ -35,7 +35,7 @@ pub struct Frame {
 
 #[wasm_bindgen]
 impl Training {
-    /// Puts network and pictures on the GPU. The data are MNIST's IDX files, unpacked.
+    /// Puts network and images on the GPU. The data are MNIST's IDX files, unpacked.
     pub async fn begin(
         images: &[u8],
         labels: &[u8],
@@ -65,7 +65,7 @@ impl Training {
         })
     }
 
-    /// The share of the test pictures that the network, as it is, knows.
+    /// The share of the test images that the network, as it is, knows.
     pub async fn accuracy(&mut self) -> Result<f64> {
         let snapshot = self.frames.snapshot_async().await?;
         Ok(self.evaluator.run_async(&snapshot.parameters).await?.accuracy)

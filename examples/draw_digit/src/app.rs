@@ -35,7 +35,7 @@ pub struct App {
     pub network: Result<Network>,
     pub training: bool,
     pub step: u64,
-    /// Pictures trained with.
+    /// Images trained with.
     images: f64,
     /// Time that the last frame gave to training.
     trained: Duration,

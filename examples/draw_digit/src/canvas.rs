@@ -5,7 +5,7 @@ use eframe::wgpu;
 
 /// Width and height of the paper in texels.
 pub const SIDE: usize = 280;
-/// Empty texels around it: what is centred for the network may reach beyond the paper.
+/// Empty texels around it: what is centered for the network may reach beyond the paper.
 const BORDER: usize = 200;
 /// Width and height of the texture.
 const WHOLE: usize = SIDE + 2 * BORDER;
@@ -13,7 +13,7 @@ const WHOLE: usize = SIDE + 2 * BORDER;
 const RADIUS: f32 = 10.0;
 /// How far the pen's edge takes to fade, so that strokes are as smooth as scanned ones.
 const EDGE: f32 = 4.0;
-/// MNIST's digits fill 20 of 28 pixels, and have their centre of mass in the middle.
+/// MNIST's digits fill 20 of 28 pixels, and have their center of mass in the middle.
 const MNIST_DIGIT: usize = 20;
 const MNIST_SIDE: usize = 28;
 /// What is smaller is not blown up any further: a dot stays a dot.
@@ -135,7 +135,7 @@ impl Canvas {
         true
     }
 
-    /// The square `[x, y, width, height]` of the texture, in texels, that looks to the network like a picture of MNIST.
+    /// The square `[x, y, width, height]` of the texture, in texels, that looks to the network like an image of MNIST.
     pub fn rectangle(&self) -> [u32; 4] {
         let (mut mass, mut sums, mut low, mut high) = (0, [0; 2], [SIDE; 2], [0; 2]);
         for (at, &ink) in self.ink.iter().enumerate().filter(|(_, ink)| **ink > 0) {
@@ -151,7 +151,7 @@ impl Canvas {
             return [BORDER, BORDER, SIDE, SIDE].map(|texels| texels as u32);
         }
         let side = MNIST_SIDE * (high[0] - low[0]).max(high[1] - low[1]).max(LEAST) / MNIST_DIGIT;
-        // The centre of mass is within the ink, so that this stays within the border.
+        // The center of mass is within the ink, so that this stays within the border.
         let [x, y] = sums.map(|sum| (BORDER + sum / mass - side / 2) as u32);
         [x, y, side as u32, side as u32]
     }

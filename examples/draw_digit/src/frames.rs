@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Frames that figures are taken over: some seconds.
 const FRAMES: usize = 240;
-/// Points a curve may have; beyond, neighbours are joined.
+/// Points a curve may have; beyond, neighbors are joined.
 const POINTS: usize = 400;
 
 /// The latest frame times.
@@ -75,14 +75,14 @@ impl Curve {
     }
 }
 
-/// Pictures a second, over the last second or so.
+/// Images a second, over the last second or so.
 #[derive(Default)]
 pub struct Rate {
     marks: VecDeque<(Instant, f64)>,
 }
 
 impl Rate {
-    /// So many pictures have been trained with by now.
+    /// So many images have been trained with by now.
     pub fn mark(&mut self, pictures: f64) {
         let now = Instant::now();
         self.marks.push_back((now, pictures));

@@ -13,7 +13,7 @@ const GAP: f32 = 8.0;
 const FINE: f32 = 2.0;
 /// A line of text with what is around it.
 const TITLE: f32 = 34.0;
-/// What the colours mean.
+/// What the colors mean.
 const LEGEND: &str =
     "Filters: red above zero, blue below.  Maps: from violet, the layer's least, to yellow, its greatest.";
 

@@ -1,4 +1,4 @@
-//! Draw a digit, and watch a network recognise it, or learn to.
+//! Draw a digit, and watch a network recognize it, or learn to.
 //!
 //! The window and the network share one device: what is drawn is a texture that a kernel of lenslet reads, and what the
 //! network makes of it are textures and a buffer that the window draws. Nothing goes through the host.

@@ -20,11 +20,11 @@ use lenslet::{Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, Texture
 use crate::canvas::Canvas;
 use crate::pictures::Picture;
 
-/// Pictures a training step.
+/// Images a training step.
 const BATCH: usize = 64;
 /// Texels of the bars: as long as they need to be fine, each a row, with a row between.
 const BARS: [u32; 2] = [256, 19];
-/// How often a snapshot of the training is taken: what is learnt after the last one is lost with the device.
+/// How often a snapshot of the training is taken: what is learned after the last one is lost with the device.
 const SNAPSHOT: Duration = Duration::from_secs(2);
 /// The name that weights are saved under, which `lenslet predict` knows too.
 const MODEL: &str = "lenet5";
@@ -40,13 +40,13 @@ pub struct Layer {
     pub responses: Picture,
 }
 
-/// The network and its pictures.
+/// The network and its images.
 pub struct Network {
     gpu: Gpu,
     layout: Layout,
     predictor: Predictor,
     input: TextureInput,
-    /// The picture that the network gets.
+    /// The image that the network gets.
     pub seen: Picture,
     /// The probabilities, as bars.
     pub bars: Picture,
@@ -113,7 +113,7 @@ impl Network {
         self.input.set_rectangle(rectangle)
     }
 
-    /// One frame: the paper in, the parameters as training has left them, the answer, and its pictures.
+    /// One frame: the paper in, the parameters as training has left them, the answer, and its images.
     pub fn run(&self) -> Result<()> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.input.encode(&mut encoder);
@@ -164,7 +164,7 @@ impl Network {
         Ok(())
     }
 
-    /// Leaves what training had learnt by the last snapshot in a file, even if the device is lost; whether there is such.
+    /// Leaves what training had learned by the last snapshot in a file, even if the device is lost; whether there is such.
     pub fn save_checkpoint(&self, file: &Path) -> Result<bool> {
         let checkpoint = match &self.training {
             Training::Ready(trainer) => Some(trainer.last_checkpoint()),

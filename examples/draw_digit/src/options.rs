@@ -26,7 +26,7 @@ pub struct Options {
     pub status: bool,
     /// Why the device before this one was lost: said by the program to itself.
     pub lost: Option<String>,
-    /// What training had learnt on it, in a file.
+    /// What training had learned on it, in a file.
     pub checkpoint: Option<PathBuf>,
     /// Whether it was training.
     pub training: bool,

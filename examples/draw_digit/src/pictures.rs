@@ -20,7 +20,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of `node` with its tiles in `columns` and `rows`, and a texel a value or a texture of that size.
+    /// An image of `node` with its tiles in `columns` and `rows`, and a texel a value or a texture of that size.
     pub fn new(
         render: &RenderState,
         session: &GpuSession,

@@ -1,4 +1,4 @@
-//! Colours and sizes. The palette is Okabe and Ito's, which colour-blind eyes tell apart too.
+//! Colors and sizes. The palette is Okabe and Ito's, which color-blind eyes tell apart too.
 
 use eframe::egui::{self, Color32, CornerRadius, FontFamily, FontId, Frame, Margin, Stroke, TextStyle, Visuals};
 
@@ -56,7 +56,7 @@ pub fn card() -> Frame {
         .inner_margin(Margin::same(GAP as i8))
 }
 
-/// What a figure or picture is.
+/// What a figure or image is.
 pub fn caption(text: impl Into<String>) -> egui::RichText {
     egui::RichText::new(text).small().color(MUTED)
 }

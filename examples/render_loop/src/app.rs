@@ -27,7 +27,7 @@ pub struct App {
     times: Times,
 }
 
-/// How long frames took while the network learnt, and else.
+/// How long frames took while the network learned, and else.
 #[derive(Default)]
 struct Times {
     last: Option<Instant>,

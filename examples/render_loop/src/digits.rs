@@ -8,7 +8,7 @@ use glam::{Vec2, Vec4, vec2};
 pub const PIECES: usize = 60;
 /// Half the width of a stroke. Digits are 2 high: MNIST's strokes are about a seventh of a digit's height.
 pub const RADIUS: f32 = 0.14;
-/// Half the side of the square that looks like a picture of MNIST, where digits fill 20 of 28 pixels.
+/// Half the side of the square that looks like an image of MNIST, where digits fill 20 of 28 pixels.
 pub const REACH: f32 = 1.4;
 
 type Stroke = Vec<Vec2>;
@@ -44,7 +44,7 @@ fn strokes(digit: usize) -> Vec<Stroke> {
     }
 }
 
-/// The digit as pieces, from x, y to z, w; its centre of mass at 0, as MNIST's are.
+/// The digit as pieces, from x, y to z, w; its center of mass at 0, as MNIST's are.
 pub fn pieces(digit: usize) -> [Vec4; PIECES] {
     let strokes = strokes(digit % 10);
     let lengths: Vec<f32> = strokes.iter().map(|stroke| length(stroke)).collect();

@@ -1,4 +1,4 @@
-//! The loop without a window, and pictures of frames.
+//! The loop without a window, and images of frames.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ impl Canvas {
     }
 }
 
-/// Saves a picture.
+/// Saves an image.
 ///
 /// Errors: it cannot be written; the message says where.
 pub fn save(picture: &RgbaImage, path: &Path) -> Result<()> {

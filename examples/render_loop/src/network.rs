@@ -13,7 +13,7 @@ use crate::{BACKGROUND, texture};
 /// Training ends after so many steps of 64 digits: LeNet-5 then errs in about two of a hundred.
 pub const STEPS: u64 = 600;
 
-/// The network and its pictures.
+/// The network and its images.
 pub struct Network {
     predictor: Predictor,
     input: TextureInput,
@@ -76,7 +76,7 @@ impl Network {
         self.input.set_rectangle(rectangle)
     }
 
-    /// Appends all of a frame: the scene in, the parameters as training has left them, the answer, its pictures.
+    /// Appends all of a frame: the scene in, the parameters as training has left them, the answer, its images.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.input.encode(encoder);
         if let Training::Ready(trainer) = &self.training {

@@ -90,7 +90,7 @@ impl Running {
         let size = window.inner_size();
         let configuration = surface.get_default_config(&graphics.adapter, size.width.max(1), size.height.max(1));
         let mut configuration = configuration.ok_or("the device cannot draw to this window")?;
-        // All colours here are sRGB-encoded already.
+        // All colors here are sRGB-encoded already.
         let stored = configuration.format.remove_srgb_suffix();
         if surface.get_capabilities(&graphics.adapter).formats.contains(&stored) {
             configuration.format = stored;

@@ -1,4 +1,4 @@
-//! The loop on a texture: what it shows once the network has learnt.
+//! The loop on a texture: what it shows once the network has learned.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ fn assert_shows_a_digit(picture: &RgbaImage) {
     assert!((0.02..0.3).contains(&bright), "{bright} of the scene is bright");
 }
 
-/// How far each bar reaches, in texels: what is not the colour map's colour of 0 in the middle of its row.
+/// How far each bar reaches, in texels: what is not the color map's color of 0 in the middle of its row.
 fn lengths(picture: &RgbaImage) -> [usize; 10] {
     let [x, y, width, height] = BARS;
     let nothing = ColourMap::Viridis.colour(0.0).map(|v| (255.0 * v).round() as u8);

@@ -78,7 +78,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// How many colours there are.
+    /// How many colors there are.
     pub fn colours(&self) -> usize {
         self.pixels.iter().collect::<BTreeSet<_>>().len()
     }
