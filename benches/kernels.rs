@@ -1,8 +1,8 @@
-//! Every kernel of every operation that `lenslet bench kernels` times, under divan: `cargo bench`, or
-//! `cargo bench -- matmul` for those whose name contains that.
+//! Divan benchmarks of the operations of `lenslet bench kernels`, with every kernel: `cargo bench`, or `cargo bench --
+//! matmul` for a filter by name.
 //!
-//! A sample is a round of runs that were submitted together, of a kernel that agreed with the reference before.
-//! Counters are of the whole round: items are multiply-adds, counted as two.
+//! A sample is one submission of several runs, of a kernel that agreed with the reference before. Counters refer to the
+//! whole sample: items are multiply-adds, counted as two.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use lenslet::bench::{Bench, cases};
 use lenslet::check::Trial;
 use lenslet::{Error, Gpu};
 
-/// A candidate on one operation.
+/// A candidate for one operation.
 struct Row {
     trial: usize,
     candidate: usize,

@@ -1,11 +1,11 @@
-//! A sheet of digits as training sees them: `cargo run --release --example augmentation -- rotate:20,zoom:0.8:1.2 FILE.png`.
-//! Each row begins with the picture itself.
+//! A sheet of augmented training images: `cargo run --release --example augmentation -- rotate:20,zoom:0.8:1.2
+//! FILE.png`. Each row starts with the original image.
 
 use lenslet::data::{Augment, Dataset, Mnist};
 use lenslet::{Device, Error, Result, infer};
 
 const TIMES: usize = 11;
-/// The sheet's pixels for one of a picture's, along each axis.
+/// Magnification of the images on the sheet.
 const SCALE: usize = 3;
 
 fn main() -> Result<()> {

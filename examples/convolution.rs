@@ -1,4 +1,4 @@
-//! One convolution alone on the GPU: `cargo run --release --example convolution`.
+//! A single convolution on the GPU: `cargo run --release --example convolution`.
 
 use lenslet::{Gpu, Graph, Tensor, TensorType, Window, device};
 

@@ -1,6 +1,6 @@
-//! Strided convolution, average and max pooling compared: the same network but for what halves its maps, with as many
-//! parameters, drawn alike, trained on the same batches for as many epochs. In work the terms are not equal: where pooling
-//! halves, the convolution before it computes four times as many values.
+//! Comparison of strided convolution, average pooling and max pooling. The networks differ only in the method of
+//! downsampling: they have equal parameters, initial values, batches and epochs. Their cost is not equal: before
+//! pooling, the convolution computes four times as many values.
 //! `cargo run --release --example downsampling -- [EPOCHS] [DEVICE]`.
 
 use std::io::{self, Write};
@@ -22,11 +22,11 @@ fn main() -> Result<()> {
     let names = ["downsample-strided", "downsample-average", "downsample-max"];
     let networks = names.map(models::by_name).into_iter().collect::<Result<Vec<Network>>>()?;
     let (mut accuracies, mut rates) = ([0.0; 3], [0f64; 3]);
-    // Taking turns, so that whatever else the machine does slows none of them alone.
+    // Methods alternate, so that other load on the machine affects all of them.
     for seed in SEEDS {
         print!("{:16}", format!("seed {seed}"));
         for (i, model) in networks.iter().enumerate() {
-            // On a slow device each figure takes minutes.
+            // On a slow device each figure takes minutes, so output is flushed early.
             io::stdout().flush().map_err(Error::io("standard output", "write"))?;
             let mut trainer = Trainer::new(&device, model, Sgd::new(0.05).momentum(0.9))?.seed(seed);
             rates[i] = rates[i].max(trainer.fit(&mnist.train, epochs)?.images_per_s);

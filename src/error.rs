@@ -1,129 +1,130 @@
-//! The library's one error type.
+//! The library's error type.
 //!
-//! A message names what failed and where, what was expected, what was found, and the way out.
+//! A message names the failed item, the expected and the found value, and a remedy.
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong in the library.
+/// Errors of the library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An operation's shape rule refused its inputs. Born in [`crate::graph::Op::infer`] only.
+    /// An operation rejects the shapes of its inputs. Returned by [`crate::graph::Op::infer`].
     #[error("{op}{}: {reason}", quoted(.node))]
     Shape {
         /// The operation's name.
         op: &'static str,
-        /// The node's name, empty if it has none.
+        /// The node's name; empty if it has none.
         node: String,
-        /// The rule, with both operands.
+        /// The violated rule, with both operands.
         reason: String,
     },
 
-    /// A graph that no device can run alike: see [`crate::Graph::verify`].
+    /// An invalid graph: see [`crate::Graph::verify`].
     #[error("graph: {0}")]
     Graph(String),
 
-    /// An option or argument outside what is allowed.
+    /// An option or argument outside its allowed range.
     #[error("{option}: expected {expected}, found {found}")]
     Option {
-        /// The option as the user spells it.
+        /// The option's name as the user writes it.
         option: String,
-        /// What is allowed.
+        /// The allowed values.
         expected: String,
-        /// What was given.
+        /// The given value.
         found: String,
     },
 
-    /// A file whose content is not what it should be.
+    /// A file with invalid content.
     #[error("{}: {reason}", .path.display())]
     Data {
         /// The file or folder.
         path: PathBuf,
-        /// Where in it, what was expected, what was found.
+        /// The position, the expected and the found content.
         reason: String,
     },
 
-    /// A description of a network that is not one.
+    /// An invalid description of a network.
     #[error("{}{line}: {reason}", .path.as_ref().map_or("line ".into(), |path| format!("{}:", path.display())))]
     Network {
-        /// The file, if it was one.
+        /// The file, if there is one.
         path: Option<PathBuf>,
-        /// Where, counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Which layer and key, what is allowed, what was found.
+        /// The layer and key, the allowed and the found value.
         reason: String,
     },
 
-    /// The operating system refused to read or write.
+    /// An I/O error of the operating system.
     #[error("{}: cannot {action}: {reason}", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried: "read", "write", "create".
+        /// The failed action: "read", "write", "create".
         action: &'static str,
-        /// The system's words. Part of the message, so not a source of its own: a chain of causes would say it twice.
+        /// The system's message. It is part of this error's message and therefore not its source: an error chain would
+        /// print it twice.
         reason: std::io::Error,
     },
 
-    /// No device answers the request.
+    /// No device matches the request.
     #[error("{0}")]
     NoDevice(String),
 
-    /// A limit of the device is too small. Known before anything runs.
+    /// A limit of the device is exceeded. Detected before anything runs.
     #[error("{what} needs {limit} of {needed}, the device has {available}{}", way_out(.hint))]
     Limit {
-        /// Which buffer or dispatch.
+        /// The buffer or dispatch.
         what: String,
-        /// The limit's name as WebGPU spells it.
+        /// The limit's name in WebGPU.
         limit: &'static str,
-        /// What the plan asks for.
+        /// The required value.
         needed: u64,
-        /// What the device offers.
+        /// The device's value.
         available: u64,
-        /// The way out, may be empty.
+        /// A remedy; may be empty.
         hint: String,
     },
 
-    /// The driver or WebGPU refused something that should have worked.
+    /// An unexpected failure of the driver or of WebGPU.
     #[error("{what}: {reason}")]
     Gpu {
-        /// Which kernel, buffer or call.
+        /// The kernel, buffer or call.
         what: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
 
-    /// The device is gone (unplugged, driver reset, destroyed by the app).
+    /// The device is lost (unplugged, driver reset, destroyed by the app).
     #[error("the GPU device was lost: {0}")]
     DeviceLost(String),
 
-    /// A loss or weight stopped being a finite number.
+    /// A loss or weight is no longer finite.
     #[error(
         "the loss or a weight is {value} at step {step} (epoch {epoch}){}; lower the learning rate or check the data",
         first_in(.first)
     )]
     NotFinite {
-        /// What was read back.
+        /// The value.
         value: f32,
         /// Step, counted from 1 over the whole run.
         step: u64,
         /// Epoch, counted from 1.
         epoch: u32,
-        /// The operation and the layer in which it began, and the step; may be empty.
+        /// The operation and layer where it first occurred, and the step; may be empty.
         first: String,
     },
 }
 
-/// The library's result.
+/// The library's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An option outside what is allowed.
+    /// An [`Error::Option`].
     pub fn option(option: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Option { option: option.into(), expected: expected.into(), found: found.to_string() }
     }
 
-    /// The error of a layer's computation, with the layer's path if it does not name it yet.
+    /// Adds the path of a layer to an error, if the error does not name it yet.
     pub(crate) fn in_layer(self, layer: &str) -> Self {
         match self {
             Self::Shape { op, node, reason } if node.is_empty() => Self::Shape { op, node: layer.into(), reason },
@@ -134,22 +135,22 @@ impl Error {
         }
     }
 
-    /// A file whose content is wrong.
+    /// An [`Error::Data`].
     pub fn data(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Data { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
-    /// A closure for `map_err` on an [`std::io::Error`].
+    /// A closure for `map_err` that converts an [`std::io::Error`].
     pub fn io(path: impl AsRef<Path>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |reason| Self::Io { path, action, reason }
     }
 }
 
-/// A hint at the name that was meant, if there is one like `found`.
+/// A suggestion for a misspelled name; empty if no name is similar to `found`.
 pub(crate) fn did_you_mean<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |name: &&str| strsim::damerau_levenshtein(name, found);
-    // A name within another is a slip too: conv for conv2d.
+    // A part of a name is similar too: conv for conv2d.
     let is_like = |(distance, name): &(usize, &str)| {
         *distance <= (name.len() / 3).max(1) || found.len() > 2 && (name.contains(found) || found.contains(name))
     };

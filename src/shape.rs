@@ -1,4 +1,4 @@
-//! Shapes, broadcasting, and the one rule for windows that convolution and pooling share.
+//! Shapes, broadcasting, and the window rule of convolution and pooling.
 
 pub mod advice;
 
@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-/// The extent of each axis, slowest first. A scalar has no axes.
+/// The size of each axis, slowest first. A scalar has no axes.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
 
@@ -26,7 +26,7 @@ impl Shape {
         strides
     }
 
-    /// The shape two operands broadcast to: axes are matched from the last, and 1 stretches.
+    /// The broadcast shape of two operands: axes are aligned at the last, and axes of size 1 are repeated.
     pub fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
         let rank = a.len().max(b.len());
         let axis = |s: &Shape, i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
@@ -41,7 +41,7 @@ impl Shape {
             .map(Shape)
     }
 
-    /// Strides that walk `self` as if it had the shape `to` (0 along stretched axes).
+    /// Strides to read `self` as if it had the shape `to` (0 along repeated axes).
     pub fn broadcast_strides(&self, to: &Shape) -> Vec<usize> {
         let lead = to.len() - self.len();
         let own = self.strides();
@@ -53,12 +53,12 @@ impl Shape {
             .collect()
     }
 
-    /// `[N, C, H, W]`, or the reason why not.
+    /// The axes of a shape `[N, C, H, W]`, or an error message.
     pub fn nchw(&self, operand: &str) -> Result<[usize; 4], String> {
         <[usize; 4]>::try_from(self.0.as_slice()).map_err(|_| format!("{operand} must be [N, C, H, W], is {self}"))
     }
 
-    /// `[rows, columns]`, or the reason why not.
+    /// The axes of a shape `[rows, columns]`, or an error message.
     pub fn matrix(&self, operand: &str) -> Result<[usize; 2], String> {
         <[usize; 2]>::try_from(self.0.as_slice()).map_err(|_| format!("{operand} must be a matrix, is {self}"))
     }
@@ -101,14 +101,14 @@ impl<const R: usize> From<[usize; R]> for Shape {
     }
 }
 
-/// What an element is.
+/// Element types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum DType {
-    /// 32-bit float: every value that takes part in arithmetic.
+    /// 32-bit float: the type of all arithmetic.
     F32,
     /// 32-bit unsigned integer: labels, indices, counters.
     U32,
-    /// Byte: a resident data set, four to a 32-bit word on the GPU.
+    /// Byte: data sets on the device. The GPU stores four per 32-bit word.
     U8,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// Shape and element type of a value.
+/// Element type and shape of a value.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct TensorType {
     /// Element type.
@@ -147,7 +147,7 @@ impl TensorType {
         Self { dtype: DType::U8, shape: shape.into() }
     }
 
-    /// Size on the GPU, in bytes: whole 32-bit words.
+    /// Size on the GPU in bytes, rounded up to 32-bit words.
     pub fn bytes(&self) -> u64 {
         let elements = self.shape.elements() as u64;
         match self.dtype {
@@ -163,18 +163,19 @@ impl fmt::Display for TensorType {
     }
 }
 
-/// How many rows and columns are added around an image before a window slides over it.
+/// The padding of an image before a window slides over it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Padding {
-    /// None: the output shrinks by the border effect.
+    /// No padding: the output is smaller than the input.
     #[default]
     Valid,
-    /// As many as make the output `ceil(in / stride)`; an odd one goes to the end (ONNX `SAME_UPPER`).
+    /// Padding such that the output is `ceil(in / stride)`; an odd row or column is added at the end (ONNX
+    /// `SAME_UPPER`).
     Same,
-    /// As [`Padding::Same`], an odd one at the beginning (ONNX `SAME_LOWER`).
+    /// [`Padding::Same`] with an odd row or column added at the beginning (ONNX `SAME_LOWER`).
     SameLower,
-    /// So many on each side.
+    /// Explicit amounts for each side.
     Explicit {
         /// Rows above.
         top: usize,
@@ -216,18 +217,18 @@ impl From<[usize; 2]> for Pair {
     }
 }
 
-/// A window that slides over the last two axes: `[vertical, horizontal]` throughout.
+/// A window that slides over the last two axes. Pairs are `[vertical, horizontal]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// Rows and columns of the window.
     pub size: [usize; 2],
-    /// Step between neighbouring windows.
+    /// Distance between the starts of adjacent windows.
     pub stride: [usize; 2],
-    /// What is added around the input.
+    /// The padding of the input.
     pub padding: Padding,
-    /// Distance between neighbouring taps of one window.
+    /// Distance between adjacent elements within a window.
     pub dilation: [usize; 2],
-    /// Whether a last window may reach over the end of the padded input, so that none of it is left out.
+    /// Whether the number of windows is rounded up, so that the last window may extend beyond the padded input.
     #[serde(default)]
     pub ceil_mode: bool,
 }
@@ -235,14 +236,14 @@ pub struct Window {
 /// The largest size, stride, dilation or explicit padding of a window.
 pub(crate) const LARGEST: usize = (1 << 15) - 1;
 
-/// A [`Window`] placed over an input of known size.
+/// A [`Window`] applied to an input of known size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Placed {
     /// Rows added above, columns added before.
     pub begin: [usize; 2],
-    /// Rows added below, columns added after, those that only [`Window::ceil_mode`] reaches over among them.
+    /// Rows added below and columns added after, including those added by [`Window::ceil_mode`].
     pub end: [usize; 2],
-    /// How many of those are not padding that was asked for.
+    /// The part of `end` added by [`Window::ceil_mode`].
     pub overhang: [usize; 2],
     /// Rows and columns of the output.
     pub out: [usize; 2],
@@ -273,19 +274,20 @@ impl Window {
         self
     }
 
-    /// Sets whether a last window may reach over the end of the padded input.
+    /// Sets whether the number of windows is rounded up.
     pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
         self.ceil_mode = ceil_mode;
         self
     }
 
-    /// Output size and padding over an input of `[rows, columns]`.
+    /// Output size and padding for an input of `[rows, columns]`.
     ///
-    /// Per axis, with the effective window `e = dilation·(size − 1) + 1`:
-    /// `out = floor((in + begin + end − e) / stride) + 1`. [`Self::ceil_mode`] takes the ceiling, and drops a last window
-    /// that would begin in the padding at the end; what the last one reaches over counts as more padding there.
+    /// Per axis, with the effective window `e = dilation·(size − 1) + 1`: `out = floor((in + begin + end − e) / stride)
+    /// + 1`. [`Self::ceil_mode`] rounds up, and drops a last window that would begin in the padding at the end;
+    /// elements that the last window covers beyond the padded input count as additional padding.
     ///
-    /// Errors: a size, stride or dilation of 0; a window larger than its padded input, with [what would fit](advice).
+    /// Errors: a size, stride or dilation of 0; a window larger than its padded input. The message lists
+    /// [alternatives](advice) that fit.
     pub fn place(&self, input: [usize; 2]) -> Result<Placed, String> {
         let mut placed = Placed { begin: [0; 2], end: [0; 2], overhang: [0; 2], out: [0; 2] };
         for axis in 0..2 {
@@ -296,7 +298,7 @@ impl Window {
                 }
             }
             let name = ["rows", "columns"][axis];
-            // Shaders index with 32 bits: with every number below 2^15 no product of two passes them.
+            // Shaders index with 32 bits: with all numbers below 2^15, the product of two fits.
             let too_large = || {
                 let window = format!("window of {size} {name} with stride {stride} and dilation {dilation}");
                 format!("{window} is too large: sizes, strides, dilations and padding go up to {LARGEST}")
@@ -345,7 +347,7 @@ impl Window {
         format!("{v}x{h}")
     }
 
-    /// The taps of one axis: `(window position, input position)` of output position `out`, padding left out.
+    /// The elements of one axis that output position `out` reads, without padding: `(window position, input position)`.
     pub fn taps(&self, placed: &Placed, axis: usize, out: usize, input: usize) -> impl Iterator<Item = (usize, usize)> {
         let (size, dilation) = (self.size[axis], self.dilation[axis]);
         let (start, begin) = (out * self.stride[axis], placed.begin[axis]);

@@ -1,9 +1,9 @@
-//! Values on the host.
+//! Tensors in host memory.
 
 use crate::shape::{DType, Shape, TensorType};
 use crate::{Error, Result};
 
-/// Floats with a shape: what goes into and comes out of a computation.
+/// A float tensor: input or output of a computation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tensor {
     shape: Shape,
@@ -11,9 +11,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor over `data` in row-major order.
+    /// A tensor of `data` in row-major order.
     ///
-    /// Errors: `data` has another length than the shape.
+    /// Errors: the length of `data` differs from the shape's number of elements.
     pub fn new(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self> {
         let shape = shape.into();
         if shape.elements() != data.len() {
@@ -23,14 +23,14 @@ impl Tensor {
         Ok(Self { shape, data })
     }
 
-    /// A tensor whose element at row-major position `i` is `f(i)`.
+    /// A tensor whose element at row-major index `i` is `f(i)`.
     pub fn from_fn(shape: impl Into<Shape>, f: impl FnMut(usize) -> f32) -> Self {
         let shape = shape.into();
         let data = (0..shape.elements()).map(f).collect();
         Self { shape, data }
     }
 
-    /// The extents.
+    /// Its shape.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
@@ -46,7 +46,7 @@ impl Tensor {
     }
 }
 
-/// Host values on their way to a device, by element type.
+/// Values to upload to a device, by element type.
 #[derive(Clone, Copy, Debug)]
 pub enum HostData<'a> {
     /// Floats.
@@ -76,7 +76,7 @@ impl HostData<'_> {
         }
     }
 
-    /// The memory as bytes.
+    /// The values as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             HostData::F32(v) => bytemuck::cast_slice(v),
@@ -85,7 +85,7 @@ impl HostData<'_> {
         }
     }
 
-    /// Refuses data of another type or length than the value `what` it is meant for.
+    /// Checks that element type and length match the value `what`.
     pub fn check(&self, what: &str, ty: &TensorType) -> Result<()> {
         if self.dtype() != ty.dtype || self.elements() != ty.shape.elements() {
             let found = format!("{} values of {}", self.elements(), self.dtype());
@@ -119,34 +119,34 @@ impl<'a> From<&'a Tensor> for HostData<'a> {
     }
 }
 
-/// An operand of an evaluation on the CPU. Integers are held as f64 (exact to 2⁵³), bytes stay bytes; floats are f64 for
+/// An operand of an operation computed on the CPU. Integers are f64 (exact up to 2⁵³), bytes are u8; floats are f64 for
 /// the reference and f32 for [`Op::eval_f32`](crate::graph::Op::eval_f32).
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The operand's extents.
+    /// The operand's shape.
     pub shape: &'a Shape,
     /// Its elements.
     pub data: ViewData<'a>,
 }
 
-/// The elements behind a [`View`].
+/// The elements of a [`View`].
 #[derive(Clone, Copy, Debug)]
 pub enum ViewData<'a> {
-    /// Numbers.
+    /// f64 numbers.
     F64(&'a [f64]),
-    /// Floats.
+    /// f32 floats.
     F32(&'a [f32]),
     /// Bytes.
     U8(&'a [u8]),
 }
 
 impl<'a> View<'a> {
-    /// A view of numbers.
+    /// A view of f64 numbers.
     pub fn new(shape: &'a Shape, data: &'a [f64]) -> Self {
         Self { shape, data: ViewData::F64(data) }
     }
 
-    /// The numbers. Panics on bytes: an operation's `infer` has checked the type.
+    /// The f64 numbers. Panics for other types, which the operation's `infer` excludes.
     pub fn f64(&self) -> &'a [f64] {
         match self.data {
             ViewData::F64(v) => v,
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The floats of an operand of [`Op::eval_f32`](crate::graph::Op::eval_f32). Panics on others.
+    /// The f32 values of an operand of [`Op::eval_f32`](crate::graph::Op::eval_f32). Panics for other types.
     pub fn f32(&self) -> &'a [f32] {
         match self.data {
             ViewData::F32(v) => v,
@@ -162,12 +162,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The largest finite magnitude among the numbers.
+    /// The largest finite magnitude of the numbers.
     pub fn magnitude(&self) -> f64 {
         self.f64().iter().map(|v| v.abs()).filter(|v| v.is_finite()).fold(0.0, f64::max)
     }
 
-    /// The bytes. Panics on numbers: an operation's `infer` has checked the type.
+    /// The bytes. Panics for other types, which the operation's `infer` excludes.
     pub fn u8(&self) -> &'a [u8] {
         match self.data {
             ViewData::U8(v) => v,

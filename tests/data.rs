@@ -1,4 +1,5 @@
-//! The bundled MNIST is the real one, and every kind of bad file is refused with a message that says what and where.
+//! The included MNIST is the original, and every kind of bad file is refused with a message that names the file, the
+//! position, and the expected and found values.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,7 +17,7 @@ const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
 const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 
-/// File, md5 and SHA-256 of its plain bytes.
+/// File name, and MD5 and SHA-256 of its decompressed bytes.
 const CHECKSUMS: [[&str; 3]; 4] = [
     [
         TRAIN_IMAGES,
@@ -69,7 +70,7 @@ fn bundled_is_mnist() {
     assert_eq!((train.len(), train.shape, train.classes), (60_000, [1, 28, 28], 10));
     assert_eq!((test.len(), test.shape, test.classes), (10_000, [1, 28, 28], 10));
     assert_eq!((train.images.len(), test.images.len()), (60_000 * 784, 10_000 * 784));
-    // The digits everybody has seen: the set starts with 5 0 4 1 9, the test set with 7 2 1 0 4.
+    // The well-known first digits: the training set starts with 5 0 4 1 9, the test set with 7 2 1 0 4.
     assert_eq!((&train.labels[..5], &test.labels[..5]), (&[5, 0, 4, 1, 9][..], &[7, 2, 1, 0, 4][..]));
     let per_class = |class| test.labels.iter().filter(|&&label| label == class).count();
     let counts: Vec<usize> = (0..10).map(per_class).collect();
@@ -87,7 +88,7 @@ fn bundled_is_found_from_any_working_directory() {
 
 #[test]
 fn bundled_is_taken_from_the_environment() {
-    // The second time round, in the process started below.
+    // In the process started below.
     if std::env::var_os("LENSLET_TEST_RERUN").is_some() {
         assert_eq!(Mnist::bundled().unwrap().train.len(), 3);
         return;
@@ -99,7 +100,7 @@ fn bundled_is_taken_from_the_environment() {
     });
 }
 
-/// Runs one test of this file in a process of its own: the environment and working directory belong to a process.
+/// Runs one test of this file in a separate process, since environment and working directory are per process.
 fn rerun(test: &str, change: impl FnOnce(&mut Command) -> &mut Command) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let output = change(command.args(["--exact", test])).output().unwrap();
@@ -122,7 +123,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The smallest set: three training and two test images of 2x3.
+/// The smallest data set: three training and two test images of 2x3.
 fn small(name: &str) -> Vec<u8> {
     match name {
         TRAIN_IMAGES => idx_bytes(&[3, 2, 3], &(0..18).collect::<Vec<u8>>()),
@@ -133,7 +134,7 @@ fn small(name: &str) -> Vec<u8> {
     }
 }
 
-/// Writes the smallest set under other names; one that ends in `.gz` is gzipped.
+/// Writes the smallest data set under other names; names that end in `.gz` are compressed.
 fn write_set(dir: &Path, rename: impl Fn(&str) -> String) {
     fs::create_dir_all(dir).unwrap();
     for [name, ..] in CHECKSUMS {
@@ -175,7 +176,7 @@ fn gzip_is_told_by_content_and_not_by_name() {
 
 // ---- bad files --------------------------------------------------------------------------------------------------
 
-/// What the loader says when one file of the smallest set has this content instead; the folder is cut from the message.
+/// The loader's message if one file of the smallest data set has this content, with the folder removed.
 fn refusal(name: &str, content: &[u8]) -> String {
     let dir = TempDir::new().unwrap();
     write_set(dir.path(), |name| name.to_string());

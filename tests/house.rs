@@ -2,10 +2,15 @@
 //! others, that every shader belongs to the code and back, that files can be read at a sitting. A failure names the
 //! rule, the reason for it, and every place against it.
 
+#[path = "house/imports.rs"]
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use imports::Imports;
 
 /// The floors, lowest first. A module may use its own folder and the rows above its own in this list; modules of one
 /// row do not know each other.
@@ -75,6 +80,16 @@ fn modules_use_lower_floors_only() {
     let gone = FLOORS.iter().flat_map(|(_, modules)| *modules).filter(|module| !there.contains(**module));
     against.extend(gone.map(|module| format!("tests/house.rs: {module} is no module any more")));
     rule.hold(against);
+}
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    let rule = Rule {
+        text: "no file of src imports, directly or through others, a file that imports it",
+        reason: "what stands in a circle can only be read, tested and changed all at once",
+    };
+    let house = House::read();
+    rule.hold(Imports::of(&house).circles().into_iter().map(|files| files.join(", ")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pictures into textures, and textures into a file.
+//! Images as textures, and textures in files.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use lenslet::wgpu::TextureUsages as Usage;
 /// Texels around each texture in the file.
 const MARGIN: u32 = 24;
 
-/// A texture of four bytes a texel.
+/// A texture with four bytes per texel.
 pub fn texture(gpu: &Gpu, [width, height]: [u32; 2], usage: Usage) -> wgpu::Texture {
     gpu.device().create_texture(&wgpu::TextureDescriptor {
         label: None,
@@ -27,14 +27,14 @@ fn layout(first: u32, width: u32) -> wgpu::TexelCopyBufferLayout {
     wgpu::TexelCopyBufferLayout { offset: 4 * u64::from(first), bytes_per_row: Some(4 * width), rows_per_image: None }
 }
 
-/// A picture on the GPU.
+/// Uploads an image to the GPU.
 pub fn upload(gpu: &Gpu, picture: &image::RgbaImage) -> wgpu::Texture {
     let texture = texture(gpu, picture.dimensions().into(), Usage::TEXTURE_BINDING | Usage::COPY_DST);
     gpu.queue().write_texture(texture.as_image_copy(), picture, layout(0, picture.width()), texture.size());
     texture
 }
 
-/// Writes textures side by side into a file, waiting for the GPU.
+/// Writes textures side by side to a file, waiting for the GPU.
 pub fn save(gpu: &Gpu, textures: &[wgpu::Texture], background: [u8; 4], path: &str) -> Result<(), Box<dyn Error>> {
     let width = textures.iter().map(|texture| texture.width() + MARGIN).sum::<u32>() + MARGIN;
     let width = width.next_multiple_of(64); // copies take rows of whole 256 bytes

@@ -1,4 +1,4 @@
-//! What LeNet-5 sees in a picture, without a window: `cargo run --release --example headless [PICTURE.png]`.
+//! LeNet-5's layers for an image, drawn without a window: `cargo run --release --example headless [IMAGE.png]`.
 
 mod files;
 
@@ -6,12 +6,12 @@ use lenslet::gpu::texture::{ColourMap, ValueRange};
 use lenslet::{Gpu, Predictor, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
 use lenslet::{data::Mnist, models, optim::Sgd, train::Fit, wgpu};
 
-/// Around and between the tiles.
+/// The background around and between the tiles.
 const DARK: [u8; 4] = [20, 20, 26, 255];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (gpu, mnist) = (Gpu::new()?, Mnist::bundled()?);
-    // A picture file is dark ink on white paper; a digit of the test set is bright ink on black.
+    // An image file is dark ink on white paper; a digit of the test set is bright ink on black.
     let (picture, is_paper) = match std::env::args().nth(1) {
         Some(path) => (image::open(&path).map_err(|e| format!("cannot read {path}: {e}"))?.to_rgba8(), true),
         None => {
@@ -25,12 +25,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.batch_size(64);
     trainer.fit(&mnist.train, Fit { steps: Some(400), ..Fit::default() })?;
 
-    // LeNet-5 for one picture, whose maps after both convolutions are kept.
+    // LeNet-5 for one image, keeping the maps of both convolutions.
     let network = Predictor::new(&gpu, &model, trainer.layout(), 1, &["conv1", "conv2"])?;
     network.set_parameters(&trainer.parameters())?;
     let (session, picture_node, classes) = (network.session(), network.pictures(), network.probabilities());
 
-    // What is drawn, each on a texture of its own: the input, both layers' maps, the classes from 0 down to 9.
+    // The drawings, each on its own texture: the input, both layers' maps, the classes from 0 down to 9.
     let read = TextureRead::new().inverted(is_paper);
     let input = TextureInput::new(session, picture_node, &scene.create_view(&Default::default()), &read)?;
     let grey = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
@@ -48,14 +48,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         canvases.push(canvas);
     }
 
-    // What an app does each frame, in an encoder of its own: nothing waits and nothing comes back.
+    // The work of an app in each frame, in its own encoder: nothing is awaited or read back.
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     input.encode(&mut encoder);
     network.encode(&mut encoder);
     outputs.iter().for_each(|output| output.encode(&mut encoder));
     gpu.queue().submit([encoder.finish()]);
 
-    // An app would show the textures; this example has only a file and a line for it.
+    // An app would display the textures; this example writes a file and prints a line.
     files::save(&gpu, &canvases, DARK, "headless.png")?;
     let shares = session.read(classes)?;
     let (digit, share) = (0..).zip(shares).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0));

@@ -1,4 +1,4 @@
-//! Training between the frames of an app: how long each frame waits for it.
+//! Training between the frames of an app: the time it takes in each frame.
 
 use std::time::{Duration, Instant};
 
@@ -8,29 +8,29 @@ use crate::optim::Optimizer;
 use crate::train::FrameTrainer;
 use crate::{Device, Error, Result, Trainer};
 
-/// A network in training on [`pictures`], in slices, beside an app that draws so many frames a second.
+/// A network trained in slices on [`pictures`], next to a simulated app with a fixed frame rate.
 pub struct Frames {
     trainer: FrameTrainer,
     period: Duration,
-    /// A frame's time for training.
+    /// Training time per frame.
     budget: Duration,
 }
 
-/// What some frames took.
+/// Times measured over several frames.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FrameTimes {
-    /// Of each frame, the milliseconds in [`FrameTrainer::train_for`], sorted.
+    /// Milliseconds per frame in [`FrameTrainer::train_for`], sorted.
     pub ms: Vec<f64>,
-    /// Whole steps of training in all.
+    /// Total number of completed training steps.
     pub steps: u64,
-    /// Submissions in all.
+    /// Total number of submissions.
     pub submissions: usize,
     /// Wall time of all frames.
     pub wall: Duration,
 }
 
 impl FrameTimes {
-    /// The time that this share of the frames stayed below or at, in milliseconds: by the nearest rank.
+    /// The percentile `share` (0 to 1) of the frame times, in milliseconds, by the nearest-rank method.
     pub fn percentile(&self, share: f64) -> f64 {
         let rank = (share * self.ms.len() as f64).ceil() as usize;
         self.ms[rank.clamp(1, self.ms.len()) - 1]
@@ -40,7 +40,8 @@ impl FrameTimes {
 impl Frames {
     /// Prepares the training.
     ///
-    /// Errors: those of [`Trainer::in_frames`](crate::Trainer::in_frames); no frames, or a budget longer than a frame.
+    /// Errors: those of [`Trainer::in_frames`](crate::Trainer::in_frames); a frame rate of 0; a budget longer than a
+    /// frame.
     pub fn new(
         device: &Device,
         model: &Sequential,
@@ -61,7 +62,7 @@ impl Frames {
         Ok(Self { trainer: trainer.in_frames(&pictures(shape, 10)?, u32::MAX)?, period, budget })
     }
 
-    /// Draws frames, of nothing, for so long; each trains within its budget and then sleeps until the next is due.
+    /// Runs empty frames for `length`. Each trains within its budget, then sleeps until the next frame is due.
     ///
     /// Errors: those of [`FrameTrainer::train_for`].
     pub fn run(&mut self, length: Duration) -> Result<FrameTimes> {
@@ -72,7 +73,7 @@ impl Frames {
             let frame = Instant::now();
             times.submissions += self.trainer.train_for(self.budget)?.submissions;
             times.ms.push(1e3 * frame.elapsed().as_secs_f64());
-            // A frame that comes late does not hurry the next ones.
+            // A late frame does not shorten the next ones.
             due = (due + self.period).max(frame);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }

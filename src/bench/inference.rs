@@ -1,4 +1,4 @@
-//! Answers to pictures: floats of the host in, logits back on the host.
+//! Inference throughput: images from host memory in, logits back to host memory.
 
 use std::time::Instant;
 
@@ -13,10 +13,10 @@ use crate::nn::{Layout, Model};
 use crate::shape::TensorType;
 use crate::{Device, Error, Result};
 
-/// How far logits may be from the CPU interpreter's, relative to the largest.
+/// Maximum difference from the CPU device's logits, relative to the largest logit.
 const TOLERANCE: f32 = 1e-4;
 
-/// A network that answers batch after batch.
+/// A network that runs inference on batch after batch.
 pub struct Inference {
     session: Session,
     x: NodeId,
@@ -24,14 +24,14 @@ pub struct Inference {
     pictures: Vec<f32>,
     batch_floats: usize,
     next: usize,
-    /// What [`Inference::new`] took.
+    /// Setup times of [`Inference::new`].
     pub preparation: Preparation,
 }
 
 impl Inference {
-    /// Compiles the network and puts its parameters on the device.
+    /// Compiles the network and uploads its parameters.
     ///
-    /// Errors: as [`crate::bench::Training::new`].
+    /// Errors: those of [`crate::bench::Training::new`].
     pub fn new(device: &Device, model: &dyn Model, batch: usize) -> Result<Self> {
         let start = Instant::now();
         check_batch(batch)?;
@@ -52,12 +52,12 @@ impl Inference {
         Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0, preparation })
     }
 
-    /// Dispatches of a batch; `None` on the CPU.
+    /// Dispatches per batch; `None` on the CPU.
     pub fn dispatches(&self) -> Option<usize> {
         self.session.dispatches()
     }
 
-    /// The logits of the next batch.
+    /// Computes the logits of the next batch.
     pub fn call(&mut self) -> Result<Vec<f32>> {
         let batches = self.pictures.len() / self.batch_floats;
         let pictures = &self.pictures[self.next % batches * self.batch_floats..][..self.batch_floats];
@@ -67,14 +67,14 @@ impl Inference {
         self.session.finish_reading(answers)
     }
 
-    /// Times so many batches.
+    /// Times `calls` batches.
     pub fn run(&mut self, calls: usize) -> Result<Stretch> {
         let (start, host) = (Instant::now(), ThreadTime::now());
         (0..calls).try_for_each(|_| self.call().map(drop))?;
         Ok(Stretch { steps: calls, wall: start.elapsed(), host: host.elapsed() })
     }
 
-    /// Compares the first batch's logits with the CPU interpreter's.
+    /// Compares the first batch's logits with the CPU device's.
     ///
     /// Errors: they differ.
     pub fn check(device: &Device, model: &dyn Model, batch: usize) -> Result<()> {

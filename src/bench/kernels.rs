@@ -1,4 +1,4 @@
-//! Each kernel by itself.
+//! Benchmarks of single kernels.
 
 use std::time::Duration;
 
@@ -11,47 +11,47 @@ use crate::gpu::Gpu;
 use crate::shape::Window;
 use crate::{Error, Result};
 
-/// Rounds in which the candidates of an operation take turns.
+/// Rounds in which an operation's candidates alternate.
 const ROUNDS: usize = 5;
-/// Work submitted at once.
+/// Target time of one submission.
 const ROUND: Duration = Duration::from_millis(40);
-/// Most runs submitted at once: encoding them takes about as long as a round.
+/// Maximum runs per submission: encoding them takes about as long as running a round.
 const MOST_RUNS: u32 = 20_000;
 
-/// A kernel's times on one operation.
+/// The times of a kernel on one operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
-    /// The case, which names options and shapes.
+    /// The name of the case, with options and shapes.
     pub case: String,
     /// The operation: the case's own or one of its gradients.
     pub operation: &'static str,
     /// The kernel.
     pub kernel: &'static str,
-    /// Its position among the candidates; the first is taken without tuning.
+    /// Index among the candidates; the first is used without tuning.
     pub candidate: usize,
     /// Milliseconds of one run.
     pub ms: Spread,
-    /// Processor seconds of this process in one run: on a software device, what the device spends.
+    /// Processor seconds of this process per run; on a software device this is the device's own cost.
     pub core_seconds: f64,
-    /// Multiply-adds, counted as two, a second; 0 where there are none.
+    /// Multiply-adds per second in billions, counted as two operations each; 0 if there are none.
     pub gflops: f64,
-    /// Bytes of all inputs and of the output a second.
+    /// Bytes read from all inputs and written to the output per second, in billions.
     pub gbytes_per_s: f64,
 }
 
 impl KernelTime {
-    /// The share of what the device can do: of multiply-adds or of bytes, whichever is larger.
+    /// The fraction of the device's peak: of arithmetic or of memory bandwidth, whichever is larger.
     pub fn share_of(&self, peak: Peak) -> f64 {
         (self.gflops / peak.gflops).max(self.gbytes_per_s / peak.gbytes_per_s)
     }
 
-    /// Multiply-adds, counted as two, a second of one core, in billions.
+    /// Multiply-adds per second and core in billions, counted as two operations each.
     pub fn gflops_per_core(&self) -> f64 {
         self.gflops * 1e-3 * self.ms.median / self.core_seconds
     }
 }
 
-/// The operations that are timed: large ones that show what a kernel can do, and all of LeNet-5's.
+/// The benchmark cases: large operations that can reach a kernel's peak, and all operations of LeNet-5.
 pub fn cases() -> Vec<Case> {
     let matmul = |[m, k, n]: [usize; 3]| {
         case(format!("matmul {m}x{k}x{n}"), &[&[m, k], &[k, n]], |g, i| g.matmul(i[0], i[1], false, false))
@@ -89,7 +89,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A case's operations, checked and ready to be timed.
+/// A benchmark of kernels on one device.
 pub struct Bench<'g> {
     gpu: &'g Gpu,
     round: Duration,
@@ -100,12 +100,12 @@ pub struct Ready<'t> {
     attempt: Attempt<'t>,
     /// The kernel.
     pub kernel: &'static str,
-    /// Of one round.
+    /// Runs per round.
     pub runs: u32,
 }
 
 impl Ready<'_> {
-    /// The device's time and the processor's of one round.
+    /// The device time and processor time of one round.
     ///
     /// Errors: the device fails.
     pub fn round(&self) -> Result<(Duration, Duration)> {
@@ -116,17 +116,17 @@ impl Ready<'_> {
 }
 
 impl<'g> Bench<'g> {
-    /// On this device.
+    /// A benchmark on this device.
     pub fn new(gpu: &'g Gpu) -> Self {
         Self { gpu, round: ROUND }
     }
 
-    /// As [`Bench::new`], with rounds of another length.
+    /// A benchmark with rounds of another length.
     pub fn with_round(gpu: &'g Gpu, round: Duration) -> Self {
         Self { gpu, round }
     }
 
-    /// What the device can do.
+    /// The measured peak performance of the device.
     pub fn peak(&self) -> Result<Peak> {
         let best = |case: &Case| {
             let times = self.case(case)?;
@@ -140,7 +140,7 @@ impl<'g> Bench<'g> {
 
     /// Times every candidate of every operation of a case.
     ///
-    /// Errors: a kernel that does not agree with the reference; the device fails.
+    /// Errors: a kernel disagrees with the reference; the device fails.
     pub fn case(&self, case: &Case) -> Result<Vec<KernelTime>> {
         let mut times = vec![];
         for trial in case.trials()? {
@@ -152,7 +152,7 @@ impl<'g> Bench<'g> {
     fn trial(&self, trial: &Trial<'_>) -> Result<Vec<KernelTime>> {
         let candidates = 0..trial.kernels(self.gpu).len();
         let ready: Vec<Ready<'_>> = candidates.map(|c| self.ready(trial, c)).collect::<Result<_>>()?;
-        // Of one run, round by round.
+        // Wall and processor times of one run, per round.
         let mut times = vec![(vec![], vec![]); ready.len()];
         for _ in 0..ROUNDS {
             for (candidate, (walls, spents)) in ready.iter().zip(&mut times) {
@@ -179,9 +179,9 @@ impl<'g> Bench<'g> {
         Ok(rows)
     }
 
-    /// Compares a candidate with the reference, and finds how many of its runs fill a round.
+    /// Compares a candidate with the reference, and determines its runs per round.
     ///
-    /// Errors: they do not agree; the device fails.
+    /// Errors: they disagree; the device fails.
     pub fn ready<'t>(&self, trial: &'t Trial<'_>, candidate: usize) -> Result<Ready<'t>> {
         let attempt = trial.attempt(self.gpu, candidate, false)?.expect("an attempt, as nothing is done in place");
         let verdict = attempt.verdict()?;
@@ -197,14 +197,15 @@ impl<'g> Bench<'g> {
         self.fill(attempt, verdict.kernel)
     }
 
-    /// Finds how many runs of what has run before fill a round.
+    /// Determines the runs per round of an attempt that has run before.
     ///
     /// Errors: the device fails.
     pub(super) fn fill<'t>(&self, attempt: Attempt<'t>, kernel: &'static str) -> Result<Ready<'t>> {
         let mut ready = Ready { attempt, kernel, runs: 1 };
         loop {
             let (wall, _) = ready.round()?;
-            // A short round is mostly what a submission costs, so the runs grow until a round is long enough.
+            // The cost of a submission dominates a short round, so the number of runs grows until a round is long
+            // enough.
             let missing = self.round.as_secs_f64() / wall.as_secs_f64().max(1e-6);
             if missing < 1.25 || ready.runs == MOST_RUNS {
                 return Ok(ready);

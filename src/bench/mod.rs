@@ -1,8 +1,8 @@
-//! Measuring: whole training steps, training between frames, inference, and each kernel by itself. Everything is compared with the reference
-//! before it is timed.
+//! Benchmarks: whole training steps, training between frames, inference, and single kernels. All results are compared
+//! with the reference before they are timed.
 //!
-//! Times are wall times of work that was waited for; what the host spends is the processor time of the thread that
-//! feeds the device, so that it does not count the device's work where a processor is the device.
+//! Times are wall times up to the completion of the work. Host times are processor times of the thread that feeds the
+//! device, so that they exclude the work of a software device.
 
 mod frames;
 mod inference;
@@ -23,36 +23,36 @@ pub use pictures::{IMAGES, parameters, pictures};
 pub use training::{DispatchTime, Profile, Stretch, Training};
 pub use tune::{Race, Runner, StepTimes, race, tune};
 
-/// What a session took to make ready.
+/// Setup times of a benchmark.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Preparation {
-    /// Compiling the graph, pipelines and buffers.
+    /// Compiling the graph and pipelines, and allocating buffers.
     pub pipelines: Duration,
-    /// Making the pictures and first parameters, and putting them on the device.
+    /// Generating images and initial parameters, and uploading them.
     pub data: Duration,
 }
 
 impl Preparation {
-    /// Of a session whose making began and ended at `pipelines`, within all that began at `start` and ends now.
+    /// Setup times, where everything began at `start` and ends now, and pipelines took the interval `pipelines`.
     fn of(start: Instant, pipelines: [Instant; 2]) -> Self {
         let pipelines = pipelines[1] - pipelines[0];
         Self { pipelines, data: start.elapsed() - pipelines }
     }
 }
 
-/// Several measurements of one thing.
+/// The minimum, median and maximum of repeated measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The smallest.
+    /// The minimum.
     pub min: f64,
-    /// The middle one, or the mean of the two in the middle.
+    /// The median: the middle value, or the mean of the two in the middle.
     pub median: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of at least one value.
+    /// The spread of at least one value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -61,12 +61,12 @@ impl Spread {
         Self { min: values[0], median, max: values[n - 1] }
     }
 
-    /// Of durations, in milliseconds.
+    /// The spread of durations, in milliseconds.
     pub fn of_ms(durations: impl IntoIterator<Item = Duration>) -> Self {
         Self::of(durations.into_iter().map(|d| 1e3 * d.as_secs_f64()))
     }
 
-    /// `of / value` of each: rates from times. The largest becomes the smallest.
+    /// The spread of `of / value`: rates from times. The minimum becomes the maximum.
     pub fn per(self, of: f64) -> Self {
         Self { min: of / self.max, median: of / self.median, max: of / self.min }
     }

@@ -1,4 +1,4 @@
-//! What the device can do at most: a loop of multiply-adds, and a copy.
+//! Peak performance of a device: a loop of multiply-adds, and a copy.
 
 use crate::check::cases::{Case, case};
 use crate::graph::{Op, Traits};
@@ -7,24 +7,25 @@ use crate::shader;
 use crate::shape::TensorType;
 use crate::tensor::View;
 
-/// The most that a kernel can reach on a device, measured there.
+/// The measured peak performance of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
-    /// Multiply-adds count as two.
+    /// Arithmetic throughput in GFLOP/s; a multiply-add counts as two.
     pub gflops: f64,
-    /// Read and written.
+    /// Memory bandwidth in GB/s, reads plus writes.
     pub gbytes_per_s: f64,
 }
 
 const MULTIPLY_ADD: Shader = shader!("bench/peak_multiply_add");
 const COPY: Shader = shader!("bench/peak_copy");
 
-/// Multiply-adds in each of the chains.
+/// Multiply-adds per chain.
 const ROUNDS: usize = 512;
 const CHAINS: usize = 8;
 
-/// What [`crate::bench::Bench::peak`] times: a loop of multiply-adds, and a copy. Both are several times what the largest GPU
-/// runs at once; on a software device the loop takes a tenth of a second.
+/// The cases timed by [`crate::bench::Bench::peak`]: a loop of multiply-adds, and a copy. Both are several times larger
+/// than the number of concurrent invocations of the largest GPU. On a software device the loop takes a tenth of a
+/// second.
 pub fn peak_cases(software: bool) -> [Case; 2] {
     let numbers = if software { 1 << 20 } else { 1 << 23 };
     [
@@ -33,7 +34,8 @@ pub fn peak_cases(software: bool) -> [Case; 2] {
     ]
 }
 
-/// `y[i] = Σ_j v_j`, where each of eight `v_j` begins as `x[i] + j` and becomes `0.75·v_j + x[i]` so many times.
+/// `y[i] = Σ_j v_j`, where each of eight `v_j` starts as `x[i] + j` and is updated by `v_j = 0.75·v_j + x[i]`
+/// `ROUNDS` times.
 #[derive(Debug)]
 struct MultiplyAdds;
 
@@ -50,7 +52,7 @@ impl Op for MultiplyAdds {
     }
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
-        // In closed form, each round brings a chain to three quarters of its distance from 4·x.
+        // In closed form, each round reduces the distance from 4·x to three quarters.
         let left = 0.75f64.powi(ROUNDS as i32);
         for (y, &x) in out.iter_mut().zip(inputs[0].f64()) {
             *y = (0..CHAINS).map(|j| 4.0 * x + (x + j as f64 - 4.0 * x) * left).sum();
@@ -67,7 +69,7 @@ impl Op for MultiplyAdds {
     }
 
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
-        // The chains settle at 4·x.
+        // The chains converge to 4·x.
         CHAINS as f64 * (4.0 * inputs[0].magnitude() + CHAINS as f64)
     }
 

@@ -1,11 +1,11 @@
-//! Pictures, labels and first parameters from a counter-based hash: the same in any engine and language, so that
-//! benchmarks of several engines do the same work and can compare their losses.
+//! Images, labels and initial parameters from a counter-based hash. They are the same in any engine and language, so
+//! that benchmarks of several engines do the same work and can compare losses.
 
 use crate::Result;
 use crate::data::Dataset;
 use crate::nn::{Layout, Stored};
 
-/// How many pictures.
+/// Number of images.
 pub const IMAGES: usize = 8192;
 
 fn hash(i: u32, seed: u32) -> u32 {
@@ -17,14 +17,15 @@ fn hash(i: u32, seed: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// In 0..1.
+/// A pseudorandom number in `[0, 1)`.
 fn unit(i: u32, seed: u32) -> f32 {
     (hash(i, seed) >> 8) as f32 / 16_777_216.0
 }
 
-/// [`IMAGES`] pictures of this shape: noise, with two bright rows that tell the class of four in five.
+/// A data set of [`IMAGES`] images of this shape: noise with two bright rows, which indicate the class of four images
+/// in five.
 ///
-/// Errors: a number of classes that no data set has.
+/// Errors: an invalid number of classes.
 pub fn pictures(shape: [usize; 3], classes: usize) -> Result<Dataset> {
     let number = classes.clamp(1, 256) as u32;
     let [_, h, w] = shape;
@@ -41,8 +42,8 @@ pub fn pictures(shape: [usize; 3], classes: usize) -> Result<Dataset> {
     Dataset::new(images, (0..IMAGES as u32).map(label).collect(), shape, classes)
 }
 
-/// First values of all parameters, flat: the k-th tensor of two axes or more is uniform in ±1/√(fan in), in the order
-/// it has in weight files; all others keep what `layout` says (biases 0).
+/// Initial values of all parameters, flat. The k-th tensor with two or more axes is uniform in ±1/√fan_in, in the
+/// element order of weight files; all others keep the values of `layout` (biases 0).
 pub fn parameters(layout: &Layout) -> Vec<f32> {
     let mut flat = layout.initial(1);
     let mut tensor = 0;
@@ -89,7 +90,7 @@ mod tests {
         };
         let value = |j: u32, k: u32, fan_in: f32| (2.0 * unit(j, 100 + k) - 1.0) * (1.0 / fan_in.sqrt());
         assert_eq!(of("conv1.weight")[7], value(7, 0, 25.0));
-        // Held as [in, out] = [400, 120]; files have [out, in].
+        // In memory as [in, out] = [400, 120]; files have [out, in].
         assert_eq!(of("fc1.weight")[120 * 3 + 5], value(5 * 400 + 3, 2, 400.0));
         assert!(of("fc1.bias").iter().all(|&b| b == 0.0));
     }

@@ -1,4 +1,4 @@
-//! Whole training steps.
+//! Benchmarks of whole training steps.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -16,71 +16,71 @@ use crate::shape::Shape;
 use crate::train::{Epoch, EpochInputs, StepOptions, TrainingStep};
 use crate::{Device, Error, Precision, Result};
 
-/// Steps whose losses are compared with the CPU interpreter's.
+/// Number of steps whose losses are compared with the CPU device's.
 const COMPARED: usize = 3;
-/// How far they may be apart, relatively: three updates carry the rounding of sums of some thousand terms.
+/// Maximum relative difference of the losses: three updates accumulate the rounding of sums of about a thousand terms.
 const TOLERANCE: f64 = 1e-3;
-/// The same in f16: each value on the way is rounded to 11 bits.
+/// The same for f16 storage, which rounds each intermediate value to 11 bits.
 const HALF_TOLERANCE: f64 = 1e-2;
 
-/// A network in training on [`pictures`], in order, without validation.
+/// A network trained on [`pictures`], in order, without validation.
 pub struct Training {
     pub(super) epoch: Epoch,
     order: Vec<u32>,
     rates: Vec<f32>,
     begun: usize,
-    /// What [`Training::new`] took.
+    /// Setup times of [`Training::new`].
     pub preparation: Preparation,
     /// Losses of the steps so far.
     pub losses: Vec<f32>,
 }
 
-/// Steps that were timed together.
+/// Steps timed together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
-    /// How many.
+    /// Number of steps.
     pub steps: usize,
-    /// From the first submission to the last step's loss on the host.
+    /// Wall time from the first submission until the last step's loss is on the host.
     pub wall: Duration,
-    /// Processor time of the thread that fed the device.
+    /// Processor time of the thread that feeds the device.
     pub host: Duration,
 }
 
-/// One dispatch of a step.
+/// The time of one dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DispatchTime {
-    /// Layer, operation and shader of all that it does.
+    /// Layer, operation and shader of each part.
     pub parts: Vec<[String; 3]>,
-    /// The device's time in milliseconds.
+    /// Device time in milliseconds.
     pub ms: f64,
 }
 
-/// Where the device's time of a step goes.
+/// Device times of one training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// Each dispatch by itself.
+    /// Each dispatch, timed separately.
     pub dispatches: Vec<DispatchTime>,
     /// A whole step in one pass, in milliseconds.
     pub step_ms: f64,
 }
 
 impl Profile {
-    /// All dispatches, one by one, in milliseconds.
+    /// The sum of all dispatch times, in milliseconds.
     pub fn sum_ms(&self) -> f64 {
         self.dispatches.iter().map(|d| d.ms).sum()
     }
 
-    /// What a step takes beyond its dispatches; below 0 where they overlap.
+    /// The time of a step beyond the sum of its dispatches, in milliseconds; negative if they overlap.
     pub fn between_ms(&self) -> f64 {
         self.step_ms - self.sum_ms()
     }
 }
 
 impl Training {
-    /// Compiles the step and puts data and parameters on the device.
+    /// Compiles the training step and uploads data and parameters.
     ///
-    /// Errors: a network that does not tell classes of pictures; a batch of 0 or over [`IMAGES`]; a device too
-    /// small.
+    /// Errors: a network that is not an image classifier; a batch size of 0 or above [`IMAGES`]; a limit of the device
+    /// is exceeded.
     pub fn new(
         device: &Device,
         model: &dyn Model,
@@ -108,19 +108,19 @@ impl Training {
         Ok(Self { epoch, order, rates, begun: 0, preparation, losses: vec![] })
     }
 
-    /// Dispatches of a step; `None` on the CPU.
+    /// Dispatches per step; `None` on the CPU.
     pub fn dispatches(&self) -> Option<usize> {
         self.epoch.session.dispatches()
     }
 
-    /// Steps of one pass over the pictures.
+    /// Steps per pass over the images.
     pub fn steps_per_epoch(&self) -> usize {
         self.rates.len()
     }
 
-    /// Trains for so many steps.
+    /// Trains for `steps` steps.
     ///
-    /// Errors: the device fails; a loss that is not finite.
+    /// Errors: the device fails; a loss is not finite.
     pub fn run(&mut self, steps: usize) -> Result<Stretch> {
         let (start, host) = (Instant::now(), ThreadTime::now());
         let mut left = steps;
@@ -146,7 +146,7 @@ impl Training {
         }
     }
 
-    /// Compares the first steps with the CPU interpreter's, from the same parameters on the same pictures.
+    /// Compares the first steps with the CPU device's, from the same parameters on the same images.
     ///
     /// Errors: they differ.
     pub fn check(
@@ -183,7 +183,7 @@ impl Training {
         }
     }
 
-    /// The device's times of a step, the median of `rounds`. `None` on the CPU.
+    /// Device times of a step, the median of `rounds`. `None` on the CPU.
     ///
     /// Errors: the device fails.
     pub fn profile(&mut self, rounds: usize) -> Result<Option<Profile>> {
@@ -205,7 +205,7 @@ impl Training {
     }
 }
 
-/// Refuses a batch that the pictures do not fill.
+/// Refuses a batch size of 0 or above the number of images.
 pub(super) fn check_batch(batch: usize) -> Result<()> {
     match (1..=IMAGES).contains(&batch) {
         true => Ok(()),
@@ -213,12 +213,12 @@ pub(super) fn check_batch(batch: usize) -> Result<()> {
     }
 }
 
-/// How many classes a network tells apart.
+/// The number of classes of a classifier.
 pub(super) fn classes(model: &dyn Model) -> Result<usize> {
     Ok(Summary::of(model)?.output.last().copied().unwrap_or(1))
 }
 
-/// The channels, height and width a network takes.
+/// The channels, height and width of a network's input.
 pub(super) fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
     let shape: Shape = model.input();
     <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("model input", "[C, H, W]", &shape))

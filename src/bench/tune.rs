@@ -1,4 +1,4 @@
-//! The choice among an operation's kernels by measurement, on the shapes of a network's training step.
+//! Kernel selection by measurement, on the shapes of a network's training step.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -14,46 +14,46 @@ use crate::nn::Model;
 use crate::optim::Optimizer;
 use crate::{Device, Error, Precision, Result};
 
-/// Most candidates of an operation.
+/// Maximum candidates per operation.
 const MOST_CANDIDATES: usize = 6;
-/// Rounds in which they take turns, and how long one is.
+/// Number of rounds in which they alternate, and the length of a round.
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(10);
-/// What is so many times slower than the fastest takes no further part.
+/// A candidate slower than the fastest by this factor is dropped.
 const BEHIND: u32 = 3;
 const BEHIND_OF: u32 = 2;
-/// Operations below this share of the step are left as they are.
+/// Operations below this fraction of the step's time are not measured.
 const LEAST_SHARE: f64 = 0.005;
-/// Rounds in which the step by default and the tuned one take turns at the end, and steps of each round.
+/// Rounds in which the default step and the tuned step alternate at the end, and steps per round.
 const STEP_ROUNDS: usize = 9;
 const STEPS: u32 = 4;
 
-/// A candidate and how it did.
+/// A candidate and its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runner {
     /// The kernel.
     pub kernel: &'static str,
-    /// Milliseconds of one run, the least of all rounds; `None` if it does not agree with the reference.
+    /// Milliseconds per run, the minimum over all rounds; `None` if the candidate disagrees with the reference.
     pub ms: Option<f64>,
 }
 
 /// An operation and its candidates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Race {
-    /// Layer.
+    /// The layer.
     pub layer: String,
-    /// Operation.
+    /// The operation.
     pub operation: &'static str,
-    /// Types of its inputs.
+    /// The types of its inputs.
     pub inputs: String,
-    /// The kernel that is taken where nothing was measured.
+    /// The default kernel, used without measurements.
     pub default: &'static str,
-    /// In the order of the operation, which has its best guess first.
+    /// The candidates in the operation's order of preference.
     pub runners: Vec<Runner>,
 }
 
 impl Race {
-    /// The fastest kernel, and how many times longer the default takes.
+    /// The fastest kernel, and the default's time divided by its time.
     pub fn winner(&self) -> Option<(&'static str, f64)> {
         let times = || self.runners.iter().filter_map(|r| Some((r.kernel, r.ms?)));
         let (kernel, least) = times().min_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -62,20 +62,20 @@ impl Race {
     }
 }
 
-/// Milliseconds of a whole step, round by round.
+/// Milliseconds of a whole step, default and tuned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepTimes {
-    /// With the kernels that are taken where nothing was measured.
+    /// With the default kernels.
     pub default: Spread,
-    /// With the fastest ones.
+    /// With the fastest kernels.
     pub tuned: Spread,
-    /// Where what was measured is kept.
+    /// The file with the recorded times.
     pub record: PathBuf,
 }
 
-/// Compares each candidate of an operation with the reference, then times those that agree, in turns.
+/// Compares each candidate of an operation with the reference, then times those that agree, alternating between them.
 ///
-/// Errors: the device fails; a wrong kernel is a runner without a time.
+/// Errors: the device fails. A wrong kernel is a runner without a time.
 pub fn race(gpu: &Gpu, trial: &Trial<'_>) -> Result<Vec<Runner>> {
     let bench = Bench::with_round(gpu, ROUND);
     let (mut runners, mut ready) = (vec![], vec![]);
@@ -92,7 +92,7 @@ pub fn race(gpu: &Gpu, trial: &Trial<'_>) -> Result<Vec<Runner>> {
     Ok(runners)
 }
 
-/// The least time of each.
+/// The minimum time of each candidate.
 fn take_turns(ready: &[(usize, Ready<'_>)]) -> Result<Vec<(usize, Duration)>> {
     let mut best: Vec<(usize, Duration)> = ready.iter().map(|(candidate, _)| (*candidate, Duration::MAX)).collect();
     let mut running: Vec<usize> = (0..ready.len()).collect();
@@ -107,8 +107,8 @@ fn take_turns(ready: &[(usize, Ready<'_>)]) -> Result<Vec<(usize, Duration)>> {
     Ok(best)
 }
 
-/// Times the candidates of the heaviest operations of a model's training step for about so many seconds, keeps what was
-/// found in the device's record, and compares whole steps.
+/// Times the candidates of the heaviest operations of a model's training step for about `seconds` seconds, records the
+/// times for the device, and compares whole steps.
 ///
 /// Errors: those of [`Training::new`]; the device fails; the record cannot be written.
 pub fn tune(
@@ -160,13 +160,13 @@ pub fn tune(
     Ok(StepTimes { default, tuned, record })
 }
 
-/// Whether the host writes a node's value.
+/// Whether the host writes the value of a node.
 fn is_written(graph: &Graph, id: NodeId) -> bool {
     use crate::graph::Source::{Input, Variable};
     matches!(graph.node(id).source, Input | Variable)
 }
 
-/// What a session's leaves hold.
+/// The values of a session's leaves.
 fn leaves(session: &GpuSession) -> Result<BTreeMap<NodeId, Value>> {
     let graph = session.graph();
     let value = |id| {
@@ -179,12 +179,12 @@ fn leaves(session: &GpuSession) -> Result<BTreeMap<NodeId, Value>> {
     graph.ids().filter(|&id| is_written(graph, id)).map(value).collect()
 }
 
-/// The nodes that take the most of the device's time of a step, the heaviest first.
+/// The nodes with the largest share of the step's device time, in descending order.
 fn heaviest(session: &GpuSession) -> Result<Vec<NodeId>> {
     let mut times: BTreeMap<NodeId, Duration> = BTreeMap::new();
     for _ in 0..3 {
         for (launch, time) in session.plan().launches().zip(session.replay().time(session.gpu())?) {
-            // What runs side by side cannot be told apart: any of it may be what takes the time.
+            // Operations joined in one dispatch cannot be timed separately: each is counted with the whole time.
             launch.steps.iter().for_each(|step| *times.entry(step.node).or_default() += time);
         }
     }
@@ -194,7 +194,7 @@ fn heaviest(session: &GpuSession) -> Result<Vec<NodeId>> {
     Ok(nodes.into_iter().map(|(node, _)| node).collect())
 }
 
-/// A session with that choice of kernels, with these leaves.
+/// A session with this selection of kernels and these leaves.
 fn ready<'v>(
     gpu: &Gpu,
     graph: &Graph,
@@ -209,7 +209,7 @@ fn ready<'v>(
     Ok(session)
 }
 
-/// Milliseconds of each session's step.
+/// Milliseconds per step of each session.
 fn whole_steps(sessions: &[GpuSession; 2]) -> Result<[Spread; 2]> {
     let time = |session: &GpuSession| Ok::<_, Error>(session.replay().time_steps(session.gpu(), STEPS)? / STEPS);
     sessions.iter().try_for_each(|session| time(session).map(drop))?;

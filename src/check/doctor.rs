@@ -1,4 +1,4 @@
-//! Whether to trust a device.
+//! Checks whether a device computes correctly.
 
 use std::collections::BTreeMap;
 
@@ -12,35 +12,35 @@ use crate::gpu::Gpu;
 /// Trials of each kernel of each operation in a quick examination.
 const QUICK: usize = 2;
 
-/// What [`doctor`] tries.
+/// The extent of [`doctor`]'s examination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Examination<'a> {
-    /// A few trials of each kernel of each operation, taken from all over the table, and all those of a kernel that was
-    /// found wrong before. On a device whose driver compiles slowly the whole table takes minutes.
+    /// A few trials of each kernel of each operation, spread over the table, and all trials of kernels that were found
+    /// wrong before. The whole table takes minutes on a device whose driver compiles slowly.
     Quick,
-    /// Every case whose name contains this; all cases if it is empty.
+    /// All cases whose name contains the text; every case if it is empty.
     Cases(&'a str),
 }
 
-/// What [`doctor`] found.
+/// The results of [`doctor`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Trials within their budget.
+    /// Number of trials within their error bound.
     pub passed: usize,
-    /// Trials out of it.
+    /// The trials outside their error bound.
     pub failed: Vec<Verdict>,
 }
 
-/// Runs cases of the table on a device, each candidate of each operation forward and backward, and tells `observe` of
-/// each.
+/// Runs cases of the table on a device: each candidate of each operation, forward and backward. `observe` is called
+/// with each verdict.
 ///
-/// Errors: the device fails. A wrong kernel is a verdict.
+/// Errors: the device fails. A wrong kernel is a verdict, not an error.
 pub fn doctor(gpu: &Gpu, examination: Examination<'_>, mut observe: impl FnMut(&Verdict)) -> Result<Report> {
     let mut report = Report::default();
     let mut cases = cases::all();
     match examination {
         Examination::Cases(part) => cases.retain(|case| case.name.contains(part)),
-        // Neighbours in the table are alike.
+        // Adjacent cases in the table are similar.
         Examination::Quick => cases.sort_by_cached_key(|case| Random::of(&case.name).bits()),
     }
     let suspects = gpu.distrusted()?;

@@ -1,4 +1,4 @@
-//! One kernel against the reference.
+//! Comparison of single kernels with the reference.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::plan::BufferRole;
 use crate::shape::{DType, TensorType};
 use crate::tensor::{View, ViewData};
 
-/// An operation with values for its inputs, ready to be tried.
+/// An operation with input values, ready to be tried.
 pub struct Trial<'a> {
     /// The case it belongs to.
     pub case: &'a str,
@@ -24,42 +24,42 @@ pub struct Trial<'a> {
     pub inputs: Vec<(TensorType, Value)>,
 }
 
-/// How far a kernel is from the reference, and how far it may be.
+/// The error of a kernel relative to the reference, and its bound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The case, which names the operation's options and shapes.
+    /// The name of the case, with the operation's options and shapes.
     pub case: String,
-    /// The operation that was tried: the case's own or one of its gradients.
+    /// The operation tried: the case's own or one of its gradients.
     pub operation: &'static str,
     /// Attributes and operand types.
     pub detail: String,
     /// The kernel.
     pub kernel: &'static str,
-    /// Its position among the candidates.
+    /// Index among the candidates.
     pub candidate: usize,
-    /// Whether the output took an input's memory.
+    /// Whether the output reused an input's memory.
     pub in_place: bool,
-    /// The element with the largest share of its budget.
+    /// The element with the largest error relative to its bound.
     pub worst: Element,
-    /// Whether every element is within its budget.
+    /// Whether every element is within its bound.
     pub passed: bool,
 }
 
 /// One element of an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Element {
-    /// Its row-major position.
+    /// Its row-major index.
     pub index: usize,
-    /// What the kernel made of it.
+    /// The kernel's value.
     pub got: f64,
-    /// What the reference says.
+    /// The reference's value.
     pub want: f64,
-    /// The error allowed.
+    /// The maximum error allowed.
     pub budget: f64,
 }
 
 impl Element {
-    /// The error; infinite where only one side is NaN.
+    /// The absolute error; infinite if exactly one of the values is NaN.
     pub fn error(&self) -> f64 {
         match (self.got - self.want).abs() {
             _ if self.got == self.want || self.got.is_nan() && self.want.is_nan() => 0.0,
@@ -69,7 +69,8 @@ impl Element {
     }
 }
 
-/// NaN agrees with NaN and an infinity with itself; past the largest float an infinity is right.
+/// Whether two values agree within a bound. NaN agrees with NaN, an infinity with itself. Above the largest float an
+/// infinity is correct.
 pub fn agrees(got: f64, want: f64, budget: f64) -> bool {
     let want = if want.abs() > f64::from(f32::MAX) { want.signum() * f64::INFINITY } else { want };
     match want.is_finite() {
@@ -79,7 +80,7 @@ pub fn agrees(got: f64, want: f64, budget: f64) -> bool {
 }
 
 impl Case {
-    /// The operations of the case, backward too where it asks for that, each with the values it gets.
+    /// The operations of the case with their input values, including gradients if the case has them.
     pub fn trials(&self) -> Result<Vec<Trial<'_>>> {
         let mut built = Built::of(self)?;
         let mut results = vec![built.y];
@@ -103,9 +104,9 @@ impl Case {
 }
 
 impl Trial<'_> {
-    /// Tries every candidate, plain and in place.
+    /// Tries every candidate, out of place and in place.
     ///
-    /// Errors: the device fails; a difference is a [`Verdict`], not an error.
+    /// Errors: the device fails. A difference is a [`Verdict`], not an error.
     pub fn run(&self, gpu: &Gpu) -> Result<Vec<Verdict>> {
         let output = self.output();
         let io = self.io(&output);
@@ -119,7 +120,7 @@ impl Trial<'_> {
         Ok(verdicts)
     }
 
-    /// Tries the candidate that a session on this device takes.
+    /// Tries the candidate that sessions on this device use.
     pub(super) fn chosen(&self, gpu: &Gpu, choice: &KernelChoice) -> Result<Verdict> {
         let output = self.output();
         let io = self.io(&output);
@@ -127,13 +128,13 @@ impl Trial<'_> {
         Ok(self.one(gpu, chosen, false)?.expect("a verdict, as nothing is done in place"))
     }
 
-    /// The kernels there are for it on this device.
+    /// The names of its kernels on this device.
     pub fn kernels(&self, gpu: &Gpu) -> Vec<&'static str> {
         let kernels = self.op.kernels(&self.io(&self.output()), gpu.limits());
         kernels.iter().map(|kernel| kernel.name).collect()
     }
 
-    /// What the device's record says of these times in milliseconds.
+    /// The record entry for these times in milliseconds.
     pub fn tuned<'t>(&self, gpu: &Gpu, ms: impl IntoIterator<Item = (&'t str, f64)>) -> Result<TunedOperation> {
         let output = self.output();
         let io = self.io(&output);
@@ -150,14 +151,15 @@ impl Trial<'_> {
         Io { inputs: self.inputs.iter().map(|(ty, _)| ty).collect(), output }
     }
 
-    /// Multiply-adds, and bytes of the inputs and the output.
+    /// Number of multiply-adds, and number of bytes of the inputs and the output.
     pub fn work(&self) -> (u64, u64) {
         let output = self.output();
         let bytes = self.inputs.iter().map(|(ty, _)| ty.bytes()).sum::<u64>() + output.bytes();
         (self.op.traits(&self.io(&output)).multiply_adds, bytes)
     }
 
-    /// Tries what the CPU does as a device, where that is not the reference: on memory that is not clean.
+    /// Tries the f32 implementation of the CPU device, where it differs from the reference, on memory filled with
+    /// garbage.
     pub fn on_cpu(&self) -> Option<Verdict> {
         let floats = |(ty, value): &(TensorType, Value)| match (value, ty.dtype) {
             (Value::Numbers(v), DType::F32) => v.iter().map(|&v| v as f32).collect(),
@@ -203,7 +205,7 @@ impl Trial<'_> {
         self.attempt(gpu, candidate, in_place)?.map(|attempt| attempt.verdict()).transpose()
     }
 
-    /// One candidate, alone in a graph, with its outputs poisoned with NaN. `None` if nothing can be done in place.
+    /// Prepares one candidate, alone in a graph, with outputs filled with NaN. `None` if no input can be overwritten.
     ///
     /// Errors: the device fails.
     pub fn attempt(&self, gpu: &Gpu, candidate: usize, in_place: bool) -> Result<Option<Attempt<'_>>> {
@@ -264,7 +266,7 @@ impl Trial<'_> {
     }
 }
 
-/// One candidate of a trial on a device, ready to run.
+/// A candidate of a trial on a device, ready to run.
 pub struct Attempt<'a> {
     trial: &'a Trial<'a>,
     candidate: usize,
@@ -274,14 +276,14 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The session that runs it.
+    /// Its session.
     pub fn session(&self) -> &GpuSession {
         &self.session
     }
 
-    /// Runs it once and compares.
+    /// Runs it once and compares the output with the reference.
     ///
-    /// Errors: the device fails; a difference is a verdict, not an error.
+    /// Errors: the device fails. A difference is a verdict, not an error.
     pub fn verdict(&self) -> Result<Verdict> {
         self.session.submit(1);
         let mut got = vec![];

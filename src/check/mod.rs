@@ -1,7 +1,7 @@
-//! Proof on the user's own machine: every kernel of every operation against the reference.
+//! Validation on the user's machine: every kernel of every operation against the f64 reference.
 //!
-//! A table of [cases] is compiled in. The tests run all of it; [`doctor`] runs it on a device and says whether
-//! to trust that device, kernel by kernel.
+//! A table of [cases] is compiled in. The tests run all of it; [`doctor`] runs it on a device and reports for each
+//! kernel whether it can be trusted.
 
 pub mod cases;
 mod diff;

@@ -33,9 +33,9 @@ enum What {
     Train(TrainOptions),
     /// Training between the frames of an app: what it costs each frame
     Frames(frames::FramesOptions),
-    /// Answers: floats of the host in, logits back on the host
+    /// Inference: images from host memory in, logits back to host memory
     Infer(InferOptions),
-    /// Each kernel by itself
+    /// Each kernel separately
     Kernels(KernelOptions),
 }
 
@@ -43,7 +43,7 @@ enum What {
 struct Work {
     #[arg(help = crate::cli::model_help(), long, value_name = "NAME|FILE.toml", default_value = "lenet5")]
     model: String,
-    /// Seconds to measure
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 10.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     #[command(flatten)]
@@ -54,16 +54,16 @@ struct Work {
 
 #[derive(clap::Args)]
 struct TrainOptions {
-    /// Pictures a step
+    /// Batch size
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// sgd (momentum 0.9) or rmsprop
     #[arg(long, value_parser = ["sgd", "rmsprop"], default_value = "sgd")]
     optimizer: String,
-    /// How values are stored between the operations
+    /// Storage type of intermediate values
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
-    /// Lists the device's time for each dispatch of a step
+    /// Lists the device time of each dispatch of a step
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -72,7 +72,7 @@ struct TrainOptions {
 
 #[derive(clap::Args)]
 struct InferOptions {
-    /// Pictures a call
+    /// Batch size
     #[arg(long, default_value_t = 256)]
     batch_size: usize,
     #[command(flatten)]
@@ -81,7 +81,7 @@ struct InferOptions {
 
 #[derive(clap::Args)]
 struct KernelOptions {
-    /// Only the cases whose name contains this
+    /// Only cases whose name contains this text
     #[arg(default_value = "")]
     only: String,
     #[command(flatten)]
@@ -90,7 +90,7 @@ struct KernelOptions {
     json: JsonOption,
 }
 
-/// Stretches of a measurement.
+/// Number of intervals of a measurement.
 const STRETCHES: usize = 5;
 /// Rounds of a profile.
 const PROFILE_ROUNDS: usize = 9;
@@ -104,9 +104,9 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     }
 }
 
-/// The way to the first result, in seconds.
+/// Startup times, in seconds.
 struct Start {
-    /// Instance, adapter, device.
+    /// Creation of instance, adapter and device.
     adapter: f64,
     preparation: Preparation,
     first_step: f64,
@@ -115,7 +115,7 @@ struct Start {
 }
 
 impl Start {
-    /// From the program's start, from the opening of the device, which is open now, to the first result.
+    /// The startup times up to the first result. The device has just been opened, starting at `opening`.
     fn of<T>(
         program: Instant,
         device: &DeviceOption,
@@ -146,7 +146,7 @@ impl Start {
     }
 }
 
-/// What `train` and `infer` measure.
+/// The results of `train` and `infer`.
 struct Measured {
     /// The network's name.
     model: String,
@@ -194,9 +194,9 @@ impl Measured {
     }
 }
 
-/// Stretches that fill the time, after a warm-up of at least a tenth of it.
+/// Measures intervals that fill the time, after a warm-up of at least a tenth of it.
 fn stretches(seconds: f64, mut run: impl FnMut(usize) -> lenslet::Result<Stretch>) -> anyhow::Result<Vec<Stretch>> {
-    // Grows by doubling: the first steps include what drivers compile late.
+    // Doubles the number of steps, because the first steps include deferred compilation by drivers.
     let mut warm = run(1)?;
     while warm.wall < Duration::from_secs_f64(seconds / 10.0) {
         warm = run(2 * warm.steps)?;
@@ -256,7 +256,7 @@ fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
     for r in rows {
         for (number, [layer, operation, kernel]) in r.parts.iter().enumerate() {
             let what = format!("{layer:10} {operation:26} {kernel}");
-            // What runs beside the first of a dispatch has no time of its own.
+            // Operations joined with the first one of a dispatch have no separate time.
             writeln!(out, "{}", if number == 0 { line(&what, r.ms) } else { format!("  beside {what}") })?;
         }
     }

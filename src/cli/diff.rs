@@ -21,19 +21,19 @@ Each operation gets the inputs that the reference computed, so the first out of 
 pub struct Options {
     #[arg(help = crate::cli::model_help(), required_unless_present = "replay")]
     model: Option<String>,
-    /// Run the one operation of a reproduction file
+    /// Runs the single operation of a reproduction file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "data", "out"])]
     replay: Option<PathBuf>,
-    /// Take pictures of this test set: mnist, or a folder with four IDX files
+    /// Takes images of this test set: mnist, or a folder with four IDX files
     #[arg(long, value_name = "mnist|DIR")]
     data: Option<String>,
-    /// Pictures in the batch
+    /// Batch size
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1024))]
     batch_size: u64,
-    /// Of the weights, the labels, and the noise
+    /// Random seed of weights, labels and noise
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where to write the reproduction of the first difference
+    /// The file for the reproduction of the first difference
     #[arg(long, value_name = "FILE", default_value = "difference.safetensors")]
     out: PathBuf,
     #[command(flatten)]

@@ -21,9 +21,9 @@ use crate::cli::{DeviceOption, JsonOption};
 Each operation runs on vectors compiled into this program and is compared with the f64 reference. A kernel that is
 wrong on this adapter and driver is remembered and never chosen there, until it passes again.")]
 pub struct Options {
-    /// Only the cases whose name contains this, all of them
+    /// Only cases whose name contains this text, but all of their kernels
     only: Option<String>,
-    /// Every case, not only some of each kernel
+    /// Every case, instead of a few for each kernel
     #[arg(long, conflicts_with = "only")]
     all: bool,
     #[command(flatten)]
@@ -32,12 +32,12 @@ pub struct Options {
     json: JsonOption,
 }
 
-/// All verdicts on one kernel.
+/// The verdicts on one kernel.
 #[derive(Default)]
 struct Row {
     trials: usize,
     failed: usize,
-    /// The largest error as a share of its budget.
+    /// The largest error as a fraction of its bound.
     worst: f64,
 }
 
@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let before = gpu.distrusted()?;
     let mut now = Distrusted::of(report.failed.iter().map(|v| (v.operation, v.kernel)));
     if options.only.is_some() {
-        // What was not tried keeps its record.
+        // Kernels that were not tried keep their record.
         now.kernels.extend(before.kernels.iter().cloned());
     }
     let record = if now == before { None } else { Some(gpu.distrust(now.clone())?) };
@@ -131,7 +131,7 @@ fn as_json(v: &Verdict) -> serde_json::Value {
     })
 }
 
-/// JSON has no infinity.
+/// A finite stand-in for infinity, which JSON lacks.
 pub(super) fn finite(error: f64) -> f64 {
     error.min(f64::MAX)
 }

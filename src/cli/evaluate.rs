@@ -17,14 +17,14 @@ Examples:
   lenslet evaluate runs/lenet5-1 --best
   lenslet evaluate runs/lenet5-1 --data ~/fashion-mnist --device cpu")]
 pub struct Options {
-    /// A run folder, as `train` leaves it
+    /// A run folder written by `train`
     run: PathBuf,
-    /// Takes the weights of the epoch with the best validation, not the last
+    /// Uses the weights of the epoch with the best validation result instead of the last
     #[arg(long)]
     best: bool,
     #[command(flatten)]
     data: DataOptions,
-    /// Pictures a step
+    /// Batch size
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch_size: u64,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Accuracy, loss, precision, recall and F1 of each class, and the confusion matrix.
+/// A table of accuracy, loss, precision, recall and F1 per class, and the confusion matrix.
 fn table(result: &Evaluation) -> String {
     let confusion = &result.confusion;
     let classes = confusion.len();

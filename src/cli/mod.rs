@@ -1,7 +1,7 @@
-//! The command line: one file per command.
+//! The command line, with one file per command.
 //!
-//! Results go to standard output, as text or with `--json` one object a line; progress, notes and errors go to
-//! standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
+//! Results are printed to standard output, as text or with `--json` as one object per line; progress, notes and errors
+//! are printed to standard error. Exit status: 0 success, 1 failure, 2 wrong usage.
 
 mod bench;
 mod data;
@@ -30,7 +30,7 @@ use lenslet::{Device, Error};
 
 use crate::cli::data::{DataConfig, DataOptions, Sets};
 
-/// Trains convolutional networks on the GPU, of any make.
+/// Trains convolutional networks on any GPU
 #[derive(Parser)]
 #[command(version, about, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Cli {
@@ -49,43 +49,43 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lists the adapters, and which one is taken when none is named
+    /// Lists the adapters and the default one
     Devices(devices::Options),
-    /// Trains a network and leaves a run folder
+    /// Trains a network and writes a run folder
     Train(Box<train::Options>),
     /// Evaluates a run on the test set
     Evaluate(evaluate::Options),
-    /// Names the likeliest classes of pictures
+    /// Predicts the most likely classes of images
     Predict(predict::Options),
-    /// Draws how a run went and what is inside of its network
+    /// Plots a run's training curves, confusion matrix, filters and activations
     View(view::Options),
     /// Shows a network layer by layer
     Summary(summary::Options),
-    /// Checks every kernel on this device against the reference
+    /// Checks every kernel on this device against the f64 reference
     Doctor(doctor::Options),
-    /// Compares a network's step on CPU and GPU, operation by operation
+    /// Compares a network's training step on CPU and GPU, operation by operation
     Diff(diff::Options),
-    /// Shows which stride and padding give which output, or what to change
+    /// Lists the strides and paddings that fit and their output sizes, or the parameters to change
     Shapes(shapes::Options),
     /// Measures training, inference and kernels on this device
     Bench(bench::Options),
-    /// Measures the kernels of a network's operations, so that the fastest are taken from then on
+    /// Measures the kernels of a network's operations; later runs use the fastest
     Tune(tune::Options),
-    /// Shows the memory and the dispatches of a training step before anything runs
+    /// Shows the memory and the dispatches of a training step without running it
     Plan(plan::Options),
 }
 
-/// What every command that computes takes.
+/// The device option of commands that compute.
 #[derive(Args)]
 struct DeviceOption {
-    /// auto, gpu, cpu, or an adapter's number or part of its name.
-    /// auto: a hardware GPU, else a software one, else the CPU; gpu never falls back
+    /// auto, gpu, cpu, or the number or part of the name of an adapter.
+    /// auto: a hardware GPU, else a software GPU, else the CPU; gpu never falls back
     #[arg(long, value_name = "DEVICE", default_value = "auto", env = "LENSLET_DEVICE")]
     device: String,
 }
 
 impl DeviceOption {
-    /// Opens the device and says on standard error which it is.
+    /// Opens the device and prints its name to standard error.
     fn open(&self) -> lenslet::Result<Device> {
         let device = Device::choose(&self.device)?;
         eprintln!("device: {}", device.describe());
@@ -95,7 +95,7 @@ impl DeviceOption {
 
 #[derive(Args)]
 struct JsonOption {
-    /// One JSON object a line on standard output
+    /// Prints one JSON object per line to standard output
     #[arg(long)]
     json: bool,
 }
@@ -119,7 +119,7 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the output has had enough, as in `lenslet devices | head -1`.
+        // The reader closed the pipe, as in `lenslet devices | head -1`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -139,12 +139,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// What `--help` says about a network.
+/// The help text of network arguments.
 fn model_help() -> String {
     format!("The network: a file that describes one (docs/your-network.md), or {}", lenslet::models::NAMES.join(", "))
 }
 
-/// The network of that name or in that file.
+/// The network with that name, or in that file.
 fn model(name: &str) -> lenslet::Result<Network> {
     if is_file(name) {
         return Network::load(name);
@@ -157,13 +157,13 @@ fn model(name: &str) -> lenslet::Result<Network> {
     })
 }
 
-/// Whether a network is a file's: no name ends in `.toml` or has a folder.
+/// Whether a network is given as a file: names of built-in networks do not end in `.toml` or contain a folder.
 fn is_file(name: &str) -> bool {
     let path = std::path::Path::new(name);
     path.extension().is_some_and(|extension| extension == "toml") || path.components().count() > 1 || path.is_file()
 }
 
-/// `mnist`, or the folder of the data.
+/// MNIST, or the data in a folder.
 fn data(name: &str) -> lenslet::Result<Mnist> {
     if name == "mnist" { Mnist::bundled() } else { Mnist::from_dir(name) }
 }
@@ -177,7 +177,7 @@ struct Run {
 }
 
 impl Run {
-    /// With the weights of the last epoch, or of the best.
+    /// Opens a run with the weights of its last or best epoch.
     fn open(folder: &Path, best: bool) -> lenslet::Result<Self> {
         let config = RunFolder::read_config(folder)?;
         let model = RunFolder::read_model_of(folder)?;
@@ -189,7 +189,7 @@ impl Run {
         Ok(Self { config, model, layout, parameters })
     }
 
-    /// The data of the run, or what `options` name in its place.
+    /// The data sets of the run, or those given by `options`.
     fn sets(&self, options: Option<&DataOptions>) -> lenslet::Result<Sets> {
         let run = DataConfig::of(&self.config);
         let data = match options {
@@ -200,20 +200,20 @@ impl Run {
     }
 }
 
-/// What a run is of, in a few words.
+/// A short title of a run.
 fn title(config: &Config) -> String {
     let last = |path: &str| Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
     format!("{} on {}", last(&config.model), last(&config.data))
 }
 
-/// Digits in groups of three.
+/// A number with its digits grouped in threes.
 fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
     groups.join(",")
 }
 
-/// A length of time.
+/// A duration.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(v) if v.is_finite() && v > 0.0 => Ok(v),

@@ -26,19 +26,19 @@ The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
 pub struct Options {
     #[arg(help = crate::cli::model_help())]
     model: String,
-    /// Pictures a step
+    /// Batch size
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
     batch_size: u64,
-    /// How values are stored between the operations
+    /// Storage type of intermediate values
     #[arg(long, default_value_t, value_name = "f32|f16")]
     precision: Precision,
-    /// Batches that share an update of the weights
+    /// Micro-batches per update of the weights (gradient accumulation)
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     accumulate: u32,
     /// Lists the buffers and the dispatches
     #[arg(long)]
     steps: bool,
-    /// Writes the WGSL of every kernel, with all constants set, to a folder: NUMBER-LAYER-KERNEL.wgsl
+    /// Writes the WGSL of every shader, with all constants set, to this folder: NUMBER-LAYER-KERNEL.wgsl
     #[arg(long, value_name = "FOLDER")]
     shaders: Option<PathBuf>,
     #[command(flatten)]
@@ -132,7 +132,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The text of each step's shader. Compilers that a driver comes with can be tried on it without the device.
+/// Writes the shader of each dispatch, to test a driver's offline compiler without the device.
 fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (number, step) in plan.steps.iter().enumerate() {
@@ -151,14 +151,14 @@ fn plan(model: &dyn Model, layout: &Layout, limits: &Limits, options: StepOption
     compile(&step.graph, limits)
 }
 
-/// The largest batch up to the whole set that passes the device's limits, 0 if none does.
+/// The largest batch size, up to the whole set, within the device's limits; 0 if none is.
 fn largest_batch(plan: impl Fn(usize) -> lenslet::Result<Plan>) -> lenslet::Result<usize> {
     let fits = |batch| match plan(batch) {
         Ok(_) => Ok(true),
         Err(Error::Limit { .. } | Error::Shape { .. }) => Ok(false),
         Err(error) => Err(error),
     };
-    // Fits below, does not from `most` on: need grows with the batch.
+    // `least` fits and `most` does not: memory grows with the batch size.
     let (mut least, mut most) = (0, PICTURES + 1);
     while most - least > 1 {
         let middle = least.midpoint(most);

@@ -24,15 +24,15 @@ Pictures are taken as they are unless an option says otherwise: nothing is inver
 a network of one channel is refused without --grey. A run that learnt from a folder of pictures takes them as it took those:
 grey, resized and with the background of its config.toml. Of several pictures in a file the first counts.")]
 pub struct Options {
-    /// A run folder, as `train` leaves it
+    /// A run folder written by `train`
     run: PathBuf,
     /// JPEG, PNG, BMP, GIF or WebP files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// How many classes to name for each picture, the most likely first
+    /// Number of classes to print per image, the most likely first
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     top: u64,
-    /// Takes the weights of the epoch with the best validation, not the last
+    /// Uses the weights of the epoch with the best validation result instead of the last
     #[arg(long)]
     best: bool,
     #[command(flatten)]
@@ -43,27 +43,27 @@ pub struct Options {
     json: JsonOption,
 }
 
-/// What is made of a picture file before a network sees it.
+/// Options for the conversion of image files to a network's input.
 #[derive(clap::Args)]
 pub struct PictureOptions {
-    /// Takes each value from 1: dark ink on white paper becomes bright ink on black
+    /// Replaces values v by 1 - v: dark ink on white paper becomes bright ink on black
     #[arg(long)]
     invert: bool,
-    /// Mixes coloured pictures to grey, for a network of one channel: 0.299 red, 0.587 green, 0.114 blue
+    /// Converts color images to grayscale for a network of one channel: 0.299 R + 0.587 G + 0.114 B
     #[arg(long)]
     grey: bool,
-    /// How pictures get the network's size, with antialiasing: stretch, crop (the centre) or pad (with the background)
-    /// [default: the run's own, else stretch]
+    /// Antialiased resizing to the network's input: stretch, crop (centered) or pad (with the background) [default:
+    /// that of the run, else stretch]
     #[arg(long, value_name = "stretch|crop|pad")]
     resize: Option<Resize>,
-    /// Behind transparent pictures and beside padded ones: black, white, grey or #rrggbb [default: the run's own, else
-    /// black]
+    /// Color behind transparent pixels and around padded images: black, white, grey or #rrggbb [default: that of the
+    /// run, else black]
     #[arg(long, value_name = "COLOUR")]
     background: Option<Colour>,
 }
 
 impl PictureOptions {
-    /// What is made of a picture file for a run's network.
+    /// The conversion of image files for a run's network.
     pub fn of(&self, config: &Config) -> Preparation {
         let run = config.images.clone().unwrap_or_default();
         Preparation {
@@ -75,7 +75,7 @@ impl PictureOptions {
     }
 }
 
-/// Pictures a batch, and those that are decoded at a time.
+/// Images decoded and predicted per batch.
 const BATCH: usize = 64;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -125,7 +125,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The likeliest classes, by name where they have names.
+/// The most likely classes, by name if they have names.
 fn best(probabilities: &[f32], top: usize, names: &[String]) -> Vec<(Value, f32)> {
     let mut classes: Vec<usize> = (0..probabilities.len()).collect();
     classes.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
@@ -133,7 +133,7 @@ fn best(probabilities: &[f32], top: usize, names: &[String]) -> Vec<(Value, f32)
     classes.into_iter().take(top).map(|class| (name(class), probabilities[class])).collect()
 }
 
-/// Channels, height and width of what a network takes.
+/// Channels, height and width of a network's input.
 pub fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
     let shape = model.input();
     let refuse = |_| Error::option(format!("input of {}", model.name()), "pictures, [C, H, W]", &shape);

@@ -21,23 +21,23 @@ pub struct Options {
     /// Rows or columns of the window
     #[arg(long)]
     window: usize,
-    /// Step between windows; every one up to the window if left out
+    /// Distance between windows [default: every stride up to the window size]
     #[arg(long)]
     stride: Option<usize>,
-    /// What is added at each side, or at the beginning and the end as in 1,2; up to half the window if left out
+    /// Padding on each side, or at the beginning and the end as in 1,2 [default: every padding up to half the window]
     #[arg(long, value_name = "PADDING", value_parser = padding)]
     padding: Option<[usize; 2]>,
-    /// Distance between the window's taps
+    /// Distance between the elements of a window
     #[arg(long, default_value_t = 1)]
     dilation: usize,
-    /// The output wanted
+    /// The wanted output size
     #[arg(long)]
     output: Option<usize>,
     #[command(flatten)]
     json: JsonOption,
 }
 
-/// `1` or `1,2`.
+/// Parses `1` or `1,2`.
 fn padding(text: &str) -> Result<[usize; 2], String> {
     let number = |text: &str| text.trim().parse().map_err(|_| format!("{text:?} is no whole number, as in 1 or 1,2"));
     match text.split_once(',') {
@@ -91,7 +91,7 @@ fn title(axis: &Axis) -> String {
     format!("input {}, window {}{dilated}", axis.input, axis.window)
 }
 
-/// Whether the output is reached, and the stride it would need.
+/// Whether the output is reached, and the exact stride.
 fn verdict(reach: &Reach) -> String {
     let [begin, end] = reach.axis.padding.unwrap_or_default();
     let asked = format!("{} to output {} with padding {begin} + {end}", title(&reach.axis), reach.output);
@@ -105,7 +105,7 @@ fn verdict(reach: &Reach) -> String {
     }
 }
 
-/// A row each; what is to be changed is named in front.
+/// A table with a row per fit, which starts with the changed parameter.
 fn table<'a>(rows: impl Iterator<Item = (Option<&'a str>, &'a Fit)>) -> String {
     let rows: Vec<_> = rows.collect();
     let change = |what: Option<&str>| what.map_or(String::new(), |what| format!("other {what}"));

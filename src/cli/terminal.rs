@@ -1,4 +1,4 @@
-//! Loss and accuracy as curves of text.
+//! Loss and accuracy curves as text.
 
 use console::{Style as Ansi, Term};
 use lenslet::plot::{Curves, Points};
@@ -11,31 +11,31 @@ use ratatui_widgets::chart::{Axis, Chart, Dataset, GraphType, LegendPosition};
 
 use crate::cli::thousands;
 
-/// Lines of the two diagrams.
+/// Height of the two charts in lines.
 const HEIGHT: u16 = 11;
 
-/// Of 256 colours a blue and an orange that are read on dark and on light, by eyes of any kind of colour vision.
+/// Blue and orange of the 256-color palette, readable on dark and light backgrounds with any kind of color vision.
 const COLOURS: [u8; 2] = [33, 208];
 
-/// Whether the user wants colours on a terminal.
+/// Whether to print colors.
 pub fn is_coloured() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// How wide curves may be in this terminal, if there is room for them.
+/// The width of curves in this terminal, if it is large enough.
 pub fn room(terminal: &Term) -> Option<u16> {
     let (rows, columns) = terminal.size_checked()?;
     (rows >= HEIGHT + 6 && columns >= 60).then(|| (columns - 1).min(110))
 }
 
-/// Loss and accuracy side by side, in `width` columns; each line ends with a line feed.
+/// Loss and accuracy side by side in `width` columns; each line ends with a line feed.
 pub fn curves(curves: &Curves, width: u16, is_coloured: bool) -> String {
     let all = Rect::new(0, 0, width.max(40), HEIGHT);
     let mut buffer = Buffer::empty(all);
     let half = all.width / 2;
     let logarithms =
         |points: &Points| points.iter().map(|[x, y]| (*x, y.log10())).filter(|(_, y)| y.is_finite()).collect();
-    // The first steps, far below the others, would leave those no room.
+    // The range excludes the first steps, which are far below the rest.
     let mut sorted: Vec<f64> = curves.accuracy.iter().flatten().map(|[_, y]| *y).collect();
     sorted.sort_by(f64::total_cmp);
     let least = sorted.get(sorted.len() / 20).copied().unwrap_or(0.0);
@@ -82,7 +82,7 @@ fn text(buffer: &Buffer, is_coloured: bool) -> String {
     let mut text = String::new();
     for row in buffer.content().chunks(buffer.area.width.into()) {
         let mut line = String::new();
-        // Neighbours of one colour share its codes.
+        // Adjacent cells of one color share its escape codes.
         for run in row.chunk_by(|a, b| a.fg == b.fg) {
             let symbols: String = run.iter().map(|cell| cell.symbol()).collect();
             line += &match run[0].fg {

@@ -23,10 +23,10 @@ Nothing is measured unless this command is called. Leave the machine alone meanw
 pub struct Options {
     #[arg(help = crate::cli::model_help() + "; or all of them", long, value_name = "NAME|FILE.toml|all", default_value = "lenet5")]
     model: String,
-    /// Pictures a step: other batches have other shapes
+    /// Batch size; the shapes of all operations depend on it
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Seconds a model after which no further operation is begun
+    /// Seconds per model after which no further operation is started
     #[arg(long, default_value_t = 30.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     /// Deletes the record

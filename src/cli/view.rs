@@ -28,21 +28,21 @@ use crate::cli::{DeviceOption, JsonOption, Run, terminal};
   lenslet view runs/lenet5-1 activations --out units.png            for the first picture of the test set
   lenslet view runs/lenet5-1 augmented --augment rotate:15,shift:0.1 --out augmented.png")]
 pub struct Options {
-    /// A run folder, as `train` leaves it
+    /// A run folder written by `train`
     run: PathBuf,
-    /// What to draw
+    /// The plot
     #[arg(value_enum)]
     what: What,
-    /// The PNG file to write; curves alone can do without
+    /// The PNG file to write; optional for curves
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// The picture for responses and activations [default: the first of the run's test set]
+    /// The image for responses and activations [default: the first of the run's test set]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// The layer whose filters are drawn [default: the first that has some]
+    /// The layer whose filters are drawn [default: the first with filters]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// How augmented pictures are varied, as `train --augment` takes it [default: as the run's were]
+    /// Augmentation options, as for `train --augment` [default: those of the run]
     #[arg(long, value_name = "OPTION:VALUE,..")]
     augment: Option<Augment>,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub struct Options {
     json: JsonOption,
 }
 
-/// Training pictures that are shown, and how often each is varied.
+/// Number of training images, and number of augmented variants of each.
 const PICTURES: usize = 8;
 const TIMES: usize = 9;
 
@@ -61,15 +61,15 @@ const TIMES: usize = 9;
 enum What {
     /// Loss, accuracy and learning rate over steps and epochs
     Curves,
-    /// Which classes of the test set are taken for which
+    /// The confusion matrix of the test set
     Confusion,
     /// The filters of a convolution
     Filters,
-    /// The maps of each layer for a picture
+    /// The feature maps of each layer for an image
     Responses,
-    /// How strongly each map and unit of each layer answers a picture
+    /// The activation of each map and unit for an image
     Activations,
-    /// Training pictures as they are and as steps of training see them
+    /// Training images before and after augmentation
     Augmented,
 }
 
@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The curves on standard output.
+/// Prints the curves to standard output.
 fn print(run: &Path) -> anyhow::Result<()> {
     let config = RunFolder::read_config(run)?;
     let curves = Curves::of(&RunFolder::read_log(run)?);
@@ -156,7 +156,7 @@ impl Options {
         Ok(plot::filters(&crate::cli::title(&run.config), layer, &run.parameters, range, &spec.shape)?)
     }
 
-    /// The first pictures of the training set, a row each: as it is, and as some steps see it.
+    /// The first training images, one per row: the original and some augmented variants.
     fn augmented(&self) -> anyhow::Result<Canvas> {
         let config = RunFolder::read_config(&self.run)?;
         let augment = self.augment.unwrap_or(config.augment);
@@ -186,7 +186,7 @@ impl Options {
         Ok(plot::pictures(&crate::cli::title(&config), &numbers, &rows)?)
     }
 
-    /// A picture, and what each layer makes of it.
+    /// Draws the layers' outputs for an image.
     fn layers(&self, run: &Run, draw: fn(&str, &Tiles, &[Tiles]) -> Result<Canvas>) -> anyhow::Result<Canvas> {
         let shape = picture_shape(&run.model)?;
         let (name, values) = match &self.image {

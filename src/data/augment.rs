@@ -1,5 +1,5 @@
-//! How augmentation is spelled: `rotate:10,shift:0.1,flip:horizontal` on the command line, the same words as keys in
-//! TOML.
+//! Text form of augmentation options: `rotate:10,shift:0.1,flip:horizontal` on the command line, the same names as keys
+//! in TOML.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,47 +8,47 @@ use crate::ops::{Augment, Fill, Flip};
 use crate::{Error, Result};
 
 impl Augment {
-    /// Sets the largest angle either way, in degrees.
+    /// Sets the maximum rotation in either direction, in degrees.
     pub fn rotate(self, rotate: f32) -> Self {
         Self { rotate, ..self }
     }
 
-    /// Sets the largest shift along each axis, as a share of the picture.
+    /// Sets the maximum translation along each axis, as a fraction of the image size.
     pub fn shift(self, shift: f32) -> Self {
         Self { shift, ..self }
     }
 
-    /// Sets the largest angle by which columns lean, in degrees.
+    /// Sets the maximum horizontal shear angle in either direction, in degrees.
     pub fn shear(self, shear: f32) -> Self {
         Self { shear, ..self }
     }
 
-    /// Sets the least and the largest magnification.
+    /// Sets the minimum and maximum scale factor.
     pub fn zoom(self, least: f32, most: f32) -> Self {
         Self { zoom: [least, most], ..self }
     }
 
-    /// Sets which way half of the pictures are flipped.
+    /// Sets the axes along which images are flipped, each with probability 1/2.
     pub fn flip(self, flip: Flip) -> Self {
         Self { flip, ..self }
     }
 
-    /// Sets the most that is added to all pixels or taken off.
+    /// Sets the maximum brightness offset in either direction, where white is 1.
     pub fn brightness(self, brightness: f32) -> Self {
         Self { brightness, ..self }
     }
 
-    /// Sets how much further from middle grey or closer to it pixels come at most.
+    /// Sets the maximum relative change of contrast around middle gray.
     pub fn contrast(self, contrast: f32) -> Self {
         Self { contrast, ..self }
     }
 
-    /// Sets the padding, in pixels, of the picture that a window of its own size is cut out of.
+    /// Sets the padding, in pixels, from which a window of the image's own size is cropped.
     pub fn crop(self, crop: u32) -> Self {
         Self { crop, ..self }
     }
 
-    /// Sets what is beyond the picture.
+    /// Sets the values outside the image.
     pub fn fill(self, fill: Fill) -> Self {
         Self { fill, ..self }
     }
@@ -61,8 +61,8 @@ const FORMS: &str = "none, or some of rotate:DEGREES, shift:SHARE, shear:DEGREES
 impl FromStr for Augment {
     type Err = Error;
 
-    /// `none`, or options with commas between: `rotate:10,shift:0.1,shear:5,zoom:0.9:1.1,flip:horizontal,brightness:0.2,
-    /// contrast:0.2,crop:4,fill:nearest`.
+    /// Parses `none`, or comma-separated options:
+    /// `rotate:10,shift:0.1,shear:5,zoom:0.9:1.1,flip:horizontal,brightness:0.2,contrast:0.2,crop:4,fill:nearest`.
     fn from_str(text: &str) -> Result<Self> {
         fn number<T: FromStr>(text: &str, part: &str) -> Result<T> {
             text.parse().map_err(|_| Error::option("augment", FORMS, part))
@@ -102,7 +102,7 @@ impl FromStr for Augment {
     }
 }
 
-/// As [`Augment::from_str`] reads it.
+/// The form that [`Augment::from_str`] parses.
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = Self::default();
@@ -148,7 +148,7 @@ impl fmt::Display for Fill {
 impl FromStr for Fill {
     type Err = Error;
 
-    /// `nearest`, `reflect` or a value from 0 to 1.
+    /// Parses `nearest`, `reflect` or a value from 0 to 1.
     fn from_str(text: &str) -> Result<Self> {
         let value = || text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
         match text {

@@ -1,6 +1,6 @@
-//! The IDX file format, as far as image sets use it: bytes in one dimension (labels) or three (images).
+//! IDX files of image sets: unsigned bytes in one dimension (labels) or three (images).
 //!
-//! | offset | bytes | what |
+//! | offset | bytes | content |
 //! |---|---|---|
 //! | 0 | 2 | zero |
 //! | 2 | 1 | element type, 0x08 for unsigned bytes |
@@ -8,9 +8,9 @@
 //! | 4 | 4·R | the dimensions, slowest first, big-endian |
 //! | 4 + 4·R | product of the dimensions | the elements |
 //!
-//! A file may be gzipped; its first two bytes tell, not its name. Offsets in error messages count decompressed bytes.
-//! A header is a claim, never a size to allocate: memory grows with the bytes that are really there, and decompression
-//! stops one byte after the claim.
+//! Gzip is detected from the first two bytes, not the file name. Offsets in error messages count decompressed bytes.
+//! Sizes in headers are not trusted: memory grows with the bytes actually read, and decompression stops one byte after
+//! the declared size.
 //!
 //! Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
 
@@ -23,15 +23,15 @@ use flate2::read::MultiGzDecoder;
 use crate::data::{allowed_labels, first_label_over};
 use crate::error::{Error, Result};
 
-/// How a gzip stream starts (RFC 1952, section 2.3.1).
+/// The signature of a gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Grey images of one size.
+/// Grayscale images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// `count`·`height`·`width` bytes, row after row, image after image.
     pub pixels: Vec<u8>,
-    /// How many images, at least 1.
+    /// Number of images, at least 1.
     pub count: usize,
     /// Rows of an image, at least 1.
     pub height: usize,
@@ -76,7 +76,7 @@ fn read<const RANK: usize>(path: &Path) -> Result<Idx<RANK>> {
     parse(path, file, usize::try_from(len).unwrap_or(0))
 }
 
-/// Reads IDX bytes, plain or gzipped. `len`: how many bytes `file` has, a hint for the first allocation.
+/// Parses IDX bytes, plain or gzipped. `len` is the size of `file` in bytes, a hint for the first allocation.
 fn parse<const RANK: usize>(path: &Path, mut file: impl Read, len: usize) -> Result<Idx<RANK>> {
     let mut start = Vec::new();
     file.by_ref().take(2).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
@@ -93,7 +93,7 @@ fn parse<const RANK: usize>(path: &Path, mut file: impl Read, len: usize) -> Res
         return Err(Error::data(path, format!("{at}: expected dimensions that fit memory, found {shape}")));
     };
 
-    // One byte more than the claim: it tells a file that goes on, and takes gzip to its checksum.
+    // One byte beyond the declared size detects trailing data, and makes the decoder check the gzip checksum.
     let mut data = Vec::with_capacity(claim.min(len));
     read_up_to(path, &mut *reader, gzipped, header, claim + 1, &mut data)?;
     let expected = format!("expected {claim} bytes of data ({shape} in the header)");
@@ -109,7 +109,7 @@ fn parse<const RANK: usize>(path: &Path, mut file: impl Read, len: usize) -> Res
     Ok(Idx { dims, data, gzipped })
 }
 
-/// Reads and checks the header; returns the dimensions, none of them 0.
+/// Reads and checks the header. Returns the dimensions, all at least 1.
 fn header<const RANK: usize>(path: &Path, reader: &mut dyn Read, gzipped: bool) -> Result<[usize; RANK]> {
     let expected = header_len(RANK);
     let mut bytes = Vec::with_capacity(expected);
@@ -120,7 +120,7 @@ fn header<const RANK: usize>(path: &Path, reader: &mut dyn Read, gzipped: bool) 
         let what = if gzipped { "empty gzip stream" } else { "empty file" };
         return Err(Error::data(path, format!("{what}: expected an IDX header of {expected} bytes, found 0")));
     }
-    // A wrong magic first: it says more than a length.
+    // The magic number is checked before the length, since its message is more specific.
     let magic = 0x0800 + RANK as u32;
     if let Some(found) = word(0).filter(|&found| found != magic) {
         let (at, expected, found) = (at(0, gzipped), describe(magic), describe(found));
@@ -141,7 +141,8 @@ fn header<const RANK: usize>(path: &Path, reader: &mut dyn Read, gzipped: bool) 
     Ok(dims)
 }
 
-/// Appends up to `limit` bytes to `into`, fewer only at the end. `offset`: decompressed bytes read before.
+/// Appends up to `limit` bytes to `into`, fewer only at the end of the file. `offset` is the number of decompressed
+/// bytes already read.
 fn read_up_to(
     path: &Path,
     reader: &mut dyn Read,
@@ -152,7 +153,7 @@ fn read_up_to(
 ) -> Result<()> {
     match reader.take(limit as u64).read_to_end(into) {
         Ok(_) => Ok(()),
-        // An error without the system's number comes from the decoder: the stream is bad, not the disk.
+        // An error without an OS code comes from the decoder: the stream is damaged, not the disk.
         Err(error) if gzipped && error.raw_os_error().is_none() => {
             let at = at(offset + into.len(), gzipped);
             Err(Error::data(path, format!("{at}: expected gzip data, found a damaged stream: {error}")))
@@ -161,7 +162,7 @@ fn read_up_to(
     }
 }
 
-/// Bytes before the data: the magic and `rank` dimensions.
+/// The header size: the magic number and `rank` dimensions.
 fn header_len(rank: usize) -> usize {
     4 + 4 * rank
 }
@@ -170,7 +171,7 @@ fn at(offset: usize, gzipped: bool) -> String {
     format!("offset {offset}{}", if gzipped { " (decompressed)" } else { "" })
 }
 
-/// A magic number in hexadecimal and in words.
+/// A magic number in hexadecimal, with its meaning.
 fn describe(magic: u32) -> String {
     let [zero0, zero1, kind, rank] = magic.to_be_bytes();
     let kind = match (zero0, zero1, kind) {
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_huge_claim_allocates_nothing() {
-        // 2^62 bytes claimed: a vector of that size would abort the test.
+        // 2^62 bytes are declared: allocating them would abort the test.
         let error = images(&idx([1 << 31, 1 << 30, 2], &[1, 2, 3])).unwrap_err().to_string();
         assert!(error.contains("expected 4611686018427387904 bytes"), "{error}");
         assert!(images(&gzip(&idx([1 << 31, 1 << 30, 2], &[1, 2, 3]))).is_err());
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn decompression_stops_after_the_claim() {
-        // 8 MiB of zeros behind a claim of one byte.
+        // 8 MiB of zeros where one byte is declared.
         let bomb = gzip(&idx([1, 1, 1], &vec![0; 8 << 20]));
         let error = images(&bomb).unwrap_err().to_string();
         assert_eq!(
@@ -256,7 +257,7 @@ mod tests {
             for bit in 0..8 * file.len() {
                 let mut damaged = file.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
-                // In the gzip header a flipped time or system byte is harmless; the checksum covers all the rest.
+                // Changes to the time or OS byte of the gzip header are harmless; the checksum covers the rest.
                 if let Ok(found) = images(&damaged) {
                     assert!(bit / 8 >= 16 || found.data == intact, "bit {bit}");
                     assert!(file == &plain || found.data == intact, "bit {bit}");

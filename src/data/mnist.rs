@@ -1,4 +1,4 @@
-//! MNIST and the image sets that copy its four files.
+//! MNIST and data sets in its file format.
 
 use std::env;
 use std::io::ErrorKind;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::data::{Dataset, idx};
 use crate::error::{Error, Result};
 
-/// Digits, or Fashion-MNIST's kinds of clothing.
+/// The number of classes: digits, or the clothing categories of Fashion-MNIST.
 const CLASSES: usize = 10;
 
-/// The stems of a part's image and label file, the usual first: MNIST and Fashion-MNIST, MNIST as some archives spell
-/// it, EMNIST digits. Each may end in `.gz`.
+/// File name stems of a set's image and label file, in order of preference: MNIST and Fashion-MNIST; MNIST in some
+/// archives; EMNIST digits. Each may end in `.gz`.
 const TRAIN_IMAGES: Stems =
     ["train-images-idx3-ubyte", "train-images.idx3-ubyte", "emnist-digits-train-images-idx3-ubyte"];
 const TRAIN_LABELS: Stems =
@@ -21,25 +21,25 @@ const TEST_LABELS: Stems = ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte", 
 
 type Stems = [&'static str; 3];
 
-/// An image set of the MNIST family, split for training and testing.
+/// A data set of the MNIST family, split into training and test set.
 ///
-/// Shapes: `[1, H, W]` in both parts, H and W as the files say (28 and 28 in MNIST).
+/// Shapes: `[1, H, W]` in both sets, with H and W from the files (28 and 28 in MNIST).
 /// Units: pixels 0 (background) to 255 (ink); 10 classes, labels 0 to 9.
 /// Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998, section III.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mnist {
-    /// To learn from; 60,000 images in MNIST.
+    /// Training set; 60,000 images in MNIST.
     pub train: Dataset,
-    /// To measure with; 10,000 images in MNIST.
+    /// Test set; 10,000 images in MNIST.
     pub test: Dataset,
 }
 
 impl Mnist {
-    /// The MNIST that ships with this crate in `assets/mnist`, whatever the working directory.
+    /// The MNIST files included with this crate in `assets/mnist`.
     ///
-    /// The first of these folders that holds any of the files: `$LENSLET_ASSETS/mnist`; `assets/mnist` in the crate's
-    /// sources, next to the executable or above it, in the working directory.
-    /// Errors: none of them does; else as [`Mnist::from_dir`].
+    /// Searched in order, independently of the working directory where possible: `$LENSLET_ASSETS/mnist`; then
+    /// `assets/mnist` in the crate's sources, in the executable's folder or above it, and in the working directory.
+    /// Errors: no folder contains any of the files; those of [`Mnist::from_dir`].
     pub fn bundled() -> Result<Self> {
         let executable = env::current_exe().unwrap_or_default();
         Self::first_of(&bundled_places(env::var_os("LENSLET_ASSETS").map(PathBuf::from), &executable))
@@ -48,11 +48,11 @@ impl Mnist {
     /// Reads the four IDX files of a folder, plain or gzipped: MNIST, Fashion-MNIST, EMNIST digits, or images of
     /// another size with 10 classes.
     ///
-    /// Names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`;
-    /// or with `.idx` for `-idx`; or EMNIST's own, `emnist-digits-…`. With or without `.gz`; of two, the plain one.
-    /// EMNIST stores its pictures transposed; they are taken as they are.
-    /// Errors: no such folder; a missing file; a damaged one (see [`idx::read_images`]); a label over 9; labels and images
-    /// that differ in number; training and test images that differ in size.
+    /// File names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`,
+    /// `t10k-labels-idx1-ubyte`; or `.idx` instead of `-idx`; or EMNIST's `emnist-digits-…`. With or without `.gz`; the
+    /// plain file is preferred. EMNIST stores images transposed; they are not transposed back.
+    /// Errors: the folder or a file is missing; a file is damaged (see [`idx::read_images`]); a label above 9;
+    /// different numbers of labels and images; different image sizes in the training and test set.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         let expected = "expected a folder with the four IDX files of an MNIST-like set";
@@ -85,13 +85,13 @@ impl Mnist {
         Ok(Self { train, test })
     }
 
-    /// Whether a folder holds any of the four files.
+    /// Whether a folder contains any of the four files.
     pub fn is_in(dir: impl AsRef<Path>) -> bool {
         [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS].iter().any(|stems| find(dir.as_ref(), stems).is_some())
     }
 
     fn first_of(places: &[PathBuf]) -> Result<Self> {
-        // A folder alone is not enough: the published crate has one without the data.
+        // The published crate has the folder without the data, so the folder alone is not enough.
         if let Some(dir) = places.iter().find(|dir| Self::is_in(dir)) {
             return Self::from_dir(dir);
         }
@@ -102,7 +102,7 @@ impl Mnist {
     }
 }
 
-/// Where the bundled data may be, in order.
+/// Candidate folders of the included data, in order.
 fn bundled_places(assets: Option<PathBuf>, executable: &Path) -> Vec<PathBuf> {
     let above = executable.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
     let mut places: Vec<PathBuf> = assets.map(|dir| dir.join("mnist")).into_iter().collect();
@@ -114,7 +114,7 @@ fn bundled_places(assets: Option<PathBuf>, executable: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The file names a file may have, the preferred first.
+/// Candidate names of a file, in order of preference.
 fn spellings(stems: &Stems) -> impl Iterator<Item = String> {
     stems.iter().flat_map(|stem| [stem.to_string(), format!("{stem}.gz")])
 }

@@ -1,7 +1,7 @@
-//! Data sets: images as bytes with a class each, and the loaders that read them from files.
+//! Data sets: labeled images as bytes, and loaders that read them from files.
 //!
-//! A [`Dataset`] stays in bytes: it goes to the GPU once, and scaling to floats, shuffling and augmentation happen
-//! there, minibatch by minibatch. One that is larger than memory stays in a [file](Pixels::File).
+//! A [`Dataset`] stores bytes. It is uploaded to the GPU once; conversion to floats, shuffling and augmentation run
+//! there for each minibatch. A set larger than memory stays in a [file](Pixels::File).
 
 mod augment;
 pub mod folder;
@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 pub use crate::ops::{Augment, Fill, Flip};
 
-/// Labelled images of one size.
+/// Labeled images of one size.
 ///
 /// Shapes: N images of `[C, H, W]`, packed without gaps: byte `((n·C + c)·H + h)·W + w`.
 /// Units: pixels 0 to 255; labels 0 to `classes - 1`.
@@ -35,25 +35,25 @@ pub struct Dataset {
     pub labels: Vec<u8>,
     /// Channels, height, width of one image.
     pub shape: [usize; 3],
-    /// How many classes there are; a class may have no image.
+    /// Number of classes; a class may have no image.
     pub classes: usize,
-    /// What the classes are called, one name each; none if they go by their numbers.
+    /// Class names, one each; empty if the classes are only numbered.
     pub names: Vec<String>,
 }
 
-/// The extents of a data set.
+/// The dimensions of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// How many images.
+    /// Number of images.
     pub len: usize,
     /// Channels, height, width of one image.
     pub shape: [usize; 3],
-    /// How many classes.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl Dataset {
-    /// A data set from its parts, checked.
+    /// Creates a data set from images in memory.
     ///
     /// Shapes: `images` N·C·H·W bytes, `labels` N bytes, `shape` `[C, H, W]`.
     /// Errors: no images, a zero in `shape`, `classes` outside 1 to 256, an `images` whose length is not N·C·H·W, a
@@ -62,7 +62,7 @@ impl Dataset {
         Self::of(images.into(), labels, shape, classes)
     }
 
-    /// As [`Dataset::new`], of pixels that may be in a file.
+    /// Creates a data set from pixels in memory or in a file. See [`Dataset::new`].
     pub fn of(images: Pixels, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
         let [c, h, w] = shape;
         if shape.contains(&0) {
@@ -87,9 +87,9 @@ impl Dataset {
         Ok(Self { images, labels, shape, classes, names: vec![] })
     }
 
-    /// Calls the classes by these names, in order.
+    /// Sets the class names, in order.
     ///
-    /// Errors: not one name for each class.
+    /// Errors: the number of names differs from the number of classes.
     pub fn named(self, names: impl Into<Vec<String>>) -> Result<Self> {
         let names = names.into();
         if names.len() != self.classes {
@@ -99,22 +99,22 @@ impl Dataset {
         Ok(Self { names, ..self })
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image. Never, after [`Dataset::new`].
+    /// Whether there is no image; always false after [`Dataset::new`].
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// What a step needs to know of it.
+    /// The dimensions of the set.
     pub fn spec(&self) -> Spec {
         Spec { len: self.len(), shape: self.shape, classes: self.classes }
     }
 
-    /// The images of these numbers, in this order; `None` if there are none. Panics if a number is not below
+    /// The images with these indices, in this order; `None` if there are none. Panics if an index is not below
     /// [`Dataset::len`].
     pub fn subset(&self, numbers: &[u32]) -> Option<Dataset> {
         let (images, names) = (self.images.subset(numbers, self.image_len()), self.names.clone());
@@ -122,19 +122,19 @@ impl Dataset {
         (!numbers.is_empty()).then_some(Dataset { images, labels, shape: self.shape, classes: self.classes, names })
     }
 
-    /// Bytes of one image: C·H·W.
+    /// Image size in bytes: C·H·W.
     pub fn image_len(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// The pixels of image `i` of a set in memory, C·H·W bytes. Panics if `i` is not below [`Dataset::len`], or if the
-    /// set is in a file: [`Dataset::read`] reads from either.
+    /// set is in a file; [`Dataset::read`] works for both.
     pub fn image(&self, i: usize) -> &[u8] {
         let bytes = self.image_len();
         &self.images.in_memory().expect("a set in memory")[i * bytes..][..bytes]
     }
 
-    /// The pixels of all images, read from the file if they are in one.
+    /// The pixels of all images, read from the file if necessary.
     ///
     /// Errors: as [`Dataset::read`].
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
@@ -146,9 +146,10 @@ impl Dataset {
         Ok(bytes.into())
     }
 
-    /// Copies the images of these numbers to `into`, one after the other, C·H·W bytes each. Panics if a number is not
-    /// below [`Dataset::len`].
+    /// Copies the images with these indices to `into`, C·H·W bytes each. Panics if an index is not below
+    /// [`Dataset::len`].
     ///
+    /// Errors: `into` has another length; the set's file cannot be read or is damaged.
     /// Errors: `into` is of another length; the set is in a file that cannot be read, or is damaged.
     pub fn read(&self, numbers: &[u32], into: &mut [u8]) -> Result<()> {
         let bytes = numbers.len() * self.image_len();
@@ -159,12 +160,12 @@ impl Dataset {
     }
 }
 
-/// The index of the first label that is not below `classes`.
+/// The position of the first label that is not below `classes`.
 fn first_label_over(labels: &[u8], classes: usize) -> Option<usize> {
     labels.iter().position(|&label| usize::from(label) >= classes)
 }
 
-/// The allowed labels in words.
+/// The range of valid labels, for messages.
 fn allowed_labels(classes: usize) -> String {
     format!("0 to {}", classes - 1)
 }

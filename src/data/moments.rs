@@ -1,18 +1,18 @@
-//! What the pixels of a set are like.
+//! Per-channel mean and standard deviation of a data set.
 
 use crate::data::Dataset;
 use crate::{Error, Result};
 
-/// Bytes of pictures that are looked at together.
+/// Bytes of images processed together.
 const PART: usize = 1 << 20;
 
 impl Dataset {
-    /// Mean and deviation of each channel over all pixels of the pictures of these numbers, where white is 1: what
-    /// [`Layer::normalize`](crate::nn::Layer::normalize) takes. The deviation is that of the population. Both are the
-    /// nearest floats to the exact ones, but for a last digit: the sums are of whole numbers. Panics if a number is not
-    /// below [`Dataset::len`].
+    /// The mean and standard deviation of each channel over all pixels of the images with these indices, with white =
+    /// 1: the arguments of [`Layer::normalize`](crate::nn::Layer::normalize). The standard deviation is that of the
+    /// population (divisor N). The sums are exact integers, so both are within one unit in the last place of the exact
+    /// values. Panics if an index is not below [`Dataset::len`].
     ///
-    /// Errors: no numbers; those of [`Dataset::read`].
+    /// Errors: no indices; those of [`Dataset::read`].
     pub fn moments(&self, numbers: &[u32]) -> Result<Vec<[f64; 2]>> {
         if numbers.is_empty() {
             return Err(Error::option("pictures", "at least one", "none"));

@@ -1,4 +1,4 @@
-//! By which mean and deviation pictures are normalised.
+//! Means and standard deviations of input normalization.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,25 +6,25 @@ use std::str::FromStr;
 use crate::data::{Dataset, order};
 use crate::{Error, Result};
 
-/// Means and deviations for a [`Layer::normalize`](crate::nn::Layer::normalize) in front of a network.
+/// The means and standard deviations of a [`Layer::normalize`](crate::nn::Layer::normalize) in front of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Normalize {
-    /// Those of each channel of the pictures that are trained on.
+    /// Those of each channel, measured on the training images.
     Auto,
-    /// One for all channels, or one for each.
+    /// Given values: one for all channels, or one per channel.
     By {
-        /// In units where black is 0 and white 1.
+        /// The mean, where black is 0 and white is 1.
         mean: Vec<f32>,
-        /// In the same units.
+        /// The standard deviation, in the same units.
         deviation: Vec<f32>,
     },
 }
 
 impl Normalize {
-    /// Mean and deviation: if automatic, those of the training set without the pictures that a
-    /// [`Trainer`](crate::train::Trainer) of that seed holds out for validation.
+    /// The means and standard deviations. `Auto` measures the training set without the images that a
+    /// [`Trainer`](crate::train::Trainer) with the same seed holds out for validation.
     ///
-    /// Errors: no picture is left to train on; pictures that cannot be read; a channel whose pixels are all the same.
+    /// Errors: no image is left to train on; images cannot be read; all pixels of a channel are equal.
     pub fn of(&self, train: &Dataset, held_out: usize, seed: u64) -> Result<[Vec<f32>; 2]> {
         if let Self::By { mean, deviation } = self {
             return Ok([mean.clone(), deviation.clone()]);
@@ -47,7 +47,8 @@ impl Normalize {
 impl FromStr for Normalize {
     type Err = Error;
 
-    /// `auto`, or `MEAN:DEVIATION`, each a number or one for each channel with commas between: `0.485,0.456,0.406:0.25`.
+    /// Parses `auto`, or `MEAN:DEVIATION` with one number for all channels or comma-separated numbers per channel:
+    /// `0.485,0.456,0.406:0.25`.
     fn from_str(text: &str) -> Result<Self> {
         let refuse = || {
             let expected = "auto, or MEAN:DEVIATION for all channels as 0.13:0.31, or with a number for each as \
@@ -65,7 +66,7 @@ impl FromStr for Normalize {
 }
 
 impl fmt::Display for Normalize {
-    /// As [`FromStr`] reads it.
+    /// The form that [`FromStr`] parses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |numbers: &[f32]| numbers.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         match self {

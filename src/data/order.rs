@@ -1,4 +1,4 @@
-//! Which pictures a step sees: seeded shuffles, padded to whole batches.
+//! The order of images in an epoch: seeded shuffles, padded to whole batches.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ops::IGNORE;
 
-/// The generator stream of the split; streams of epochs lie below, those of initial values above.
+/// The generator stream of the validation split. Lower streams shuffle epochs, higher ones draw initial values.
 const SPLIT_STREAM: u64 = u32::MAX as u64;
 
 fn shuffle(indices: &mut [u32], seed: u64, stream: u64) {
@@ -15,7 +15,7 @@ fn shuffle(indices: &mut [u32], seed: u64, stream: u64) {
     indices.shuffle(&mut random);
 }
 
-/// The pictures of a set of `len` held out for validation, and the rest.
+/// The indices of the validation images, and of the rest, of a set of `len` images.
 pub(crate) fn split(len: usize, validation: usize, seed: u64) -> (Vec<u32>, Vec<u32>) {
     let mut held_out: Vec<u32> = (0..len as u32).collect();
     shuffle(&mut held_out, seed, SPLIT_STREAM);
@@ -23,34 +23,34 @@ pub(crate) fn split(len: usize, validation: usize, seed: u64) -> (Vec<u32>, Vec<
     (held_out, rest)
 }
 
-/// The order of an epoch over `pictures`, counted from 0, in whole batches: the last is filled up with rows that count
-/// for nothing.
+/// The shuffled order of an epoch (counted from 0) over `images`. The last batch is padded with masked rows.
 pub(crate) fn epoch(pictures: &[u32], batch: usize, seed: u64, epoch: u32) -> Vec<u32> {
     let mut order = pictures.to_vec();
     shuffle(&mut order, seed, u64::from(epoch));
     whole_batches(order, batch)
 }
 
-/// `order` filled up to whole batches with rows that count for nothing.
+/// Pads `order` to whole batches with masked rows.
 pub(crate) fn whole_batches(mut order: Vec<u32>, batch: usize) -> Vec<u32> {
     order.resize(order.len().next_multiple_of(batch), IGNORE);
     order
 }
 
-/// `order` with the first pictures again in the rows at its end that count for nothing.
+/// `order` with its masked rows at the end replaced by repeated images.
 pub(crate) fn shown(order: &[u32]) -> Vec<u32> {
     let pictures = order.iter().take_while(|&&picture| picture != IGNORE).copied();
     pictures.clone().chain(pictures.cycle()).take(order.len()).collect()
 }
 
-/// The rate of each step, below 0 in those that are not the last of every so many, or of the epoch: they update nothing.
+/// The learning rate of each step. It is negative, which skips the update, in all but the last step of each group of
+/// `every` steps and of the epoch.
 pub(crate) fn rates_of_updates(rates: &[f32], every: usize) -> Vec<f32> {
     let updates = |step: usize| (step + 1).is_multiple_of(every) || step + 1 == rates.len();
     rates.iter().enumerate().map(|(step, &rate)| if updates(step) { rate } else { -1.0 }).collect()
 }
 
-/// What each step counts for among those that it shares an update with: what its pictures weigh, of what all of theirs do.
-/// `weights` has each picture of the set; none: all weigh the same.
+/// The weight of each micro-batch in its update: the sum of its image weights divided by that of all micro-batches of
+/// the update. `weights` has one value per image of the set; if empty, all images have equal weight.
 pub(crate) fn shares(order: &[u32], steps: usize, every: usize, weights: &[f32]) -> Vec<f32> {
     let weigh = |batch: &[u32]| -> f64 {
         let pictures = batch.iter().filter(|&&picture| picture != IGNORE);

@@ -1,4 +1,4 @@
-//! A picture file as a network takes it.
+//! Conversion of an image file to a network's input.
 
 use std::path::Path;
 
@@ -6,36 +6,36 @@ use crate::data::folder::decode::{Failure, Taking, decode, pixels};
 use crate::data::folder::{Colour, Resize};
 use crate::{Error, Result};
 
-/// What is made of a picture on its way to a network. Nothing is guessed: a dark digit on white paper stays one unless
-/// `invert` says otherwise.
+/// The conversion of an image to a network's input. Nothing is detected automatically: dark ink on white paper is
+/// inverted only if `invert` is set.
 ///
-/// In this order: turned upright as EXIF says; laid over the background where it is transparent; mixed to grey; resized,
-/// with a triangle filter as wide as what shrinks into a pixel; inverted; scaled to `[0, 1]`.
+/// Steps, in order: apply the EXIF orientation; composite transparent pixels over the background; convert to grayscale;
+/// resize with an antialiasing triangle filter; invert; scale to `[0, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preparation {
-    /// How it gets the network's size.
+    /// The method of resizing to the network's input.
     pub resize: Resize,
-    /// What is behind transparent pictures and beside padded ones.
+    /// The color behind transparent pixels and around padded images.
     pub background: Colour,
-    /// Whether coloured pictures may be mixed to grey, by Rec. 601's weights 0.299, 0.587 and 0.114.
+    /// Whether color images may be converted to grayscale by Rec. 601 (0.299 R + 0.587 G + 0.114 B).
     pub grey: bool,
-    /// Whether each value is taken from 1.
+    /// Whether values v are replaced by 1 - v.
     pub invert: bool,
 }
 
 impl Default for Preparation {
-    /// Stretched, over black, coloured only where the network is.
+    /// Stretched, on black, no conversion to grayscale.
     fn default() -> Self {
         Self { resize: Resize::Stretch, background: Colour([0; 3]), grey: false, invert: false }
     }
 }
 
 impl Preparation {
-    /// The values `[C, H, W]` in `[0, 1]` of a JPEG, PNG, BMP, GIF or WebP file; of several pictures in it, the first. They
-    /// are those that [`folder`](crate::data::folder) makes of the same file.
+    /// Reads a JPEG, PNG, BMP, GIF or WebP file as values `[C, H, W]` in `[0, 1]`. Only the first image of a file is
+    /// used. Gives the same values as [`folder`](crate::data::folder) for the same file.
     ///
-    /// Errors: a file that cannot be read or decoded; a coloured picture for a network of one channel, unless
-    /// [`grey`](Self::grey) says so; a network of neither one nor three channels.
+    /// Errors: the file cannot be read or decoded; a color image for a network of one channel without
+    /// [`grey`](Self::grey); a network with neither one nor three channels.
     pub fn read(&self, path: impl AsRef<Path>, shape: [usize; 3]) -> Result<Vec<f32>> {
         let path = path.as_ref();
         check(shape).map_err(|reason| Error::data(path, reason))?;
@@ -46,9 +46,9 @@ impl Preparation {
         }
     }
 
-    /// As [`Preparation::read`], of what is in a file.
+    /// Decodes the content of an image file. See [`Preparation::read`].
     ///
-    /// Errors: as there, in words.
+    /// Errors: as for [`Preparation::read`], as text.
     pub fn decode(&self, bytes: &[u8], shape: [usize; 3]) -> Result<Vec<f32>, String> {
         check(shape)?;
         Ok(self.values(&pixels(bytes, shape, self.taking())?))
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// A PNG file of pixels of so many bytes.
+    /// A PNG file of `pixels`, packed without gaps.
     fn png(size: [u32; 2], pixels: &[u8], colour: ExtendedColorType) -> Vec<u8> {
         let mut bytes = vec![];
         let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
@@ -107,7 +107,7 @@ mod tests {
         assert!(refused.contains("coloured") && refused.contains("--grey"), "{refused}");
         assert_eq!(bytes(Preparation { grey: true, ..usual }.decode(&red, [1, 1, 1]).unwrap()), [76]);
         assert_eq!(bytes(usual.decode(&red, [3, 1, 1]).unwrap()), [255, 0, 0]);
-        // Grey that is stored in colours is grey.
+        // Gray stored as RGB is gray.
         let stored = png([1, 1], &[9, 9, 9], ExtendedColorType::Rgb8);
         assert_eq!(bytes(usual.decode(&stored, [1, 1, 1]).unwrap()), [9]);
         assert!(usual.decode(&red, [2, 1, 1]).unwrap_err().contains("one of 2"));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn sizes_are_stretched_cropped_or_padded() {
-        // Four columns of one value each, two rows.
+        // Four columns with a constant value each, two rows.
         let wide = png([4, 2], &[10, 20, 30, 40, 10, 20, 30, 40], ExtendedColorType::L8);
         let of = |resize| Preparation { resize, background: Colour([255; 3]), ..Preparation::default() };
         assert_eq!(bytes(of(Resize::Crop).decode(&wide, [1, 2, 2]).unwrap()), [20, 30, 20, 30]);

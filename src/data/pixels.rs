@@ -1,4 +1,4 @@
-//! The pixels of a set: in memory, or in a file that they are read from when they are needed.
+//! The pixels of a data set: in memory, or in a file that is read on demand.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,14 +12,14 @@ use crate::{Error, Result};
 /// The pixels of all images of a set, C·H·W bytes each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pixels {
-    /// All in memory, image after image without gaps. Clones share them.
+    /// In memory, image after image without gaps. Clones share the buffer.
     Memory(Arc<Vec<u8>>),
     /// In a file, which may be larger than memory.
     File(Records),
 }
 
 impl Pixels {
-    /// Bytes of all images.
+    /// Size of all images in bytes.
     pub fn len(&self) -> usize {
         match self {
             Pixels::Memory(bytes) => bytes.len(),
@@ -27,7 +27,7 @@ impl Pixels {
         }
     }
 
-    /// Whether there is no byte.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -40,7 +40,7 @@ impl Pixels {
         }
     }
 
-    /// Copies images of these numbers, of `image` bytes each, one after the other.
+    /// Copies the images with these indices, of `image` bytes each, to `into`.
     pub(super) fn read(&self, numbers: &[u32], image: usize, into: &mut [u8]) -> Result<()> {
         match self {
             Pixels::Memory(bytes) => {
@@ -52,7 +52,7 @@ impl Pixels {
         }
     }
 
-    /// Those of these numbers; of a file, without reading it.
+    /// The images with these indices; a file is not read.
     pub(super) fn subset(&self, numbers: &[u32], image: usize) -> Pixels {
         match self {
             Pixels::Memory(bytes) => {
@@ -73,34 +73,34 @@ impl From<Vec<u8>> for Pixels {
     }
 }
 
-/// Images that lie in a file.
+/// Images in a file.
 #[derive(Clone, Debug)]
 pub struct Records {
     store: Arc<Store>,
-    /// The record of each image.
+    /// The record number of each image.
     numbers: Vec<u32>,
 }
 
-/// A file that begins with records of one length.
+/// A file that begins with records of equal size.
 #[derive(Debug)]
 struct Store {
     path: PathBuf,
     file: Mutex<File>,
-    /// Bytes of a record.
+    /// Record size in bytes.
     record: usize,
-    /// What each must add up to.
+    /// The CRC-32 of each record.
     checks: Vec<u32>,
 }
 
 impl Records {
-    /// The records of `record` bytes at the beginning of a file, each with its CRC-32.
+    /// The records of `record` bytes at the start of a file, with the CRC-32 of each.
     pub fn new(path: impl AsRef<Path>, file: File, record: usize, checks: Vec<u32>) -> Self {
         let numbers = (0..checks.len() as u32).collect();
         let (path, file) = (path.as_ref().to_path_buf(), Mutex::new(file));
         Self { store: Arc::new(Store { path, file, record, checks }), numbers }
     }
 
-    /// Copies images of these numbers, in the order in which they lie in the file.
+    /// Copies images in file order, so that the file is read sequentially.
     fn read(&self, numbers: &[u32], into: &mut [u8]) -> Result<()> {
         let Store { path, file, record, checks } = &*self.store;
         let mut places: Vec<(u32, &mut [u8])> =

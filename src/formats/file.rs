@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Atomic replacement of files.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Writes a file so that whatever happens, `path` holds its old content or all of the new: under a temporary name in
-/// the same folder, flushed to the disk, then renamed.
+/// Writes a file atomically: at any time `path` has its old content or all of the new. The content is written under a
+/// temporary name in the same folder, flushed to the disk, then renamed.
 ///
-/// Errors: the folder is missing or cannot be written, the disk is full. The temporary file is gone then.
+/// Errors: the folder is missing or cannot be written; the disk is full. The temporary file is removed.
 pub fn replace_file(path: impl AsRef<Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let path = path.as_ref();
     let Some(name) = path.file_name() else {
@@ -28,7 +28,7 @@ fn write_and_rename(
     write(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(temporary, path)?;
-    // The new name must survive a power failure too. Only Unix opens folders as files.
+    // The folder is flushed too, so that the new name survives a power failure. Only Unix opens folders as files.
     #[cfg(unix)]
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all()?,
@@ -37,7 +37,7 @@ fn write_and_rename(
     Ok(())
 }
 
-/// Removes the file when dropped. After the rename there is none.
+/// Removes the temporary file when dropped. After the rename it no longer exists.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {

@@ -1,4 +1,4 @@
-//! File formats of networks and parameters, each on its own: none knows another.
+//! File formats of networks and parameters, independent of each other.
 
 mod file;
 pub(crate) mod json;

@@ -1,5 +1,5 @@
-//! Readable files in the user's cache folder (`LENSLET_CACHE` names another): what was found out about an adapter
-//! (and, beside them, what `data` keeps).
+//! Human-readable files in the user's cache folder (`LENSLET_CACHE` overrides it): measurements and findings about
+//! adapters, next to the image cache of `data`.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// Where a file is kept, on a system that has a place for it.
+/// The path of a cache file, on a system with a cache folder.
 pub(crate) fn path(file: &str) -> Option<PathBuf> {
     let folder =
         std::env::var_os("LENSLET_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("lenslet")));
     folder.map(|folder| folder.join(file))
 }
 
-/// The content of a file; nothing if there is none. `remedy` is what to run where it cannot be understood.
+/// Reads a file; gives the default value if it does not exist. `remedy` is the command to run if the file is malformed.
 pub(super) fn read<T: DeserializeOwned + Default>(file: &str, remedy: &str) -> Result<T> {
     let Some(path) = path(file) else { return Ok(T::default()) };
     match std::fs::read_to_string(&path) {
@@ -27,7 +27,7 @@ pub(super) fn read<T: DeserializeOwned + Default>(file: &str, remedy: &str) -> R
     }
 }
 
-/// Replaces a file, and says where it is.
+/// Replaces a file and returns its path.
 pub(super) fn write<T: Serialize>(file: &str, content: &T) -> Result<PathBuf> {
     let path =
         path(file).ok_or_else(|| Error::option("LENSLET_CACHE", "a folder, as this system names none", "nothing"))?;

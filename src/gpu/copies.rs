@@ -1,18 +1,18 @@
-//! Copies of leaves on the device: what a step had left there when it was whole, while the next one is under way.
+//! Copies of leaves on the device: the state after the last complete step, while the next one runs.
 
 use crate::gpu::{Buffer, CommandEncoder, GpuSession, TensorBuffer};
 use crate::graph::NodeId;
 use crate::{Error, Result};
 
-/// A copy of each of some leaves of a session.
+/// Copies of some leaves of a session.
 pub struct Copies {
     of: Vec<(NodeId, Buffer)>,
 }
 
 impl Copies {
-    /// Makes room for the copies.
+    /// Allocates the copies.
     ///
-    /// Errors: a node that is no leaf of the step.
+    /// Errors: a node that is not a leaf of the step.
     pub fn new(session: &GpuSession, leaves: &[NodeId]) -> Result<Self> {
         let copy = |&node: &NodeId| {
             let size = session.buffer(node)?.bytes;
@@ -24,7 +24,7 @@ impl Copies {
         Ok(Self { of: leaves.iter().map(copy).collect::<Result<_>>()? })
     }
 
-    /// Appends the copying of all leaves as they are at this place of the encoder.
+    /// Appends commands that copy all leaves.
     pub fn take(&self, session: &GpuSession, encoder: &mut CommandEncoder) {
         for (node, copy) in &self.of {
             let from = session.buffer(*node).expect("checked when the copies were made");
@@ -32,7 +32,7 @@ impl Copies {
         }
     }
 
-    /// Where a copy lies.
+    /// The buffer of a copy.
     ///
     /// Errors: a leaf that is not copied.
     pub fn get(&self, node: NodeId) -> Result<TensorBuffer<'_>> {
@@ -41,7 +41,7 @@ impl Copies {
         Ok(TensorBuffer { buffer, offset: 0, bytes: buffer.size() })
     }
 
-    /// The numbers of a copy, waiting for the device.
+    /// Reads a copy, waiting for the device.
     ///
     /// Errors: a leaf that is not copied; the device is lost.
     pub async fn read(&self, session: &GpuSession, node: NodeId) -> Result<Vec<f32>> {

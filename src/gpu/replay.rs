@@ -1,4 +1,4 @@
-//! A plan made ready: pipelines, buffers and bind groups, all made once. Encoding a step makes nothing.
+//! A plan with its pipelines, buffers and bind groups, all created once. Encoding a step creates nothing.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use crate::kernel::{SLICE_GROUP, fold};
 use crate::plan::{BufferRole, Launch, Plan};
 use crate::{Error, Result};
 
-/// A step that can be encoded again and again. WebGPU's command buffers are for one use, so replay means encoding the
-/// same short list of cached objects anew.
+/// A step that can be encoded repeatedly. A WebGPU command buffer can be submitted only once, so each replay encodes
+/// the same list of cached objects again.
 pub struct Replay {
     buffers: Vec<wgpu::Buffer>,
     launches: Vec<Prepared>,
@@ -25,19 +25,19 @@ struct Prepared {
     grid: [u32; 2],
 }
 
-/// How a plan is made ready.
+/// Options for preparing a plan.
 #[derive(Default)]
 pub struct Preparation {
-    /// Buffers that are there already, by their position in the plan.
+    /// Existing buffers to use, by their index in the plan.
     pub given: HashMap<usize, wgpu::Buffer>,
-    /// Whether launches shall run in slices.
+    /// Whether dispatches can be run in slices.
     pub sliced: bool,
 }
 
 impl Replay {
-    /// Makes everything a plan needs.
+    /// Creates everything a plan needs.
     ///
-    /// Errors: out of memory, or the driver refuses a shader; the device is lost.
+    /// Errors: out of memory; the driver refuses a shader; the device is lost.
     pub fn new(gpu: &Gpu, plan: &Plan, preparation: &Preparation) -> Result<Self> {
         block_on(Self::new_async(gpu, plan, preparation))
     }
@@ -89,14 +89,14 @@ impl Replay {
             false => 1,
         };
         let slices = preparation.sliced.then(|| Slices::new(gpu, plan.launches().zip(&launches).map(workgroups)));
-        // Nothing is waited for before this: what an app does meanwhile is not ours to judge.
+        // Nothing is awaited before this point, so the error scope does not catch errors of the app.
         let invalid = validation.pop();
         if let Some(error) = no_memory.await {
             let what = format!("{} bytes in {} buffers", plan.total_bytes(), plan.buffers.len());
             return Err(Error::Gpu { what, reason: format!("{error}; use a smaller batch or a smaller network") });
         }
         let error = invalid.await;
-        // What is made on a lost device is dead, whether or not it says so.
+        // Objects created on a lost device are invalid, even if no error was reported.
         gpu.check_lost_async().await?;
         match error {
             None => Ok(Self { buffers, launches, slices }),
@@ -104,7 +104,7 @@ impl Replay {
         }
     }
 
-    /// Appends one step to an encoder: one compute pass. Nothing is submitted, polled or allocated.
+    /// Appends one step to an encoder, as one compute pass. Nothing is submitted, polled or allocated.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.encode_step(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
     }
@@ -114,7 +114,7 @@ impl Replay {
         (0..self.launches.len()).for_each(|launch| self.encode_launch(pass, launch));
     }
 
-    /// Appends one launch of the step to a pass.
+    /// Appends one dispatch of the step to a pass.
     pub(super) fn encode_launch(&self, pass: &mut wgpu::ComputePass<'_>, number: usize) {
         let launch = self.bind(pass, number);
         if let (Some(slices), true) = (&self.slices, launch.pipeline.is_sliced) {
@@ -123,7 +123,7 @@ impl Replay {
         pass.dispatch_workgroups(launch.grid[0], launch.grid[1], 1);
     }
 
-    /// Sets the pipeline and the operands of a launch.
+    /// Sets the pipeline and bind group of a dispatch.
     fn bind(&self, pass: &mut wgpu::ComputePass<'_>, number: usize) -> &Prepared {
         let launch = &self.launches[number];
         pass.set_pipeline(&launch.pipeline.pipeline);
@@ -131,7 +131,7 @@ impl Replay {
         launch
     }
 
-    /// Appends a range of the slices of a launch to a pass.
+    /// Appends a range of a dispatch's slices to a pass.
     pub(super) fn encode_slices(&self, pass: &mut wgpu::ComputePass<'_>, number: usize, range: Range<u32>) {
         match &self.slices {
             Some(slices) if range != (0..slices.count(number)) => {
@@ -145,17 +145,17 @@ impl Replay {
         }
     }
 
-    /// How many slices each launch has: 1 if it has but one workgroup or was not made to be sliced.
+    /// The number of slices of each dispatch: 1 if it has only one workgroup or was not prepared for slicing.
     pub fn slices(&self) -> Vec<u32> {
         (0..self.launches()).map(|number| self.slices.as_ref().map_or(1, |slices| slices.count(number))).collect()
     }
 
-    /// Launches of a step: dispatch calls.
+    /// The number of dispatches of a step.
     pub fn launches(&self) -> usize {
         self.launches.len()
     }
 
-    /// A buffer of the plan, by its position there.
+    /// A buffer of the plan, by its index.
     pub fn buffer(&self, number: usize) -> &wgpu::Buffer {
         &self.buffers[number]
     }

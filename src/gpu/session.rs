@@ -1,4 +1,4 @@
-//! A graph on a GPU: values in, steps, values out.
+//! A compiled graph on a GPU: writing values, running steps, reading values.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,37 +20,37 @@ pub struct GpuSession {
     graph: Graph,
     plan: Plan,
     replay: Replay,
-    /// Read-back buffers not in use, kept for the next reading.
+    /// Unused staging buffers, kept for later readbacks.
     staging: Mutex<Vec<wgpu::Buffer>>,
 }
 
 impl GpuSession {
-    /// Compiles a graph for the device and makes everything it needs.
+    /// Compiles a graph for the device and creates everything it needs.
     ///
     /// Errors: those of [`GpuSession::compile`]; out of memory.
     pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
         block_on(Self::new_async(gpu, graph))
     }
 
-    /// The `async` form of [`GpuSession::new`]: kernels are compiled on threads of their own meanwhile.
+    /// The `async` form of [`GpuSession::new`]; kernels are compiled on separate threads.
     pub async fn new_async(gpu: &Gpu, graph: &Graph) -> Result<Self> {
         Self::make(gpu, graph, |gpu, graph| Ok((Self::compile(gpu, graph)?, Preparation::default()))).await
     }
 
     /// Compiles a graph for the device, with the kernels of [`Gpu::choice`].
     ///
-    /// Errors: the graph does not fit the device; an operation has no kernel left.
+    /// Errors: a limit of the device is exceeded; an operation has no trusted kernel.
     pub fn compile(gpu: &Gpu, graph: &Graph) -> Result<Plan> {
         graph.precision().check(gpu.name(), gpu.limits().f16)?;
         let choice = gpu.choice()?;
         compile::compile_with(graph, gpu.limits(), &|op, io, candidates| choice.choose(op, io, candidates))
     }
 
-    /// As [`GpuSession::new`], with buffers of the app's in the place of leaves: what its own passes write there is what
-    /// the next step reads. The values lie at the beginning of each, as [`TensorBuffer`] says.
+    /// Creates a session with app-owned buffers bound as inputs or variables: values that the app's passes write there
+    /// are read by the next step. Each value starts at offset 0 of its buffer, laid out as in [`TensorBuffer`].
     ///
-    /// Errors: as [`GpuSession::new`]; a node that is no leaf of the step; a buffer that is too small or has no usage
-    /// `STORAGE`.
+    /// Errors: those of [`GpuSession::new`]; a node that is not a leaf of the step; a buffer that is too small or lacks
+    /// the usage `STORAGE`.
     pub fn with_buffers(gpu: &Gpu, graph: &Graph, buffers: &[(NodeId, Buffer)]) -> Result<Self> {
         block_on(Self::with_buffers_async(gpu, graph, buffers))
     }
@@ -66,7 +66,7 @@ impl GpuSession {
         Self::make(gpu, graph, plan).await
     }
 
-    /// As [`GpuSession::new`], of a step that can run in slices: see [`GpuSession::encode_slices`].
+    /// Creates a session whose step can run in slices. See [`GpuSession::encode_slices`].
     pub fn sliced(gpu: &Gpu, graph: &Graph) -> Result<Self> {
         block_on(Self::sliced_async(gpu, graph))
     }
@@ -77,7 +77,7 @@ impl GpuSession {
         Self::make(gpu, graph, |gpu, graph| Ok((Self::compile(gpu, graph)?, preparation))).await
     }
 
-    /// A session of a plan made of this graph with other choices.
+    /// Creates a session from a plan of this graph that was compiled with other choices.
     pub fn from_plan(gpu: &Gpu, graph: &Graph, plan: Plan) -> Result<Self> {
         block_on(Self::from_plan_async(gpu, graph, plan))
     }
@@ -101,29 +101,29 @@ impl GpuSession {
         apart(made).await
     }
 
-    /// The graph it was made of.
+    /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The plan it runs.
+    /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The buffers and pipelines of the plan.
+    /// The buffers and pipelines.
     pub fn replay(&self) -> &Replay {
         &self.replay
     }
 
-    /// The device it runs on.
+    /// The device.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    /// Where a value lies on the device, for an app's own shaders and copies. See [`TensorBuffer`].
+    /// The buffer of a value, for an app's own shaders and copies. See [`TensorBuffer`].
     ///
-    /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
+    /// Errors: the node is neither a leaf of the step nor an output of the graph, so its memory may be reused.
     pub fn buffer(&self, node: NodeId) -> Result<TensorBuffer<'_>> {
         if self.graph.node(node).op().is_some() && !self.graph.outputs().contains(&node) {
             let what = match self.graph.node(node).name.as_str() {
@@ -138,7 +138,7 @@ impl GpuSession {
 
     /// Sets a value before the next submitted step.
     ///
-    /// Errors: data of another type or length; a node the step does not compute.
+    /// Errors: data of another type or length; a node that is not part of the step.
     pub fn write(&self, node: NodeId, data: HostData<'_>) -> Result<()> {
         data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
         let place = self.plan.place(node)?;
@@ -167,27 +167,29 @@ impl GpuSession {
         self.submit_encoder(encoder);
     }
 
-    /// Slices of each launch of the step: 1 if it has but one workgroup, or the session is not [`GpuSession::sliced`].
+    /// The number of slices of each dispatch: 1 if it has only one workgroup or the session is not
+    /// [`GpuSession::sliced`].
     pub fn slices(&self) -> Vec<u32> {
         self.replay.slices()
     }
 
-    /// Appends slices of launches to an encoder: what a step computes when all slices of all its launches have run, in
-    /// order, in however many passes and submissions.
+    /// Appends slices of dispatches to an encoder. A step is complete when all slices of all its dispatches have run in
+    /// order; they may be spread over any number of passes and submissions.
     pub fn encode_slices(&self, encoder: &mut CommandEncoder, work: &[(usize, Range<u32>)]) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         work.iter().for_each(|(launch, range)| self.replay.encode_slices(&mut pass, *launch, range.clone()));
     }
 
-    /// An encoder of the session's device.
+    /// A new command encoder of the session's device.
     pub fn encoder(&self) -> CommandEncoder {
         self.gpu.device().create_command_encoder(&Default::default())
     }
 
-    /// Appends the setting of a value at this place of an encoder, whose later commands see it and whose earlier ones do
-    /// not: for values that change between steps of one encoder. Takes a buffer of its length, until the commands have run.
+    /// Appends a write of a value to an encoder. Later commands see the new value, earlier ones do not. Use it for
+    /// values that change between steps of one encoder. Allocates a buffer of the value's length until the commands
+    /// have run.
     ///
-    /// Errors: as [`GpuSession::write`].
+    /// Errors: those of [`GpuSession::write`].
     pub fn encode_write(&self, encoder: &mut CommandEncoder, node: NodeId, data: HostData<'_>) -> Result<()> {
         data.check(&format!("\"{}\"", self.graph.node(node).name), self.graph.ty(node))?;
         let to = self.buffer(node)?;
@@ -197,12 +199,12 @@ impl GpuSession {
         Ok(())
     }
 
-    /// Submits what an encoder has, without waiting.
+    /// Submits the commands of an encoder, without waiting.
     pub fn submit_encoder(&self, encoder: CommandEncoder) -> Submission {
         self.gpu.submit(encoder)
     }
 
-    /// Appends steps, all in one pass: wgpu makes two command buffers of each.
+    /// Appends steps in one pass, since wgpu creates two command buffers per pass.
     fn encode_steps(&self, encoder: &mut CommandEncoder, steps: usize) {
         if steps > 0 {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -210,23 +212,23 @@ impl GpuSession {
         }
     }
 
-    /// Asks for a value as it is after everything submitted so far; the device goes on meanwhile.
+    /// Requests a value as of everything submitted so far, without waiting.
     ///
-    /// Errors: the node is neither a leaf of the step nor an output of the graph: its memory may be another's by then.
+    /// Errors: the node is neither a leaf of the step nor an output of the graph, so its memory may be reused.
     pub fn start_reading(&self, node: NodeId) -> Result<Reading> {
         self.submit_and_read(0, node)
     }
 
-    /// Submits `steps` steps and asks for a value as it is after them, in one command buffer, without waiting.
+    /// Submits `steps` steps and requests a value as of their end, in one command buffer, without waiting.
     ///
-    /// Errors: as [`GpuSession::start_reading`]; then nothing is submitted.
+    /// Errors: those of [`GpuSession::start_reading`]; then nothing is submitted.
     pub fn submit_and_read(&self, steps: usize, node: NodeId) -> Result<Reading> {
         let from = self.buffer(node)?;
         require(&self.graph, node, from.buffer, wgpu::BufferUsages::COPY_SRC)?;
         Ok(self.read_after(steps, from, node))
     }
 
-    /// Asks for the numbers of another buffer that holds a value of the same type as `node`.
+    /// Requests the values of another buffer with the same type as `node`.
     pub(super) fn start_reading_of(&self, from: TensorBuffer<'_>, node: NodeId) -> Reading {
         self.read_after(0, from, node)
     }
@@ -240,7 +242,7 @@ impl GpuSession {
         encoder.copy_buffer_to_buffer(from.buffer, from.offset, &staging, 0, bytes);
         let (sender, receiver) = oneshot_channel();
         encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, 0..bytes, move |result| {
-            // The receiver may be gone: nobody waits for this reading any more.
+            // The receiver may have been dropped with its reading.
             let _ = sender.send(result);
         });
         let submission = self.submit_encoder(encoder);
@@ -266,7 +268,7 @@ impl GpuSession {
         self.numbers(reading, |v| v as f32).await
     }
 
-    /// What `of` makes of the numbers of a reading, which it gets exactly, whatever their type on the device.
+    /// Converts the values of a reading by `of`, which receives them exactly, whatever their type on the device.
     async fn numbers<T>(&self, reading: Reading, of: impl Fn(f64) -> T) -> Result<Vec<T>> {
         let failed = |reason: String| Error::Gpu { what: "reading a buffer back".into(), reason };
         self.gpu.settle(Some(reading.submission.clone())).await?;
@@ -292,12 +294,13 @@ impl GpuSession {
         Ok(values)
     }
 
-    /// The numbers of a reading as floats, waiting for the steps submitted before it and for no others.
+    /// The values of a reading as floats. Waits only for the steps submitted before it.
     pub fn finish_reading(&self, reading: Reading) -> Result<Vec<f32>> {
         block_on(self.finish_reading_async(reading))
     }
 
-    /// A value as floats, waiting for the device. Integers above 2²⁴ are rounded; [`GpuSession::read_f64`] is exact.
+    /// Reads a value as floats, waiting for the device. Integers above 2²⁴ are rounded; [`GpuSession::read_f64`] is
+    /// exact.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
         block_on(self.read_async(node))
     }
@@ -307,7 +310,7 @@ impl GpuSession {
         self.finish_reading_async(self.start_reading(node)?).await
     }
 
-    /// A value of any type, exactly, waiting for the device.
+    /// Reads a value of any type exactly, waiting for the device.
     pub fn read_f64(&self, node: NodeId) -> Result<Vec<f64>> {
         block_on(self.read_f64_async(node))
     }
@@ -318,7 +321,7 @@ impl GpuSession {
     }
 }
 
-/// An app's buffers by their positions in a plan.
+/// The app-owned buffers by their indices in a plan.
 fn given(graph: &Graph, plan: &Plan, buffers: &[(NodeId, Buffer)]) -> Result<HashMap<usize, Buffer>> {
     let mut given = HashMap::new();
     for (node, buffer) in buffers {
@@ -336,7 +339,7 @@ fn given(graph: &Graph, plan: &Plan, buffers: &[(NodeId, Buffer)]) -> Result<Has
     Ok(given)
 }
 
-/// Refuses a buffer, which may be an app's own, that cannot be used so.
+/// Refuses a buffer without the required usage; it may be app-owned.
 fn require(graph: &Graph, node: NodeId, buffer: &Buffer, usage: wgpu::BufferUsages) -> Result<()> {
     if buffer.usage().contains(usage) {
         return Ok(());
@@ -348,29 +351,29 @@ fn require(graph: &Graph, node: NodeId, buffer: &Buffer, usage: wgpu::BufferUsag
 
 const UNPOISONED: &str = "no panic while the list is held";
 
-/// Where a value lies on the device.
+/// The location of a value on the device.
 ///
-/// Elements lie row by row, the last axis first, without gaps: that at `[n, c, y, x]` of `[N, C, H, W]` is number
-/// `((n C + c) H + y) W + x`. Floats and integers take four bytes, `u8` one. In WGSL: `array<f32>`, bound with this offset
-/// and length, which WebGPU takes as they are.
+/// Elements are in row-major order without gaps: element `[n, c, y, x]` of `[N, C, H, W]` has index `((n C + c) H + y)
+/// W + x`. Floats and integers take four bytes, `u8` one. In WGSL it is an `array<f32>`, bound with this offset and
+/// length, which satisfy WebGPU's alignment rules.
 #[derive(Clone, Copy, Debug)]
 pub struct TensorBuffer<'a> {
-    /// The buffer, of usage `STORAGE | COPY_SRC | COPY_DST` unless it is the app's own.
+    /// The buffer, with usage `STORAGE | COPY_SRC | COPY_DST` unless it is app-owned.
     pub buffer: &'a Buffer,
-    /// Its first byte, a multiple of 256.
+    /// Offset in bytes, a multiple of 256.
     pub offset: u64,
-    /// Its length in bytes, a multiple of 4.
+    /// Length in bytes, a multiple of 4.
     pub bytes: u64,
 }
 
 impl<'a> TensorBuffer<'a> {
-    /// Appends the copying of it into another value, from that one's byte `at` on; what passes its end is left out.
+    /// Appends a copy into another value, starting at that value's byte `at`. Bytes beyond its end are omitted.
     pub fn copy_into(&self, to: TensorBuffer<'_>, at: u64, encoder: &mut CommandEncoder) {
         let bytes = self.bytes.min(to.bytes.saturating_sub(at));
         encoder.copy_buffer_to_buffer(self.buffer, self.offset, to.buffer, to.offset + at, bytes);
     }
 
-    /// What to bind it by.
+    /// The binding resource.
     pub fn binding(&self) -> wgpu::BindingResource<'a> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: self.buffer,
@@ -380,7 +383,7 @@ impl<'a> TensorBuffer<'a> {
     }
 }
 
-/// A value on its way to the host.
+/// A pending readback of a value.
 pub struct Reading {
     staging: wgpu::Buffer,
     bytes: u64,

@@ -1,27 +1,27 @@
-//! How long the dispatches of a step take on the device, and steps together.
+//! Device times of single dispatches and of whole steps.
 
 use std::time::Duration;
 
 use crate::gpu::{Gpu, Instant, Replay};
 use crate::{Error, Result};
 
-/// Rounds of a dispatch in one submission where the device has no clock.
+/// Repetitions of a dispatch in one submission, on a device without timestamps.
 const ROUNDS_WITHOUT_CLOCK: u32 = 8;
 
 impl Gpu {
-    /// Whether the device can say itself when a pass began and ended.
+    /// Whether the device supports timestamp queries.
     pub fn has_clock(&self) -> bool {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 }
 
 impl Replay {
-    /// The device's time for each dispatch of one step, in the plan's order. The step is run: variables advance by one
-    /// step, or by several on a device without a clock.
+    /// The device time of each dispatch of one step, in the plan's order. The step is executed: variables advance by
+    /// one step, or by several on a device without timestamps.
     ///
-    /// Each dispatch gets a pass of its own, so short ones look longer than they are within a step. Without
-    /// [`Gpu::has_clock`] it is the wall time of a submission that repeats the dispatch, divided by the rounds: then
-    /// values that kernels advance are not meaningful afterwards.
+    /// Each dispatch has its own pass, so short dispatches appear longer than within a step. Without [`Gpu::has_clock`]
+    /// the time is the wall time of a submission that repeats the dispatch, divided by the repetitions; variables are
+    /// not meaningful afterwards.
     ///
     /// Errors: the device fails.
     pub fn time(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
@@ -36,8 +36,8 @@ impl Replay {
         (0..self.launches()).map(one).collect()
     }
 
-    /// The device's time for so many steps in one pass, all together; without [`Gpu::has_clock`] the wall time of their
-    /// submission, less that of an empty one.
+    /// The device time of `steps` steps in one pass. Without [`Gpu::has_clock`] it is the wall time of their submission
+    /// minus that of an empty one.
     ///
     /// Errors: the device fails.
     pub fn time_steps(&self, gpu: &Gpu, steps: u32) -> Result<Duration> {
@@ -51,7 +51,7 @@ impl Replay {
 
 type Pass<'a> = wgpu::ComputePass<'a>;
 
-/// The device's time of each of `count` passes.
+/// The device time of each of `count` passes.
 fn time_passes(gpu: &Gpu, count: usize, encode: impl Fn(&mut Pass<'_>, usize)) -> Result<Vec<Duration>> {
     let most = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
     let mut times = Vec::with_capacity(count);
@@ -108,7 +108,7 @@ fn time_range(
     Ok(ticks.chunks(2).map(|t| Duration::from_nanos((t[1].saturating_sub(t[0]) as f64 * tick) as u64)).collect())
 }
 
-/// The wall time of a submission of one pass, less that of an empty submission.
+/// The wall time of a submission of one pass, minus that of an empty submission.
 fn time_submission(gpu: &Gpu, encode: impl Fn(&mut Pass<'_>)) -> Result<Duration> {
     let submit = |encode: Option<&dyn Fn(&mut Pass<'_>)>| {
         let mut encoder = gpu.device().create_command_encoder(&Default::default());

@@ -1,8 +1,9 @@
-//! Kernels that were found wrong on an adapter, remembered so that they are never chosen there.
+//! Record of kernels that were found wrong on an adapter; they are never chosen there.
 //!
-//! The record is a readable file, `distrusted.toml` in the user's cache folder (`LENSLET_CACHE` names another): a table
-//! for each adapter and driver, with the kernels to leave out: `relu/unary` is the kernel `unary` where it computes
-//! `relu`, for many operations share one. A kernel's name alone, as older files have it, stands for all of them.
+//! The record is a human-readable file, `distrusted.toml` in the user's cache folder (`LENSLET_CACHE` overrides it),
+//! with a table per adapter and driver. Entries are `operation/kernel`, such as `relu/unary` for the kernel `unary`
+//! computing `relu`, since operations share kernels. A kernel name alone, as in older files, means all of its
+//! operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,27 +14,27 @@ use crate::gpu::{Gpu, cache};
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
-/// The kernels to leave out on one adapter.
+/// The distrusted kernels of one adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distrusted {
-    /// `operation/kernel`, by the names that verdicts and plans show, or `kernel` for all its operations.
+    /// Entries `operation/kernel`, with the names shown in verdicts and plans, or `kernel` for all of its operations.
     pub kernels: BTreeSet<String>,
 }
 
 impl Distrusted {
-    /// These pairs of an operation and a kernel.
+    /// The record of these pairs of operation and kernel.
     pub fn of<'a>(wrong: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self { kernels: wrong.into_iter().map(|(op, kernel)| format!("{op}/{kernel}")).collect() }
     }
 
-    /// Whether a kernel is left out for an operation.
+    /// Whether a kernel is distrusted for an operation.
     pub fn contains(&self, op: &str, kernel: &str) -> bool {
         self.kernels.contains(kernel) || self.kernels.contains(&format!("{op}/{kernel}"))
     }
 
-    /// The first candidate that is trusted.
+    /// The index of the first trusted candidate.
     ///
-    /// Errors: none is.
+    /// Errors: none is trusted.
     pub(crate) fn first(&self, op: &'static str, candidates: &[Kernel]) -> Result<usize> {
         candidates.iter().position(|k| !self.contains(op, k.name)).ok_or_else(|| Error::Gpu {
             what: op.to_string(),
@@ -55,14 +56,14 @@ fn read() -> Result<Record> {
 }
 
 impl Gpu {
-    /// The kernels found wrong on this adapter with this driver.
+    /// The distrusted kernels of this adapter and driver.
     ///
     /// Errors: the record cannot be read.
     pub fn distrusted(&self) -> Result<Distrusted> {
         Ok(read()?.remove(&self.identity()).unwrap_or_default())
     }
 
-    /// Replaces the record of this adapter and driver, and says where it is kept.
+    /// Replaces the record of this adapter and driver. Returns the path of the file.
     ///
     /// Errors: there is no cache folder, or it cannot be written.
     pub fn distrust(&self, distrusted: Distrusted) -> Result<PathBuf> {

@@ -1,8 +1,8 @@
-//! Times of kernels that `lenslet tune` measured on an adapter: sessions there take the fastest.
+//! Record of kernel times measured by `lenslet tune` on an adapter; sessions there use the fastest kernel.
 //!
-//! The record is a readable file, `tuned.toml` beside `distrusted.toml`. A time counts only on the same adapter with the
-//! same driver, version of wgpu and of this library, and only among the same candidates: the record has a hash of their
-//! shaders with all constants, so that of any other options, shapes or text it says nothing.
+//! The record is a human-readable file, `tuned.toml` next to `distrusted.toml`. A time is valid only for the same
+//! adapter, driver, wgpu version and library version, and only for the same candidates: the record contains a hash of
+//! their shaders and constants, so it does not apply to other options, shapes or shader texts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::Result;
 use crate::gpu::{Distrusted, Gpu, cache};
 use crate::kernel::{Io, Kernel};
 
-/// What was measured on one adapter.
+/// The measurements of one adapter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
-    /// One entry an operation and shape.
+    /// One entry per operation and shape.
     #[serde(rename = "operation", default)]
     pub operations: Vec<TunedOperation>,
 }
@@ -32,7 +32,7 @@ pub struct TunedOperation {
     pub options: String,
     /// Types of its inputs.
     pub inputs: String,
-    /// What its candidates were: a hash of their shaders and grids.
+    /// A hash of the candidates' shaders and grids.
     pub candidates: String,
     /// Milliseconds of each kernel that agreed with the reference.
     pub ms: BTreeMap<String, f64>,
@@ -57,7 +57,7 @@ fn types(io: &Io<'_>) -> String {
     io.inputs.iter().map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Of everything that a device is given to compute the candidates.
+/// A hash of everything the device receives to compute the candidates.
 fn hash(candidates: &[Kernel]) -> Result<String> {
     let mut hash = Sha256::new();
     for kernel in candidates {
@@ -71,14 +71,14 @@ fn hash(candidates: &[Kernel]) -> Result<String> {
 }
 
 impl Tuned {
-    /// Adds an entry in the place of the one of the same operation, options and shape.
+    /// Adds an entry, replacing one of the same operation, options and shape.
     pub fn keep(&mut self, new: TunedOperation) {
         let key = |o: &TunedOperation| (o.operation.clone(), o.options.clone(), o.inputs.clone());
         self.operations.retain(|old| key(old) != key(&new));
         self.operations.push(new);
     }
 
-    /// The fastest of the candidates that `allowed` takes; `None` if nothing is known of them.
+    /// The fastest of the candidates that satisfy `allowed`; `None` without a valid measurement.
     fn fastest(
         &self,
         op: &str,
@@ -99,8 +99,8 @@ impl Tuned {
     }
 }
 
-/// How sessions on a device choose among candidates: the fastest that was measured, else the first; never one that was
-/// found wrong.
+/// The selection among candidates for sessions on a device: the fastest measured kernel, else the first candidate,
+/// never a distrusted one.
 #[derive(Clone, Debug, Default)]
 pub struct KernelChoice {
     distrusted: Distrusted,
@@ -108,9 +108,9 @@ pub struct KernelChoice {
 }
 
 impl KernelChoice {
-    /// The position of a candidate.
+    /// The index of the selected candidate.
     ///
-    /// Errors: all of them were found wrong.
+    /// Errors: all candidates are distrusted.
     pub fn choose(&self, op: &'static str, io: &Io<'_>, candidates: &[Kernel]) -> Result<usize> {
         let trusted = |kernel: &Kernel| !self.distrusted.contains(op, kernel.name);
         match self.tuned.fastest(op, io, candidates, trusted) {
@@ -119,7 +119,7 @@ impl KernelChoice {
         }
     }
 
-    /// The choice where nothing was measured.
+    /// The selection without measurements.
     pub fn untuned(self) -> Self {
         Self { tuned: Arc::default(), ..self }
     }
@@ -127,7 +127,7 @@ impl KernelChoice {
 
 const FILE: &str = "tuned.toml";
 
-/// wgpu's version, as `Cargo.toml` asks for it: another one may make other code of a shader.
+/// The version of wgpu in `Cargo.toml`: another version may compile a shader differently.
 const WGPU: &str = "30.0";
 
 #[derive(Default, Serialize, Deserialize)]
@@ -151,14 +151,14 @@ fn read() -> Result<Record> {
 }
 
 impl Gpu {
-    /// How sessions on this device choose.
+    /// The kernel selection of sessions on this device.
     ///
     /// Errors: a record cannot be read.
     pub fn choice(&self) -> Result<KernelChoice> {
         Ok(KernelChoice { distrusted: self.distrusted()?, tuned: self.tuned()? })
     }
 
-    /// What was measured on this adapter with this driver.
+    /// The measurements of this adapter and driver.
     ///
     /// Errors: the record cannot be read.
     pub fn tuned(&self) -> Result<Arc<Tuned>> {
@@ -170,13 +170,13 @@ impl Gpu {
         Ok(known.clone().unwrap_or_default())
     }
 
-    /// From now on sessions on this device choose by these times, whatever the record says; it stays as it is.
+    /// Uses these times in later sessions on this device instead of the record. The record is not changed.
     pub fn tune_by(&self, tuned: Tuned) {
         *self.shared.tuned.lock().expect("no panic while the record is held") = Some(tuned.into());
     }
 
-    /// As [`Gpu::tune_by`], and replaces the record of this device. What was measured on this adapter with another driver,
-    /// or with other versions, is left out. Says where the record is kept.
+    /// Applies [`Gpu::tune_by`] and replaces the record of this device. Measurements of this adapter with another
+    /// driver or other versions are dropped. Returns the path of the record.
     ///
     /// Errors: there is no cache folder, or it cannot be written.
     pub fn keep_tuned(&self, tuned: Tuned) -> Result<PathBuf> {
@@ -201,9 +201,9 @@ impl Gpu {
     }
 }
 
-/// Deletes the record of all devices, and says where it was; `None` if there was none.
+/// Deletes the record of all devices. Returns its path; `None` if there was none.
 ///
-/// Errors: it cannot be deleted.
+/// Errors: the file cannot be deleted.
 pub fn forget_tuned() -> Result<Option<PathBuf>> {
     let Some(path) = cache::path(FILE) else { return Ok(None) };
     match std::fs::remove_file(&path) {

@@ -1,7 +1,7 @@
-//! Waiting for the device: by blocking, or as a future that any executor can run.
+//! Waiting for the device: blocking, or as a future for any executor.
 //!
-//! What waits is written once, as a future. What differs between a native system and a browser's page, where nothing may
-//! block and there are no threads, is in `host`, a file for each.
+//! Each wait is implemented once, as a future. The module `host` contains the differences between native systems and
+//! browsers, where blocking is not allowed and there are no threads.
 
 #[cfg_attr(not(target_arch = "wasm32"), path = "wait/native.rs")]
 #[cfg_attr(target_arch = "wasm32", path = "wait/browser.rs")]
@@ -15,7 +15,7 @@ use crate::gpu::Gpu;
 use crate::{Error, Result};
 
 impl Gpu {
-    /// Waits until everything submitted has run.
+    /// Waits until everything submitted has completed.
     ///
     /// Errors: the device is lost.
     pub fn wait(&self) -> Result<()> {
@@ -27,12 +27,12 @@ impl Gpu {
         self.settle(None).await
     }
 
-    /// Submits what an encoder has, without waiting.
+    /// Submits the commands of an encoder, without waiting.
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Submission {
         host::submit(self.queue(), encoder.finish())
     }
 
-    /// Waits until a submission and those before it have run.
+    /// Waits for a submission and all before it.
     pub(crate) async fn settle(&self, submission: Option<Submission>) -> Result<()> {
         match host::settle(self, submission).await {
             Ok(()) if self.was_lost() => Err(self.lost()),
@@ -41,8 +41,8 @@ impl Gpu {
         }
     }
 
-    /// Refuses a device that is gone. An app that lends its device hears of its loss itself, and there is no asking: so
-    /// this maps a few bytes and looks whether that works.
+    /// Checks that the device is not lost, by mapping a small buffer: an app that shares its device owns the callback
+    /// of device loss, and WebGPU has no query.
     ///
     /// Errors: [`Error::DeviceLost`].
     pub fn check_lost(&self) -> Result<()> {
@@ -67,8 +67,8 @@ impl Gpu {
         if can_map.await { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Until what it returns is dropped, objects that a lost device made dead are not reported to the app as errors of
-    /// its own: what waits for their results says that the device is lost.
+    /// Suppresses errors of objects created on a lost device until the returned guard is dropped, so that they are not
+    /// reported to the app. Waiting for results reports the loss.
     pub(super) fn forgiving(&self) -> wgpu::ErrorScopeGuard {
         self.device().push_error_scope(wgpu::ErrorFilter::Validation)
     }

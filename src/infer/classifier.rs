@@ -1,4 +1,4 @@
-//! A network that names classes, on any device.
+//! Inference of classifiers on any device.
 
 use crate::device::{Device, Session};
 use crate::graph::NodeId;
@@ -6,7 +6,7 @@ use crate::infer::predictor::{Nodes, build};
 use crate::nn::{Layout, Model};
 use crate::{Error, Result, Shape};
 
-/// A network compiled for inference on a GPU or the CPU: pictures of the host in, probabilities on the host out.
+/// A network compiled for inference on a GPU or the CPU, with images and probabilities in host memory.
 ///
 /// ```
 /// # fn main() -> lenslet::Result<()> {
@@ -31,11 +31,11 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// The network with these parameters, flat, for up to `batch` pictures at a time. Layers whose activations shall be
-    /// read are `watched`, by their names in the [`Summary`](crate::nn::Summary).
+    /// Compiles the network with these flat parameters, for up to `batch` images at a time. `watched` names the layers
+    /// whose activations will be read, as listed in the [`Summary`](crate::nn::Summary).
     ///
-    /// Errors: a batch of 0; a network whose output is no row of numbers for each picture; a layer that it does not have,
-    /// with those it has; parameters of another layout; those of [`Session::new`].
+    /// Errors: a batch size of 0; a network whose output is not `[batch, classes]`; an unknown layer (the message lists
+    /// the network's layers); parameters of another layout; those of [`Session::new`].
     pub fn new(
         device: &Device,
         model: &dyn Model,
@@ -51,10 +51,9 @@ impl Classifier {
         Ok(Self { session, nodes, picture: model.input().elements(), batch, shapes })
     }
 
-    /// The probability of each class for each of these pictures, which lie one after the other: `f32[n, C, H, W]` in
-    /// `[0, 1]`, as training has them.
+    /// The class probabilities of consecutive images `f32[n, C, H, W]` with values in `[0, 1]`, as in training.
     ///
-    /// Errors: no whole number of pictures; the device is lost.
+    /// Errors: not a whole number of images; the device is lost.
     pub fn predict(&mut self, pictures: &[f32]) -> Result<Vec<Vec<f32>>> {
         if !pictures.len().is_multiple_of(self.picture) {
             let expected = format!("a multiple of {}, the values of a picture", self.picture);
@@ -73,7 +72,8 @@ impl Classifier {
         Ok(all)
     }
 
-    /// What the watched layers gave for the last batch, their activations included: names, shapes `[batch, ...]`, values.
+    /// The activations of the watched layers for the last batch, after their activation functions: names, shapes
+    /// `[batch, ...]`, values.
     ///
     /// Errors: the device is lost.
     pub fn activations(&self) -> Result<Vec<(String, Shape, Vec<f32>)>> {

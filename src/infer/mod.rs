@@ -1,4 +1,4 @@
-//! Inference and evaluation: networks with fixed weights, on images one by one, by batches, or streamed from a file.
+//! Inference and evaluation of networks with fixed weights: single images, batches, or data sets streamed from a file.
 
 mod batches;
 mod classifier;

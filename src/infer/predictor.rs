@@ -1,4 +1,4 @@
-//! A network that answers: pictures in, probabilities out, with the layers between for whoever wants to see them.
+//! GPU inference, optionally exposing intermediate activations.
 
 use std::ops::Range;
 
@@ -8,11 +8,12 @@ use crate::nn::{Layout, Model};
 use crate::shape::{Shape, TensorType};
 use crate::{Error, Result};
 
-/// A network compiled for inference on a GPU, in an app's own order of commands if it likes.
+/// A network compiled for inference on a GPU, which can be encoded into an app's own command encoder.
 ///
-/// Its values stay on the device: an app writes pictures into [`pictures`](Self::pictures) (by
-/// [`TextureInput`](crate::TextureInput), or its own shader through [`GpuSession::buffer`]), [encodes](Self::encode) the
-/// computation, and uses [`probabilities`](Self::probabilities) and [activations](Self::activation) where they are.
+/// Values stay on the device: an app writes images into [`pictures`](Self::pictures) (by
+/// [`TextureInput`](crate::TextureInput), or with its own shader through [`GpuSession::buffer`]),
+/// [encodes](Self::encode) the computation, and uses [`probabilities`](Self::probabilities) and
+/// [activations](Self::activation) in place.
 ///
 /// ```no_run
 /// # fn main() -> lenslet::Result<()> {
@@ -39,11 +40,12 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// The network for batches of `batch` pictures, its parameters 0. Layers whose activations shall be there after a step
-    /// are `watched`, by their names in the [`Summary`](crate::nn::Summary); others share their memory.
+    /// Compiles the network for batches of `batch` images, with all parameters 0. `watched` names the layers whose
+    /// activations are kept after a step, as listed in the [`Summary`](crate::nn::Summary); other activations share
+    /// memory.
     ///
-    /// Errors: a batch of 0; a network whose output is no row of numbers for each picture; a layer that it does not have,
-    /// with those it has; those of [`GpuSession::new`].
+    /// Errors: a batch size of 0; a network whose output is not `[batch, classes]`; an unknown layer (the message lists
+    /// the network's layers); those of [`GpuSession::new`].
     pub fn new(gpu: &Gpu, model: &dyn Model, layout: &Layout, batch: usize, watched: &[&str]) -> Result<Self> {
         let (graph, nodes) = build(model, layout, batch, watched)?;
         Self::of(GpuSession::new(gpu, &graph)?, layout, nodes)
@@ -66,42 +68,42 @@ impl Predictor {
         Ok(Self { session, layout: layout.clone(), pictures, parameters, probabilities, watched })
     }
 
-    /// The computation on the device.
+    /// The session on the device.
     pub fn session(&self) -> &GpuSession {
         &self.session
     }
 
-    /// Where the parameters lie in the flat buffer.
+    /// The layout of the flat parameters.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The pictures, an input `f32[batch, C, H, W]`.
+    /// The input images, `f32[batch, C, H, W]`.
     pub fn pictures(&self) -> NodeId {
         self.pictures
     }
 
-    /// All parameters, flat.
+    /// The flat parameters.
     pub fn parameters(&self) -> NodeId {
         self.parameters
     }
 
-    /// The probability of each class, an output `f32[batch, classes]`.
+    /// The class probabilities, an output `f32[batch, classes]`.
     pub fn probabilities(&self) -> NodeId {
         self.probabilities
     }
 
-    /// What a watched layer gives, its activation included.
+    /// The output of a watched layer, after its activation function.
     ///
-    /// Errors: a layer that is not watched, with those that are.
+    /// Errors: a layer that is not watched; the message lists the watched layers.
     pub fn activation(&self, layer: &str) -> Result<NodeId> {
         find(&self.watched, layer, "a watched layer")
     }
 
-    /// The weights of a layer: their range of the flat [parameters](Self::parameters), and their shape: `[K, C, R, S]` for
-    /// the K filters of a convolution.
+    /// The weights of a layer: their range in the flat [parameters](Self::parameters), and their shape, `[K, C, R, S]`
+    /// for the K filters of a convolution.
     ///
-    /// Errors: a layer without, with those that have some.
+    /// Errors: a layer without weights; the message lists the layers with weights.
     pub fn filters(&self, layer: &str) -> Result<(Range<usize>, Shape)> {
         let name = format!("{layer}.weight");
         let found = self.layout.parameters().find(|(spec, _)| spec.name == name);
@@ -123,9 +125,9 @@ impl Predictor {
         self.session.encode(encoder);
     }
 
-    /// The probabilities of these pictures, row by row, waiting for the device.
+    /// The class probabilities of images, row by row, waiting for the device.
     ///
-    /// Errors: pictures of another shape; the device is lost.
+    /// Errors: images of another shape; the device is lost.
     pub fn predict(&self, pictures: &[f32]) -> Result<Vec<f32>> {
         block_on(self.predict_async(pictures))
     }
@@ -137,7 +139,7 @@ impl Predictor {
     }
 }
 
-/// The ends of a network's computation.
+/// The inputs and outputs of a network's computation.
 pub(crate) struct Nodes {
     pub pictures: NodeId,
     pub parameters: NodeId,

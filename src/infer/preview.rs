@@ -1,4 +1,4 @@
-//! Pictures as a step of training sees them, to look at.
+//! Preview of training images after augmentation.
 
 use crate::data::{Augment, Dataset};
 use crate::device::{Device, Session};
@@ -7,9 +7,9 @@ use crate::nn::Network;
 use crate::shape::TensorType;
 use crate::{Error, Result};
 
-/// How a network's file says that training pictures are varied: its table `[augment]`.
+/// The augmentation options in a network file's table `[augment]`.
 ///
-/// Errors: an unknown option, one of another type or out of range.
+/// Errors: an unknown option; a value of another type or out of range.
 pub fn augment_of(model: &Network) -> Result<Augment> {
     let Some(table) = model.augment() else { return Ok(Augment::default()) };
     let refuse = |error: toml::de::Error| {
@@ -25,12 +25,12 @@ pub fn augment_of(model: &Network) -> Result<Augment> {
     Ok(augment)
 }
 
-/// The pictures of these numbers, each varied `times` times: those of one picture side by side. Variation t of the picture
-/// at place i of `numbers` is what step t of a run with that seed makes of row i of its batch, by the operation that
-/// training runs, as bytes.
+/// The images with these indices, each augmented `times` times; the variants of an image are consecutive. Variant t of
+/// the image at position i of `numbers` is the image that step t of a run with this seed computes for row i of its
+/// batch. It is computed by the training's own operation, and converted to bytes.
 ///
-/// Errors: options out of range; a number that is not below the set's length; no numbers, no times, or more pictures than
-/// 32 bits count; a device too small.
+/// Errors: options out of range; an index that is not below the set's length; no indices or no variants; more than 2³²
+/// images; a limit of the device is exceeded.
 pub fn augmented(
     device: impl Into<Device>,
     data: &Dataset,

@@ -1,4 +1,4 @@
-//! A picture to draw on: antialiased shapes and text on white.
+//! A canvas for antialiased shapes and text on a white background.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use tiny_skia::{
 use crate::formats::replace_file;
 use crate::{Error, Result};
 
-/// Red, green and blue, sRGB-encoded.
+/// An sRGB-encoded color: red, green, blue.
 pub type Ink = [u8; 3];
 
-/// Okabe and Ito's colours, which people with any kind of colour vision tell apart.
+/// Colors of Okabe and Ito, distinguishable with any kind of color vision.
 pub const BLUE: Ink = [0, 114, 178];
 pub const VERMILLION: Ink = [213, 94, 0];
 pub const GREEN: Ink = [0, 158, 115];
-/// Text, from what matters most to what frames the rest.
+/// Text colors, from the most to the least prominent.
 pub const BLACK: Ink = [25, 25, 25];
 pub const GREY: Ink = [95, 95, 95];
 pub const PALE: Ink = [228, 228, 228];
 pub const WHITE: Ink = [255; 3];
 
-/// Pixels of a picture for each unit of its drawing: twice those of old screens.
+/// Pixels per unit of length of a drawing.
 pub const SCALE: u32 = 2;
 
-/// Most pixels a side.
+/// Maximum width and height in pixels.
 const MOST: f32 = 16_384.0;
 
-/// Which point of a text lies where it is put; its height is centred.
+/// The horizontal anchor of a text. Vertically it is centered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Left,
@@ -37,9 +37,9 @@ pub enum Align {
     Right,
 }
 
-/// A finished picture, or one in the making.
+/// An image, complete or being drawn.
 ///
-/// Units: whoever draws counts in units of two pixels, x to the right and y down.
+/// Units: coordinates are in units of two pixels, x to the right and y down.
 pub struct Canvas {
     pixels: Pixmap,
     font: FontRef<'static>,
@@ -47,9 +47,9 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// A white picture.
+    /// A white image.
     ///
-    /// Errors: more than 16,384 pixels a side.
+    /// Errors: more than 16,384 pixels wide or high.
     pub(super) fn new(width: f32, height: f32) -> Result<Self> {
         let [w, h] = [width, height].map(|side| (side * SCALE as f32).ceil());
         let refuse = || Error::option("picture", format!("at most {MOST}x{MOST} pixels"), format!("{w}x{h}"));
@@ -65,12 +65,12 @@ impl Canvas {
         [self.pixels.width(), self.pixels.height()]
     }
 
-    /// The pixels row by row.
+    /// The pixels, row by row.
     pub fn pixels(&self) -> Vec<Ink> {
         self.pixels.pixels().iter().map(|p| [p.red(), p.green(), p.blue()]).collect()
     }
 
-    /// Writes a PNG file, whole or not at all.
+    /// Writes a PNG file atomically.
     ///
     /// Errors: the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
@@ -89,7 +89,7 @@ impl Canvas {
         replace_file(path, |out| out.write_all(&file))
     }
 
-    /// From here on nothing outside this rectangle is drawn; with `None`, everything.
+    /// Restricts later drawing to this rectangle; `None` removes the restriction.
     pub(super) fn clip(&mut self, rectangle: Option<[f32; 4]>) {
         self.clip = rectangle.and_then(|[x, y, w, h]| {
             let mut mask = Mask::new(self.pixels.width(), self.pixels.height())?;
@@ -105,7 +105,7 @@ impl Canvas {
         }
     }
 
-    /// A line through these points.
+    /// Draws a polyline through these points.
     pub(super) fn line(&mut self, points: &[[f32; 2]], width: f32, ink: Ink) {
         let mut path = PathBuilder::new();
         for (number, &[x, y]) in points.iter().enumerate() {
@@ -124,12 +124,12 @@ impl Canvas {
         }
     }
 
-    /// A line of text of this size.
+    /// Draws a line of text.
     pub(super) fn text(&mut self, text: &str, at: [f32; 2], size: f32, ink: Ink, align: Align) {
         self.turned(text, at, size, ink, align, 0.0);
     }
 
-    /// The same, turned by so many degrees, clockwise.
+    /// Draws a line of text, rotated clockwise by `degrees`.
     pub(super) fn turned(&mut self, text: &str, [x, y]: [f32; 2], size: f32, ink: Ink, align: Align, degrees: f32) {
         let unit = self.unit(size);
         let left = match align {
@@ -172,19 +172,19 @@ impl Canvas {
         if let Some(path) = path.finish() {
             let (paint, clip) = (paint(ink), self.clip.as_ref());
             self.pixels.fill_path(&path, &paint, FillRule::Winding, transform, clip);
-            // The font is a light one; an outline makes it regular.
+            // The font is a light one; stroking its outline gives regular weight.
             let stroke = Stroke { width: 0.028 * size / unit, line_join: LineJoin::Round, ..Stroke::default() };
             self.pixels.stroke_path(&path, &paint, &stroke, transform, clip);
         }
     }
 
-    /// How wide a text is.
+    /// The width of a text.
     pub(super) fn width(&self, text: &str, size: f32) -> f32 {
         let advance = |c| self.font.h_advance_unscaled(self.font.glyph_id(c));
         text.chars().map(advance).sum::<f32>() * self.unit(size)
     }
 
-    /// The text, cut to what is so wide.
+    /// The text, truncated to a maximum width.
     pub(super) fn cut(&self, text: &str, size: f32, most: f32) -> String {
         if self.width(text, size) <= most {
             return text.into();
@@ -194,12 +194,12 @@ impl Canvas {
         short + "…"
     }
 
-    /// A unit of the font's outlines.
+    /// The length of a font design unit.
     fn unit(&self, size: f32) -> f32 {
         size / self.font.units_per_em().unwrap_or(1000.0)
     }
 
-    /// A bar of colours from 0 at its left to 1 at its right.
+    /// Draws a color bar from 0 at its left to 1 at its right.
     pub(super) fn ramp(&mut self, at: [f32; 2], width: f32, height: f32, colour: impl Fn(f64) -> Ink) {
         let [width, height] = [width, height].map(|side| (side * SCALE as f32) as usize);
         let texel = |i: usize| {
@@ -210,7 +210,7 @@ impl Canvas {
         self.texels(at, width, &row.repeat(height));
     }
 
-    /// Texels, row by row, one pixel each; opaque. What does not fit is left out.
+    /// Draws opaque texels, row by row, one pixel each. Texels outside the canvas are omitted.
     pub(super) fn texels(&mut self, [x, y]: [f32; 2], width: usize, texels: &[[f32; 4]]) {
         let [left, top] = [x, y].map(|v| (v * SCALE as f32).round() as usize);
         let line = self.pixels.width() as usize;

@@ -1,4 +1,4 @@
-//! Which classes are taken for which.
+//! Confusion matrices.
 
 use crate::gpu::texture::ColourMap;
 use crate::infer::Evaluation;
@@ -6,28 +6,28 @@ use crate::plot::canvas::{Align, BLACK, Canvas, GREY, Ink, PALE, WHITE};
 use crate::plot::{HEAD, counted, head, thousands};
 use crate::{Error, Result};
 
-/// The most room for the names of classes.
+/// Maximum width of class names.
 const NAMES: f32 = 130.0;
 
-/// Where everything lies.
+/// The layout of the drawing.
 struct Plan {
     classes: usize,
     cell: f32,
     left: f32,
     top: f32,
-    /// Of a label to the next one that is not left out.
+    /// The spacing of labels: every n-th class is labeled.
     every: usize,
     upright: bool,
 }
 
-/// The confusion matrix of an evaluation: a row for each right class, a column for each class given, with counts, shares
-/// of the row, the recall of each class (how many of its pictures are found) and its precision (how many of those given
-/// it are of it). `names` are the classes', or none for numbers; `name` says of what it is.
+/// Draws the confusion matrix of an evaluation: rows are true classes, columns are predicted classes. It shows counts,
+/// fractions of the row, and the recall and precision of each class. `names` are the class names, empty for numbers;
+/// `name` is the title.
 ///
-/// Up to 16 classes have shares in their cells, up to 32 have counts. Colours go by the root of the share, so that a few
-/// errors among thousands are seen; a cell without pictures is white.
+/// Cells have fractions for up to 16 classes and counts for up to 32. Colors depend on the square root of the fraction,
+/// so that a few errors among thousands are visible. A cell without images is white.
 ///
-/// Errors: an evaluation without a matrix; names of another number than the classes.
+/// Errors: an evaluation without a matrix; a number of names that differs from that of classes.
 pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Result<Canvas> {
     let matrix = &evaluation.confusion;
     let classes = matrix.len();
@@ -48,7 +48,7 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
         17..=32 => 29.0,
         _ => (800.0 / classes as f32).max(3.0),
     };
-    // Widths are asked of a picture that nothing is drawn on.
+    // Text widths are measured on a canvas that nothing is drawn on.
     let ruler = Canvas::new(1.0, 1.0)?;
     let widest = names.iter().map(|name| ruler.width(name, 13.0)).fold(0.0, f32::max).min(NAMES);
     let upright = widest + 6.0 > cell && classes <= 32 || widest + 6.0 > 4.0 * cell;
@@ -71,10 +71,10 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
     Ok(canvas)
 }
 
-/// The colour of a share, and that of text on it.
+/// The color of a fraction, and of text on it.
 fn inks(share: f64) -> [Ink; 2] {
     let place = share.sqrt();
-    // The few errors of a good network are pale, so that those that matter stand out.
+    // The few errors of a good network are pale, so that frequent errors stand out.
     let paleness = 0.75 * (1.0 - place / 0.35).max(0.0);
     let [r, g, b] = ColourMap::Viridis.colour(1.0 - place).map(|v| v + (1.0 - v) * paleness);
     let light = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -94,7 +94,7 @@ impl Plan {
         self.cell * self.classes as f32
     }
 
-    /// The middle of a row or column.
+    /// The center of a row or column.
     fn middle(&self, class: usize) -> f32 {
         self.cell * (class as f32 + 0.5)
     }
@@ -163,7 +163,7 @@ impl Plan {
         }
     }
 
-    /// Which colour is which share.
+    /// The color bar.
     fn key(&self, canvas: &mut Canvas) {
         let (x, y, width) = (self.left, self.top + self.side() + 48.0, self.side().clamp(220.0, 420.0));
         canvas.ramp([x, y], width, 12.0, |share| inks(share * share)[0]);

@@ -1,4 +1,4 @@
-//! How a training went: loss, accuracy and learning rate over its steps and epochs.
+//! Training curves: loss, accuracy and learning rate over steps and epochs.
 
 use crate::plot::canvas::{Align, BLACK, BLUE, Canvas, GREEN, GREY, Ink, PALE, VERMILLION};
 use crate::plot::series::{Curves, Points, decades, ticks};
@@ -6,19 +6,19 @@ use crate::plot::{HEAD, counted, head, thousands};
 use crate::runs::LogLine;
 use crate::{Error, Result};
 
-/// Width of the picture, and what is left and right of the panels.
+/// The width of the image, and its left and right margins.
 const WIDTH: f32 = 880.0;
 const LEFT: f32 = 84.0;
 const RIGHT: f32 = 130.0;
 
-/// What the vertical axis of a panel shows.
+/// The quantity and scale of a panel's vertical axis.
 #[derive(Clone, Copy, PartialEq)]
 enum Axis {
     Linear { from: f64, to: f64 },
     Logarithmic { from: f64, to: f64 },
 }
 
-/// One of the diagrams that share the axis of steps.
+/// One of the panels above the common axis of steps.
 struct Panel<'a> {
     title: &'a str,
     top: f32,
@@ -28,12 +28,12 @@ struct Panel<'a> {
     steps: f64,
 }
 
-/// Loss, accuracy and learning rate over steps and epochs, in training and on the pictures held out; `name` says of what.
+/// Draws loss, accuracy and learning rate over steps and epochs, for training and validation; `name` is the title.
 ///
-/// The loss has a logarithmic axis where it falls to a tenth or less. The axis of accuracies leaves out the lowest
-/// twentieth, the first steps of most runs; that of the learning rate begins at 0.
+/// The loss has a logarithmic axis if it falls to a tenth or less. The accuracy axis omits the lowest twentieth of the
+/// values, usually those of the first steps. The learning rate axis begins at 0.
 ///
-/// Errors: a log without a line.
+/// Errors: an empty log.
 pub fn curves(name: &str, log: &[LogLine]) -> Result<Canvas> {
     let curves = Curves::of(log);
     if curves.steps == 0 {
@@ -75,7 +75,7 @@ pub fn curves(name: &str, log: &[LogLine]) -> Result<Canvas> {
     Ok(canvas)
 }
 
-/// What came out.
+/// A summary of the final values.
 fn numbers(curves: &Curves) -> String {
     let epochs = curves.epochs.len() as u64;
     let [training, held_out] =
@@ -96,7 +96,7 @@ fn least_and_largest(values: &[f64]) -> [f64; 2] {
     if values.is_empty() { [0.0, 1.0] } else { [least, largest] }
 }
 
-/// Of losses.
+/// The logarithmic axis of losses.
 fn logarithmic(both: &[Points]) -> Axis {
     let [least, largest] = least_and_largest(&values(both));
     if least > 0.0 && largest >= 10.0 * least {
@@ -110,13 +110,13 @@ fn logarithmic(both: &[Points]) -> Axis {
     Axis::Linear { from: least.min(0.0), to: if largest > 0.0 { 1.05 * largest } else { 1.0 } }
 }
 
-/// Of shares in %.
+/// The axis of percentages.
 fn shares(both: &[Points]) -> Axis {
     let mut values = values(both);
     values.sort_by(f64::total_cmp);
     let [_, largest] = least_and_largest(&values);
     let least = values.get(values.len() / 20).copied().unwrap_or(0.0);
-    // Less than two in a hundred would look like much.
+    // A range of less than two points would exaggerate differences.
     let least = least.min(largest - 2.0);
     let room = 0.06 * (largest - least);
     Axis::Linear { from: (least - room).max(0.0), to: (largest + room).clamp(1.0, 100.0) }
@@ -127,7 +127,7 @@ fn from_zero(points: &Points) -> Axis {
     Axis::Linear { from: 0.0, to: if largest > 0.0 { 1.08 * largest } else { 1.0 } }
 }
 
-/// In as few digits as tell it.
+/// A number with the fewest digits that represent it.
 fn number(v: f64) -> String {
     match v.abs() {
         0.0 => "0".into(),
@@ -139,7 +139,7 @@ fn number(v: f64) -> String {
     }
 }
 
-/// Where epochs end, through all panels, with their numbers above the first.
+/// Vertical lines at the ends of epochs, through all panels, with epoch numbers above the first.
 fn epochs(canvas: &mut Canvas, curves: &Curves, top: f32, panels: [&Panel<'_>; 3]) {
     let Some(&(last, _)) = curves.epochs.last() else { return };
     let (shown, _) = ticks([0.0, last.into()], 12);
@@ -167,7 +167,7 @@ impl Panel<'_> {
         self.top + self.height * (1.0 - share.clamp(-1.0, 2.0)) as f32
     }
 
-    /// Title, vertical axis and lines across.
+    /// Title, vertical axis and grid lines.
     fn frame(&self, canvas: &mut Canvas) {
         let most = (self.height / 34.0) as usize + 1;
         let marks: Vec<(f64, String)> = match self.axis {
@@ -208,14 +208,14 @@ impl Panel<'_> {
         let at: Vec<[f32; 2]> = points.iter().map(|[step, value]| [self.x(*step), self.y(*value)]).collect();
         canvas.clip(Some([LEFT, self.top - 4.0, WIDTH - LEFT - RIGHT + 6.0, self.height + 4.0]));
         canvas.line(&at, 1.8, ink);
-        // Where there is but one point, there is no line.
+        // A single point has no line.
         if (dots && at.len() <= 60) || at.len() == 1 {
             at.iter().for_each(|place| canvas.dot(*place, 3.4, ink));
         }
         canvas.clip(None);
     }
 
-    /// Names and values at the ends of curves, one below the other where they would meet.
+    /// Names and values at the ends of the curves, moved apart where they would overlap.
     fn labels(&self, canvas: &mut Canvas, mut labels: Vec<(f32, &str, String, Ink)>) {
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (room, most) = (36.0, self.top + self.height - 6.0);

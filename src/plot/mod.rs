@@ -1,7 +1,7 @@
-//! Pictures of how a network does: curves of a training, a confusion matrix, filters and maps.
+//! Plots: training curves, confusion matrices, filters and feature maps.
 //!
-//! All are on white, with their names and numbers in them. Colours are Okabe and Ito's where they tell things apart, and
-//! viridis or blue to red where they show values: eyes of any kind of colour vision can read them.
+//! Plots have a white background and contain names and numbers. Categories have Okabe and Ito's colors, values have
+//! viridis or a diverging blue-red map; all are readable with any kind of color vision.
 //!
 //! ```no_run
 //! # fn main() -> lenslet::Result<()> {
@@ -28,10 +28,10 @@ pub use sheet::{Tiles, activations, filters, pictures, responses};
 
 use canvas::{Align, BLACK, GREY};
 
-/// Room above a drawing for its name and a line below it.
+/// Height of the title and the line below it.
 const HEAD: f32 = 64.0;
 
-/// The name of what is drawn, and a line of numbers.
+/// Draws the title and a line of numbers.
 fn head(canvas: &mut Canvas, name: &str, numbers: &str) {
     let room = canvas.size()[0] as f32 / canvas::SCALE as f32 - 40.0;
     for (text, y, size, ink) in [(name, 22.0, 19.0, BLACK), (numbers, 45.0, 13.0, GREY)] {
@@ -40,14 +40,14 @@ fn head(canvas: &mut Canvas, name: &str, numbers: &str) {
     }
 }
 
-/// Digits in groups of three.
+/// A number with its digits grouped in threes.
 fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group));
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// Of one thing, or of several.
+/// A count with its noun, singular or plural.
 fn counted(n: u64, one: &str, several: &str) -> String {
     format!("{} {}", thousands(n), if n == 1 { one } else { several })
 }
@@ -114,10 +114,10 @@ mod tests {
                 assert!(drawn.size().iter().all(|side| (500..4000).contains(side)), "{classes}: {:?}", drawn.size());
             }
         }
-        // Rows 90 : 10 and 0 : 0.
+        // Row percentages 90 : 10 and 0 : 0.
         let drawn = confusion("x", &evaluation(vec![vec![90, 10], vec![0, 0]]), &[]).unwrap();
         let [width, pixels] = [drawn.size()[0] as usize, canvas::SCALE as usize];
-        // Numbers are 84 units left of the cells and 112 above; a cell is 76 wide.
+        // The cells start 84 units from the left and 112 from the top; a cell is 76 wide.
         let corner = |row: usize, column: usize| {
             drawn.pixels()[(112 + 76 * row + 4) * pixels * width + (84 + 76 * column + 4) * pixels]
         };

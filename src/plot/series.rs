@@ -1,33 +1,34 @@
-//! The numbers of a log as curves.
+//! Curves of the values in a training log.
 
 use crate::runs::LogLine;
 
-/// Steps and values.
+/// Pairs of step and value.
 pub type Points = Vec<[f64; 2]>;
 
-/// How a training went, as curves over its steps.
+/// Training curves over steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    /// Mean cross-entropy while training and on the pictures held out.
+    /// Mean cross-entropy in training and validation.
     pub loss: [Points; 2],
-    /// Shares classified right, in %, alike.
+    /// Accuracy in % in training and validation.
     pub accuracy: [Points; 2],
     /// The learning rate.
     pub rate: Points,
-    /// Whole epochs: their numbers and last steps.
+    /// Completed epochs: their numbers and last steps.
     pub epochs: Vec<(u32, u64)>,
-    /// The last loss and accuracy of both; of training the mean over the last whole epoch, if there is one.
+    /// The last loss and accuracy of training and validation. For training it is the mean over the last complete epoch,
+    /// if there is one.
     pub last: [Option<[f64; 2]>; 2],
-    /// Steps done.
+    /// Number of completed steps.
     pub steps: u64,
 }
 
-/// Points of a curve of which more would only be noise.
+/// Maximum points per curve; more points would only add noise.
 const MOST_POINTS: usize = 500;
 
 impl Curves {
-    /// Of the lines of a log. Training has a point for each logged stretch of steps, or fewer means over several; where
-    /// the log has none, one for each epoch. Values that are not finite have no point.
+    /// The curves of a log. Training has one point per logged interval of steps, averaged over several if there are too
+    /// many; without logged intervals, one per epoch. Values that are not finite are omitted.
     pub fn of(log: &[LogLine]) -> Self {
         let mut curves = Self { steps: log.iter().map(LogLine::step).max().unwrap_or(0), ..Self::default() };
         let mut means: [Points; 2] = Default::default();
@@ -70,7 +71,7 @@ impl Curves {
     }
 }
 
-/// Means of neighbours.
+/// Averages groups of adjacent points.
 fn thinned(points: Points) -> Points {
     let finite = || points.iter().copied().filter(|[_, v]| v.is_finite()).collect::<Points>();
     let points = finite();
@@ -79,7 +80,7 @@ fn thinned(points: Points) -> Points {
     points.chunks(several).map(mean).collect()
 }
 
-/// Round numbers in a range, at most so many, and the digits that tell them apart.
+/// At most `most` round numbers in a range, and the number of decimals that distinguishes them.
 pub fn ticks([from, to]: [f64; 2], most: usize) -> (Vec<f64>, usize) {
     let span = to - from;
     if !(span > 0.0 && span.is_finite()) {
@@ -96,7 +97,7 @@ pub fn ticks([from, to]: [f64; 2], most: usize) -> (Vec<f64>, usize) {
     (all.take(64).collect(), digits)
 }
 
-/// Round numbers in a range of logarithms to the base of 10, with their texts.
+/// Round numbers in a range of base-10 logarithms, with their labels.
 pub fn decades([from, to]: [f64; 2], most: usize) -> Vec<(f64, String)> {
     let of = |factors: &'static [f64]| {
         let powers = from.floor() as i32..=to.ceil() as i32;

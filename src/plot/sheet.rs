@@ -1,4 +1,4 @@
-//! What is inside of a network: its filters, its maps, its units.
+//! Plots of a network's filters, feature maps and units.
 
 use std::ops::Range;
 
@@ -11,18 +11,18 @@ use crate::{Error, Result};
 
 const WIDTH: f32 = 880.0;
 const MARGIN: f32 = 20.0;
-/// Height of a line that says what comes below it, and room after it.
+/// Height of a caption line, and the margin below it.
 const LINE: f32 = 30.0;
 const AFTER: f32 = 18.0;
-/// Height that the tiles of a layer keep to, if they can.
+/// Target maximum height of a layer's tiles.
 const MOST_HEIGHT: usize = 900;
 
-/// Most maps, filters or units of a layer that are shown.
+/// Maximum maps, filters or units shown per layer.
 const MOST: usize = 1024;
-/// Most filters, and most maps that they read, of a table.
+/// Maximum filters, and maximum input maps, of a table.
 const MOST_TABLE: usize = 128;
 
-/// What a layer gives for one picture.
+/// The output of a layer for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tiles {
     /// The layer's name.
@@ -33,17 +33,17 @@ pub struct Tiles {
     pub shape: Shape,
 }
 
-/// A drawing of values with its size in pixels, and what it is.
+/// A drawing of values, with its size in pixels and caption.
 struct Section {
     text: String,
     size: [u32; 2],
     texels: Vec<[f32; 4]>,
-    /// The colours and the range that they stand for, if there is one.
+    /// The color map and the range of values, if it has a color bar.
     key: Option<(ColourMap, [f32; 2])>,
 }
 
-/// The filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in colour where C is 3, a tile each where
-/// it is 1, else a table of filters and the maps they read; blue below zero and red above, as strong as they are.
+/// Draws the filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in color if C is 3, one tile
+/// each if C is 1, else as a table of filters by input maps. Negative values are blue, positive values red.
 ///
 /// Errors: no filters.
 pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>, shape: &Shape) -> Result<Canvas> {
@@ -53,7 +53,7 @@ pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>,
     let refuse = || Error::option("range of filters", format!("{} of the parameters", shape.elements()), shape);
     let all = parameters.get(range).filter(|values| values.len() == shape.elements()).ok_or_else(refuse)?;
     let [k_shown, c_shown] = if c == 1 || c == 3 { [k.min(MOST), c] } else { [k, c].map(|n| n.min(MOST_TABLE)) };
-    // The longer side of a table lies.
+    // The longer side of a table is horizontal.
     let is_turned = c_shown != 1 && c_shown != 3 && k_shown > c_shown;
     let place = |i: usize| if is_turned { (i % k_shown, i / k_shown) } else { (i / c_shown, i % c_shown) };
     let tile = |i: usize| &all[(place(i).0 * c + place(i).1) * r * s..][..r * s];
@@ -80,10 +80,10 @@ pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>,
     sheet(name, &numbers, vec![Section { text, key, ..drawn }])
 }
 
-/// The maps of a picture, layer by layer, each from its least value (dark) to its largest (bright); layers without maps are
-/// left out. The first may be the picture itself, which is shown as it is.
+/// Draws the feature maps of an image by layer, each scaled from its minimum (dark) to its maximum (bright). Layers
+/// without maps are omitted. `picture` is drawn unscaled.
 ///
-/// Errors: no maps at all; values of another number than their shape says.
+/// Errors: no maps; a number of values that differs from the shape.
 pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
     let with_maps = layers.iter().filter(|layer| layer.shape.len() == 4).collect::<Vec<_>>();
     if with_maps.is_empty() {
@@ -107,9 +107,9 @@ pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas
     )
 }
 
-/// Pictures in rows of `[N, C, H, W]`, each with its name.
+/// Draws images in rows of `[N, C, H, W]`, each row with its name.
 ///
-/// Errors: values of another number than their shape says.
+/// Errors: a number of values that differs from the shape.
 pub fn pictures(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
     let section = |row: &Tiles| {
         let [n, c, h, w] = row.shape.nchw("pictures").map_err(|e| Error::option("pictures", e, &row.shape))?;
@@ -123,10 +123,10 @@ pub fn pictures(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
     sheet(name, numbers, rows.iter().map(section).collect::<Result<_>>()?)
 }
 
-/// How strongly each map and each unit of each layer answers a picture: the mean of a map, the value of a unit, on one
-/// scale a layer from zero (white) to its strongest; blue is below zero, red above.
+/// Draws the mean activation of each map and the activation of each unit for an image, on one scale per layer from zero
+/// (white) to the largest magnitude; negative values are blue, positive values red.
 ///
-/// Errors: values of another number than their shape says.
+/// Errors: a number of values that differs from the shape.
 pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
     let mut sections = vec![shown(picture)?];
     for layer in layers {
@@ -154,7 +154,7 @@ pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canv
     )
 }
 
-/// The picture that a network sees.
+/// Draws the network's input.
 fn shown(picture: &Tiles) -> Result<Section> {
     let [_, c, h, w] = picture.shape.nchw("a picture").map_err(|e| Error::option("picture", e, &picture.shape))?;
     let write = match c {
@@ -172,12 +172,12 @@ fn least_and_largest(values: &[f32]) -> [f32; 2] {
     if least <= largest { [least, largest] } else { [0.0, 0.0] }
 }
 
-/// With a minus as wide as the digits.
+/// A number whose minus sign is as wide as a digit.
 fn signed(v: f32) -> String {
     format!("{v:.2}").replace('-', "−")
 }
 
-/// As many maps side by side as can be seen well, in rows of equal length.
+/// The number of maps per row, such that rows have equal length and remain readable.
 fn near_row(maps: usize, width: usize) -> usize {
     let room = (WIDTH - 2.0 * MARGIN) as usize;
     let most = (room / width.clamp(26, room)).clamp(1, 16);
@@ -185,7 +185,7 @@ fn near_row(maps: usize, width: usize) -> usize {
     maps.div_ceil(rows).max(1)
 }
 
-/// Values as tiles, each value a whole number of pixels.
+/// Draws values as tiles, with a whole number of pixels per value.
 fn drawn(
     write: TextureWrite,
     values: &[f32],
@@ -196,7 +196,7 @@ fn drawn(
     let rows = tiles.div_ceil(columns);
     let room = ((WIDTH - 2.0 * MARGIN) * SCALE as f32) as usize;
     let gap = 2 * SCALE as usize;
-    // No tile is larger than its values deserve, and none of a layer is left out.
+    // The scale is bounded, and is reduced until all tiles of the layer fit.
     let most = (120 * SCALE as usize / h.max(w)).clamp(1, 32);
     let most = most.min((MOST_HEIGHT * SCALE as usize / rows).saturating_sub(gap) / h).max(1);
     let scale = ((room + gap) / columns).saturating_sub(gap).checked_div(w).unwrap_or(1).clamp(1, most);
@@ -227,7 +227,7 @@ fn sheet(name: &str, numbers: &str, sections: Vec<Section>) -> Result<Canvas> {
     Ok(canvas)
 }
 
-/// Which colour is which value, at the right end of a line.
+/// Draws the color bar at the right end of a line.
 fn scale(canvas: &mut Canvas, y: f32, colours: ColourMap, [from, to]: [f32; 2]) {
     let (right, width) = (WIDTH - MARGIN - 44.0, 110.0);
     let ink = |share: f64| -> Ink { colours.colour(share).map(|v| (255.0 * v).round() as u8) };

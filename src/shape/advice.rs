@@ -1,6 +1,6 @@
-//! What would fit: the advice for a window that misses its input, or for an output size that no whole stride reaches.
+//! Alternatives that fit: for a window larger than its input, or for an output size that no whole stride reaches.
 //!
-//! Axes are independent, so advice is for one axis at a time.
+//! Axes are independent, so each is treated separately.
 
 use std::fmt;
 
@@ -9,74 +9,74 @@ use serde::Serialize;
 use crate::shape::{LARGEST, Window};
 use crate::{Error, Result};
 
-/// A window along one axis. A stride or padding left open is searched.
+/// A window along one axis. Values of `None` for stride and padding are searched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Axis {
     /// Rows or columns of the input.
     pub input: usize,
     /// Rows or columns of the window.
     pub window: usize,
-    /// Distance between neighbouring taps.
+    /// Distance between adjacent elements of the window.
     pub dilation: usize,
-    /// Step between neighbouring windows, if it is fixed.
+    /// Distance between the starts of adjacent windows, if fixed.
     pub stride: Option<usize>,
-    /// What is added at the beginning and at the end, if it is fixed.
+    /// Padding at the beginning and at the end, if fixed.
     pub padding: Option<[usize; 2]>,
 }
 
-/// A window that fits, and the output it gives.
+/// Window parameters that fit, and their output size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Fit {
     /// Rows or columns of the window.
     pub window: usize,
-    /// Distance between neighbouring taps.
+    /// Distance between adjacent elements of the window.
     pub dilation: usize,
-    /// Step between neighbouring windows.
+    /// Distance between the starts of adjacent windows.
     pub stride: usize,
-    /// What is added at the beginning and at the end.
+    /// Padding at the beginning and at the end.
     pub padding: [usize; 2],
-    /// Whether the output is rounded up.
+    /// Whether the output size is rounded up.
     pub ceil_mode: bool,
     /// Rows or columns of the output.
     pub output: usize,
-    /// Rows or columns at the end that no window reaches, padding among them.
+    /// Rows or columns at the end that no window covers, including padding.
     pub unseen: usize,
 }
 
-/// How an output size is reached, or what to change.
+/// The ways to reach an output size, or to change the parameters.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reach {
-    /// What is asked.
+    /// The requested window.
     pub axis: Axis,
-    /// The output asked for.
+    /// The requested output size.
     pub output: usize,
-    /// The stride that would end with the input's last element, whole or not; none for an output of 1, for which any
-    /// stride does, and for a window that does not fit.
+    /// The exact stride at which the last window ends at the input's last element, possibly not whole. `None` for an
+    /// output of 1, which any stride reaches, and for a window that does not fit.
     pub stride: Option<f64>,
-    /// The window as it is, with the strides that reach the output; the one that leaves least unseen first.
+    /// The given window with strides that reach the output, ordered by the number of uncovered elements.
     pub fits: Vec<Fit>,
-    /// If there is none: other padding, at most half a window more at each side than there is.
+    /// If `fits` is empty: other padding, at most half a window more on each side.
     pub paddings: Vec<Fit>,
-    /// If there is none: rounding up.
+    /// If `fits` is empty: rounding up.
     pub ceil: Vec<Fit>,
-    /// If there is none: other windows.
+    /// If `fits` is empty: other window sizes.
     pub windows: Vec<Fit>,
-    /// If there is none: the outputs next to it that are reached.
+    /// If `fits` is empty: the nearest output sizes that are reached.
     pub outputs: Vec<Fit>,
 }
 
-/// The most strides, or amounts of padding, that are tried.
+/// Maximum number of strides or padding amounts that are tried.
 const MOST: usize = 8;
 
 impl Axis {
-    /// A window over an input, with stride and padding open.
+    /// A window over an input, with stride and padding to be searched.
     pub fn new(input: usize, window: usize) -> Self {
         Self { input, window, dilation: 1, stride: None, padding: None }
     }
 
-    /// Refuses what no window has.
+    /// Checks the ranges of the parameters.
     ///
-    /// Errors: an input, window, dilation or stride of 0, or one too large.
+    /// Errors: an input, window, dilation or stride that is 0 or too large.
     pub fn check(&self) -> Result<()> {
         let [begin, end] = self.padding.unwrap_or_default();
         for (option, value, least) in [
@@ -103,21 +103,21 @@ impl Axis {
         Some(Fit { window, dilation: self.dilation, stride, padding, ceil_mode, output, unseen })
     }
 
-    /// Rows or columns that the window reaches over.
+    /// The effective size of the window: `dilation·(window − 1) + 1`.
     fn effective(&self) -> usize {
         (self.window - 1) * self.dilation + 1
     }
 
-    /// Even padding from none to half a window at each side, or what is fixed.
+    /// Equal padding on both sides from none to half a window, or the fixed padding.
     fn paddings(&self) -> Vec<[usize; 2]> {
         let some = || (0..=(self.effective() / 2).min(MOST)).map(|n| [n, n]).collect();
         self.padding.map_or_else(some, |fixed| vec![fixed])
     }
 
-    /// Which stride and padding give which output: strides from 1 to the window, padding from none to half of it, or
-    /// what is fixed.
+    /// The strides and paddings that fit, with their output sizes: strides from 1 to the window size and padding from
+    /// none to half of it, or the fixed values.
     ///
-    /// Errors: as [`Axis::check`]; nothing fits.
+    /// Errors: those of [`Axis::check`]; nothing fits.
     pub fn options(&self) -> Result<Vec<Fit>> {
         self.check()?;
         let strides = self.stride.map_or(1..=self.effective().clamp(2, MOST), |fixed| fixed..=fixed);
@@ -132,9 +132,9 @@ impl Axis {
         Ok(options)
     }
 
-    /// How `output` is reached with the padding that is fixed, or none; and if it is not, what to change.
+    /// The ways to reach `output` with the fixed padding, or none; if there is none, the parameters to change.
     ///
-    /// Errors: as [`Axis::check`]; an output of 0 or one too large.
+    /// Errors: those of [`Axis::check`]; an output that is 0 or too large.
     pub fn reach(&self, output: usize) -> Result<Reach> {
         self.check()?;
         if !(1..=LARGEST).contains(&output) {
@@ -156,7 +156,7 @@ impl Axis {
         };
         let reaches = |fit: &Fit| fit.output == output;
         let with = |stride, padding, ceil| self.with(self.window, stride, padding, ceil);
-        // Outputs fall as strides grow: those that reach it end with the largest that does.
+        // Outputs decrease with the stride: the strides that reach this one end with the largest such stride.
         let largest = room.map_or(1, |room| if output > 1 { room / (output - 1) } else { room + 1 });
         let strides = |near: usize| match self.stride {
             Some(fixed) => vec![fixed],
@@ -166,7 +166,7 @@ impl Axis {
         if !reach.fits.is_empty() {
             return Ok(reach);
         }
-        // The whole strides around the one that would do.
+        // The whole strides below and above the exact one.
         let near = stride.unwrap_or(1.0);
         let mut around = self.stride.map_or(vec![near.floor() as usize, near.ceil() as usize], |fixed| vec![fixed]);
         around.retain(|&stride| stride > 0);
@@ -179,7 +179,7 @@ impl Axis {
                 reach.paddings.extend(with(stride, wider, false).filter(reaches));
             }
             reach.ceil.extend(with(stride, padding, true).filter(reaches));
-            // The window that ends with the input's last element, if it does not step over elements between windows.
+            // The window that ends at the input's last element, if there are no gaps between windows.
             let window = padded.saturating_sub((output - 1) * stride + 1) / self.dilation + 1;
             let fit = self.with(window, stride, padding, false).filter(reaches);
             reach.windows.extend(fit.filter(|fit| fit.window >= fit.stride.min(self.window)));
@@ -198,7 +198,7 @@ impl fmt::Display for Fit {
 }
 
 impl fmt::Display for Reach {
-    /// What is in the way, and the ways out.
+    /// The obstacle and the alternatives.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { axis: Axis { input, window, dilation, .. }, output, .. } = *self;
         let [begin, end] = self.axis.padding.unwrap_or_default();
@@ -227,7 +227,7 @@ impl fmt::Display for Reach {
 }
 
 impl Reach {
-    /// The ways out, each with what it changes: `padding`, `ceil_mode`, `window` or `output`.
+    /// The alternatives, each with the parameter it changes: `padding`, `ceil_mode`, `window` or `output`.
     pub fn ways(&self) -> impl Iterator<Item = (&'static str, &Fit)> {
         [("padding", &self.paddings), ("ceil_mode", &self.ceil), ("window", &self.windows), ("output", &self.outputs)]
             .into_iter()
@@ -236,10 +236,10 @@ impl Reach {
 }
 
 impl Window {
-    /// This window with the largest stride that makes `[rows, columns]` of `output` from `input`.
+    /// Sets the largest stride for which an `input` of `[rows, columns]` gives `output`.
     ///
-    /// Errors: no whole stride does; the message says which would be needed, and which padding, window or other
-    /// output would do. [`Padding::Same`](crate::shape::Padding::Same), which sets the output itself.
+    /// Errors: no whole stride does; the message gives the exact stride, and padding, windows or outputs that fit.
+    /// [`Padding::Same`](crate::shape::Padding::Same), which determines the output size itself.
     pub fn reaching(mut self, input: [usize; 2], output: [usize; 2]) -> Result<Self> {
         let explicit = match self.padding {
             crate::shape::Padding::Valid => [[0; 2]; 2],
@@ -265,7 +265,7 @@ impl Window {
     }
 }
 
-/// The error of a window of `[size, dilation]` that reaches over more than the `most` there is.
+/// The error for a window of `[size, dilation]` that is larger than the `most` elements available.
 pub(super) fn no_fit(
     name: &str,
     [size, dilation]: [usize; 2],
@@ -289,7 +289,7 @@ pub(super) fn no_fit(
 mod tests {
     use super::*;
 
-    /// Seven under three to four: a stride of 1.33.
+    /// Input 7, window 3, output 4: a stride of 1.33.
     #[test]
     fn the_fractional_stride_and_the_ways_out() {
         let reach = Axis::new(7, 3).reach(4).unwrap();
@@ -346,7 +346,7 @@ mod tests {
             (3, 1)
         );
         assert_eq!(out(7, Window::new([1, 3]).stride(2)).overhang, [0, 0]);
-        // It would begin in the padding at the end.
+        // The window would begin in the padding at the end.
         let padded = Window::new([1, 2]).stride(2).padding(crate::shape::Padding::Explicit {
             top: 0,
             bottom: 0,

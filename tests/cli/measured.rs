@@ -1,4 +1,4 @@
-//! What `lenslet bench` prints; the figures themselves are nobody's promise here.
+//! Output of `lenslet bench` and `lenslet tune`; the measured times are not checked.
 
 use lenslet::bench::Training;
 use lenslet::optim::Sgd;
@@ -58,7 +58,7 @@ fn frames_are_measured() {
     assert!(text.contains("at the 99th percentile") && text.contains("images/s"), "{text}");
 }
 
-/// The work is the same in every engine: PyTorch says these are the losses of the first step and the 32nd.
+/// The work is the same in every engine: PyTorch gives these losses for the first and the 32nd step.
 #[test]
 fn losses_are_those_of_other_engines() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };

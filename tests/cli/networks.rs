@@ -1,4 +1,4 @@
-//! Networks of one's own, as files.
+//! User-defined networks in files.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn a_file_is_taken_where_a_name_is() {
     assert!(place.succeeds("evaluate runs/small-1 --device cpu")[0].contains("accuracy"));
 }
 
-/// As `lenslet diff` leaves it where a kernel is wrong.
+/// A reproduction file as written by `lenslet diff` for a wrong kernel.
 #[test]
 fn a_reproduction_of_a_network_in_a_file_runs_without_the_file() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
@@ -56,7 +56,7 @@ fn a_reproduction_of_a_network_in_a_file_runs_without_the_file() {
         let metadata = pairs.into_iter().chain([("direction", "forward".into())]).map(|(k, v)| (k.to_string(), v));
         fs::write(place.path("it.safetensors"), serialize([("input0", x)], Some(metadata.collect())).unwrap()).unwrap();
     };
-    // The first node of the step that computes.
+    // The first node of the step that is computed.
     (0..9).find(|&node| {
         write(node);
         replay(&gpu, place.path("it.safetensors"), Network::from_toml).is_ok()

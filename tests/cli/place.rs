@@ -1,4 +1,4 @@
-//! A folder to run the command in, with a small data set, and what is asked of its output.
+//! A temporary folder with a small data set in which commands are run and their output is checked.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ pub const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 pub const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
 pub const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 
-/// A folder of its own, with a small data set in `data`.
+/// A temporary folder with a small data set in `data`.
 pub struct Place {
     pub folder: TempDir,
 }
@@ -31,14 +31,14 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// The command with these arguments, parted by spaces.
+    /// The command with these arguments, separated by spaces.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lenslet"));
         command.args(arguments.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
         for variable in ["LENSLET_DEVICE", "LENSLET_ASSETS", "LENSLET_TRACE"] {
             command.env_remove(variable);
         }
-        // Mesa complains on standard error without it.
+        // Without it Mesa prints warnings to standard error.
         command.env("XDG_RUNTIME_DIR", self.folder.path());
         command.env("LENSLET_CACHE", self.path("cache"));
         command
@@ -48,18 +48,19 @@ impl Place {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs a command that succeeds; standard output and standard error.
+    /// Runs a command that must succeed; returns standard output and standard error.
     pub fn succeeds(&self, arguments: &str) -> [String; 2] {
         succeeded(arguments, self.run(arguments))
     }
 
-    /// Runs a command that succeeds and prints one JSON object a line.
+    /// Runs a command that must succeed and print one JSON object per line.
     pub fn json(&self, arguments: &str) -> Vec<Value> {
         let [out, _] = self.succeeds(arguments);
         objects(&out)
     }
 
-    /// Runs a command that is refused: exit status, one message with these parts, and every file as before.
+    /// Runs a command that must fail with this exit status and one message with these parts, leaving all files
+    /// unchanged.
     pub fn refuses(&self, arguments: &str, status: i32, parts: &[&str]) {
         let before = files(self.folder.path());
         self.refused(arguments, self.run(arguments), status, parts);
@@ -125,7 +126,7 @@ pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
     [&header, data].concat()
 }
 
-/// The four files of a set of 320 pictures to learn from and 90 to measure with.
+/// Writes the four files of a data set with 320 training and 90 test images.
 pub fn write_data(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (images, labels, count) in [(TRAIN_IMAGES, TRAIN_LABELS, 320), (TEST_IMAGES, TEST_LABELS, 90)] {

@@ -1,4 +1,4 @@
-//! What the other commands print.
+//! Output of the other commands.
 
 use lenslet::ShaderChecks;
 

@@ -1,4 +1,4 @@
-//! How a run went, as pictures; what a network says of pictures.
+//! Plots of runs, and predictions for image files.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use crate::pictures;
 use crate::place::{Place, has, objects, texts};
 
-/// Okabe and Ito's blue and vermillion: training and the pictures held out.
+/// Okabe and Ito's blue and vermillion, the colors of training and validation.
 const BLUE: Rgb<u8> = Rgb([0, 114, 178]);
 const VERMILLION: Rgb<u8> = Rgb([213, 94, 0]);
 
@@ -15,19 +15,19 @@ fn png(place: &Place, name: &str) -> RgbImage {
     image::open(place.path(name)).unwrap_or_else(|error| panic!("{name}: {error}")).to_rgb8()
 }
 
-/// A run that has learnt where the bright bar is.
+/// A run that has learned to locate the bright bar.
 fn trained() -> Place {
     let place = Place::new();
     place.succeeds("train --data data --device cpu --epochs 6 --batch-size 16 --lr 0.02 --out run");
     place
 }
 
-/// The first picture of class `class`, as a file of the format that its name says.
+/// Writes the first image of class `class` to a file, in the format of its extension.
 fn write_picture(place: &Place, name: &str, class: usize, change: impl Fn(u8) -> u8) {
     let (pixels, _) = pictures::pictures(10, [1, 28, 28], 10);
     let picture = GrayImage::from_fn(28, 28, |x, y| Luma([change(pixels[class * 784 + (y * 28 + x) as usize])]));
     let picture = DynamicImage::from(picture);
-    // Not all formats know pictures of one channel.
+    // Some formats have no images of one channel.
     let is_grey = name.ends_with("png") || name.ends_with("jpg");
     let picture = if is_grey { picture } else { picture.to_rgba8().into() };
     picture.save(place.path(name)).unwrap();
@@ -43,7 +43,7 @@ fn a_run_is_drawn_at_its_end_and_by_view() {
     }
     let confusion = png(&place, "run/confusion.png");
     assert_eq!(confusion.get_pixel(0, 0), &Rgb([255; 3]));
-    // All test pictures of class 3 are right: the cell is as dark as the map ends.
+    // All test images of class 3 are classified correctly, so the cell has the color map's darkest color.
     let first_cell = [84, 112].map(|v| 2 * (v + 3 * 54 + 4));
     assert_eq!(confusion.get_pixel(first_cell[0], first_cell[1]), &Rgb([68, 1, 84]));
 
@@ -122,7 +122,7 @@ fn pictures_of_any_format_have_their_classes() {
     assert_eq!(lines.len(), names.len());
     assert!(lines[..3].iter().all(|line| line["classes"] == lines[0]["classes"]), "of formats that lose nothing");
 
-    // Dark on bright is not what it was trained on, unless one says so.
+    // Dark on bright differs from the training images, unless `--invert` is given.
     write_picture(&place, "dark.png", 7, |v| 255 - v);
     let of = |options: &str| place.json(&format!("predict run dark.png --device cpu --json {options}"))[0].clone();
     assert_eq!(of("--invert")["classes"][0]["class"], 7);
@@ -165,7 +165,7 @@ fn bad_pictures_are_named_and_the_others_predicted() {
     place.refuses("predict run", 2, &["IMAGE"]);
 }
 
-/// The commands of the page, as they stand there, with little training.
+/// Runs the commands of the page as they stand, with little training.
 #[test]
 fn the_first_run_of_the_guide_works() {
     let place = Place::new();

@@ -1,9 +1,8 @@
-//! The adapter of an app that makes its own device.
+//! The adapter of an app that creates its own device.
 
 use lenslet::wgpu;
 
-/// The adapter that an app gets. Not by GL: threads that open and close it beside Vulkan wait for each other for ever in
-/// NVIDIA's driver.
+/// The adapter for an app. GL is excluded: threads that open and close it beside Vulkan deadlock in NVIDIA's driver.
 pub fn adapter() -> Option<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use lenslet::check::{Built, Case, Random, Value};
 use lenslet::cpu::Interpreter;
 
-/// The gradient of a weighted sum of the result against central differences on the f64 reference, at some elements of
-/// each float input. The error says which differs, and by how much.
+/// Compares the gradient of a weighted sum of the result with central differences on the f64 reference, at some
+/// elements of each float input. The error names the differing element and both values.
 pub fn check(case: &Case) -> Result<(), String> {
     let mut built = Built::of(case).map_err(|e| e.to_string())?;
     let (upstream, grads) = built.differentiate(case).map_err(|e| e.to_string())?;
@@ -39,8 +39,8 @@ pub fn check(case: &Case) -> Result<(), String> {
                 }
                 run(&values)
             };
-            // A step may reach over an edge that the function has there; a shorter one stays on this side. The sum's
-            // last digits, divided by the step, blur the difference.
+            // A step may cross an edge of the function; a shorter step does not. The rounding of the sum, divided by
+            // the step, limits the precision of the difference.
             let agrees = |h: f64| {
                 let (above, below) = (shifted(h), shifted(-h));
                 let numeric = (above - below) / (2.0 * h);

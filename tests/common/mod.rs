@@ -1,12 +1,12 @@
-//! The device the tests run on.
+//! The device of the tests.
 
 use std::sync::OnceLock;
 
 use lenslet::gpu::Tuned;
 use lenslet::{Error, Gpu, ShaderChecks};
 
-/// Whatever adapter there is, one device a check mode and process. `None`, and a line that says so, if there is none:
-/// the test ends then. With `REQUIRE_GPU=1` in the environment it fails instead.
+/// The device on the default adapter, one per check mode and process. Prints a note and returns `None` if there is
+/// none, which ends the test; fails instead if `REQUIRE_GPU=1` is set.
 pub fn gpu(checks: ShaderChecks) -> Option<Gpu> {
     static TRUSTED: OnceLock<Option<Gpu>> = OnceLock::new();
     static CHECKED: OnceLock<Option<Gpu>> = OnceLock::new();
@@ -16,7 +16,7 @@ pub fn gpu(checks: ShaderChecks) -> Option<Gpu> {
     };
     let open = || match Gpu::with_checks(checks) {
         Ok(gpu) => {
-            // What the user measured is no part of a test.
+            // The user's own measurements must not affect the tests.
             gpu.tune_by(Tuned::default());
             Some(gpu)
         }

@@ -1,7 +1,7 @@
-//! Small pictures that a network can learn to tell apart.
+//! Small images that a network can learn to classify.
 
-/// `count` pictures of `[C, H, W]` bytes with their labels, `classes` in turn: class k has a bright bar across the
-/// columns around `(k + 1/2) W / classes`, on noise. The same numbers give the same bytes.
+/// `count` images of `[C, H, W]` bytes with their labels, cycling through `classes`: class k has a bright bar across
+/// the columns around `(k + 1/2) W / classes`, on noise. Equal arguments give equal bytes.
 pub fn pictures(count: usize, [c, h, w]: [usize; 3], classes: usize) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1u32;
     let mut noise = || {

@@ -1,4 +1,4 @@
-//! Folders and pictures that are not what they should be.
+//! Invalid folders and images.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use lenslet::data::folder::{Options, Share, load};
 
 use crate::place::{FORMATS, Place, encoded, png};
 
-/// Everything trains but one picture of each class.
+/// Only one image per class is tested, the rest is used for training.
 fn one_tested() -> Options {
     Options { test: Some(Share::Count(1)), ..Options::default() }
 }
@@ -27,10 +27,10 @@ fn bad_pictures_are_listed_or_left_out_if_asked() {
         let file = encoded(&noise.clone().into(), format);
         place.put(&format!("a/bad{}.{extension}", 3 + i), &file[..file.len() * 2 / 3]);
         place.put(&format!("b/good{i}.{extension}"), &file);
-        // A header alone.
+        // Only a header.
         place.put(&format!("b/head{i}.{extension}"), &file[..24]);
     }
-    // What follows the end of a JPEG is no part of it.
+    // Bytes after the end of a JPEG are ignored.
     let jpeg = encoded(&noise.into(), ImageFormat::Jpeg);
     place.put("b/good9.jpg", &[&jpeg[..], b"trailer"].concat());
 
@@ -47,7 +47,7 @@ fn bad_pictures_are_listed_or_left_out_if_asked() {
             "go on without them by --skip-bad",
         ],
     );
-    // The second time from the cache.
+    // The second time the cache is used.
     for _ in 0..2 {
         let sets = place.load(&Options { skip_bad: true, ..some_tested.clone() }).unwrap();
         assert_eq!(sets.report.bad.len(), 13, "{:?}", sets.report.bad);
@@ -61,7 +61,7 @@ fn bad_pictures_are_listed_or_left_out_if_asked() {
 #[test]
 fn a_picture_that_claims_to_be_huge_is_bad_before_it_takes_memory() {
     let place = Place::with(&["a", "b"], 5);
-    // The size stands at byte 16, with a checksum after the header's 13 bytes.
+    // The size is at byte 16, and a checksum follows the header's 13 bytes.
     let mut file = png(1, 1, [0; 3]);
     file[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
     let mut crc = flate2::Crc::new();
@@ -127,7 +127,7 @@ fn what_is_no_picture_by_its_name_is_left_out_and_counted() {
 fn classes_may_differ_by_case_alone_and_256_are_allowed() {
     let place = Place::with(&["b", "B", "a"], 3);
     let sets = place.load(&one_tested()).unwrap();
-    // Where the system takes both for one folder, there are two classes.
+    // On case-insensitive file systems there are two classes.
     assert!(sets.train.names == ["B", "a", "b"] || sets.train.names.len() == 2);
     let place = Place::new();
     (0..256).for_each(|i| (0..2).for_each(|n| place.put(&format!("{i:03}/{n}.png"), &png(1, 1, [i as u8; 3]))));

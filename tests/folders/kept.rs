@@ -1,4 +1,4 @@
-//! What is decoded once.
+//! Caching of decoded images.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn the_second_run_decodes_nothing_and_sees_the_same() {
 fn changed_pictures_and_options_are_decoded_again_and_take_no_more_room() {
     let place = Place::with(&["a", "b"], 10);
     place.load(&options()).unwrap();
-    // Of the same length; its time is another.
+    // The new file has the same length but another modification time.
     let before = fs::metadata(place.path("a/3.png")).unwrap().modified().unwrap();
     while fs::metadata(place.path("a/3.png")).unwrap().modified().unwrap() == before {
         place.put("a/3.png", &png(4, 4, [99; 3]));
@@ -73,7 +73,7 @@ fn damaged_files_are_made_again() {
 #[test]
 fn a_cache_folder_that_cannot_be_written_costs_time_alone() {
     let place = Place::with(&["a", "b"], 10);
-    // A file in its place: nobody can write there, whoever runs the test.
+    // A file in place of the folder: no user can write there.
     fs::write(place.cache(), b"").unwrap();
     for _ in 0..2 {
         let sets = place.load(&options()).unwrap();
@@ -81,7 +81,7 @@ fn a_cache_folder_that_cannot_be_written_costs_time_alone() {
         let reason = sets.report.uncached.unwrap();
         assert!(reason.contains("cache: cannot create: "), "{reason}");
     }
-    // But a set that is larger than memory has no other place.
+    // A set larger than memory cannot do without the cache.
     place.refuses(&Options { memory: 100, ..options() }, &["cache: cannot create: "]);
 }
 

@@ -1,4 +1,4 @@
-//! A small network learns pictures from files.
+//! Training of a small network on image files.
 
 use image::{ImageFormat, Rgb, RgbImage};
 use lenslet::data::folder::{Options, load};
@@ -9,7 +9,7 @@ use lenslet::{Device, ShaderChecks, Trainer};
 use crate::common;
 use crate::place::{FORMATS, Place, encoded};
 
-/// A disc, a square or a bar, somewhere, in some colour, on some background.
+/// A disc, a square or a bar with varying position, color and background.
 fn shape(class: usize, i: u32) -> RgbImage {
     let random =
         |salt: u32, most: u32| ((i * 7919 + salt * 104_729 + 13).wrapping_mul(2_654_435_761) >> 8) & (0xffff % most);

@@ -1,5 +1,4 @@
-//! Sets of picture files: what a picture becomes, which set takes it, what is kept of it, and how every kind of bad folder
-//! is refused.
+//! Data sets of image files: decoding, splits, the cache, and messages for invalid folders.
 
 #[path = "../common/mod.rs"]
 mod common;

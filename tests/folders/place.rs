@@ -1,4 +1,4 @@
-//! A folder of generated pictures.
+//! A folder of generated images.
 
 use std::fs;
 use std::io::Cursor;
@@ -16,20 +16,20 @@ pub const FORMATS: [(&str, ImageFormat); 5] = [
     ("webp", ImageFormat::WebP),
 ];
 
-/// A folder of its own for pictures, and one for their cache.
+/// A temporary folder for images, and one for their cache.
 pub struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    /// An empty one.
+    /// An empty folder.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         Self { folder }
     }
 
-    /// `count` grey pictures in each class.
+    /// A folder with `count` gray images per class.
     pub fn with(classes: &[&str], count: usize) -> Self {
         let place = Self::new();
         for class in classes {
@@ -48,7 +48,7 @@ impl Place {
         self.data().join(name)
     }
 
-    /// Writes a file and the folders above it.
+    /// Writes a file, creating its folders.
     pub fn put(&self, name: &str, bytes: &[u8]) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), bytes).unwrap();
@@ -58,7 +58,7 @@ impl Place {
         load(self.data(), [1, 4, 4], 1, &self.cached(options), &|_, _| ())
     }
 
-    /// With the cache of this place, unless another is given.
+    /// The options with the cache of this folder, unless another is given.
     pub fn cached(&self, options: &Options) -> Options {
         let cache = options.cache.clone().unwrap_or_else(|| self.cache());
         Options { cache: Some(cache), ..options.clone() }
@@ -68,26 +68,26 @@ impl Place {
         self.folder.path().join("cache")
     }
 
-    /// The message of a refusal, which has these parts.
+    /// The message of a failed load, checked to have these parts.
     pub fn refuses(&self, options: &Options, parts: &[&str]) {
         let error = self.load(options).unwrap_err().to_string();
         parts.iter().for_each(|part| assert!(error.contains(part), "{error:?} lacks {part:?}"));
     }
 }
 
-/// A file of a picture.
+/// An encoded image file.
 pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-/// A file of one colour.
+/// A PNG file of one color.
 pub fn png(w: u32, h: u32, colour: [u8; 3]) -> Vec<u8> {
     encoded(&RgbImage::from_pixel(w, h, Rgb(colour)).into(), ImageFormat::Png)
 }
 
-/// What one picture becomes: alone in its class, as the only training picture.
+/// The decoded values of one image: alone in its class, as the only training image.
 pub fn pixels(name: &str, file: &[u8], shape: [usize; 3], options: &Options) -> lenslet::Result<Vec<u8>> {
     let place = Place::new();
     for set in ["train", "test"] {

@@ -1,11 +1,11 @@
-//! What the bytes of a picture are.
+//! Decoded values of images.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use lenslet::data::folder::{Colour, Options, Resize};
 
 use crate::place::{FORMATS, encoded, pixels, png};
 
-/// Red above, blue below, of 4x4.
+/// A 4x4 image, red in the upper half and blue in the lower half.
 fn halves() -> RgbImage {
     RgbImage::from_fn(4, 4, |_, y| if y < 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) })
 }
@@ -22,10 +22,10 @@ fn all_five_formats_become_planes_of_red_green_and_blue() {
     let expected = [rows(255, 0), rows(0, 0), rows(0, 255)].concat();
     for (extension, format) in FORMATS {
         let file = encoded(&halves().into(), format);
-        // Of which kind it is says the content, not the name.
+        // The format is detected from the content, not the extension.
         for name in [format!("x.{extension}"), "x.PNG".to_string()] {
             let found = pixels(&name, &file, [3, 4, 4], &Options::default()).unwrap();
-            // JPEG mixes colours of neighbours.
+            // JPEG mixes colors of adjacent pixels.
             near(&found, &expected, if format == ImageFormat::Jpeg { 100 } else { 0 });
         }
     }
@@ -59,7 +59,7 @@ fn what_is_transparent_shows_the_background() {
 
 #[test]
 fn shrinking_averages_and_growing_interpolates() {
-    // Stripes of one pixel: sampling alone would give black or white.
+    // Stripes of one pixel: without antialiasing the result would be black or white.
     let stripes = RgbImage::from_fn(64, 64, |x, _| Rgb([if x % 2 == 0 { 0 } else { 255 }; 3]));
     let found = pixels("x.png", &encoded(&stripes.into(), ImageFormat::Png), [1, 8, 8], &Options::default()).unwrap();
     near(&found, &[128; 64], 6);
@@ -87,7 +87,7 @@ fn stretched_cropped_and_padded() {
 
 #[test]
 fn a_photo_is_turned_upright() {
-    // Left dark, right bright, stored lying on its side as cameras do: orientation 6, a quarter to the right.
+    // Dark on the left, bright on the right, stored rotated as cameras do: orientation 6, a quarter turn clockwise.
     let upright = RgbImage::from_fn(16, 32, |x, _| Rgb([if x < 8 { 20 } else { 220 }; 3]));
     let stored = image::imageops::rotate270(&upright);
     let jpeg = encoded(&stored.into(), ImageFormat::Jpeg);
@@ -95,7 +95,7 @@ fn a_photo_is_turned_upright() {
     let exif = [b"Exif\0\0".to_vec(), tiff.concat()].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let with_exif = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
-    // The triangle of a pixel reaches into its neighbour.
+    // The triangle filter of a pixel extends into its neighbor.
     let found = pixels("x.jpg", &with_exif, [1, 2, 2], &Options::default()).unwrap();
     near(&found, &[49, 191, 49, 191], 4);
     let lying = pixels("x.jpg", &jpeg, [1, 2, 2], &Options::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Which set takes a picture.
+//! Splits of images into sets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use lenslet::data::folder::{Options, Sets, Share};
 
 use crate::place::{Place, png};
 
-/// The grey value of each picture, which tells which one it is, with its set.
+/// The gray value of each image, which identifies it, with its set.
 fn places(sets: &Sets) -> BTreeMap<(u8, u8), &'static str> {
     let numbered = |set: &Dataset| (0..set.len()).map(|i| (set.labels[i], set.image(i)[0])).collect::<Vec<_>>();
     let all = [("train", Some(&sets.train)), ("validation", sets.validation.as_ref()), ("test", Some(&sets.test))];
@@ -31,9 +31,9 @@ fn shares_split_every_picture_once_and_the_same_way_everywhere() {
     assert_eq!(at.len(), 200);
     let count = |set: &str, class: u8| at.iter().filter(|(key, of)| key.0 == class && **of == set).count();
     let counts = [0, 1].map(|class| ["train", "validation", "test"].map(|set| count(set, class)));
-    // What seed 1 draws for these names, on any machine.
+    // The split of these names under seed 1, on any machine.
     assert_eq!(counts, [[80, 6, 14], [73, 10, 17]]);
-    // Another folder of the same names, another order of writing.
+    // Another folder with the same names, written in another order.
     let again = Place::with(&["a", "b"], 100);
     assert_eq!(places(&again.load(&Options::default()).unwrap()), at);
 }
@@ -70,7 +70,7 @@ fn counts_are_of_each_class_and_train_and_test_never_exchange() {
         before.iter().filter_map(|(key, was)| Some((*was, *after.get(key)?))).filter(|(a, b)| a != b).collect();
     assert!(moved.iter().all(|pair| *pair != ("train", "test") && *pair != ("test", "train")), "{moved:?}");
     assert!(moved.len() <= 5, "{moved:?}");
-    // The rest learns if no count is given for it, and nothing is validated.
+    // Without a count for training, all remaining images are used, and none for validation.
     let rest = place.load(&shares(None, None, Some(Share::Count(8)))).unwrap();
     assert_eq!((rest.train.len(), rest.validation, rest.test.len()), (45 + 40 - 16, None, 16));
 }
@@ -87,11 +87,11 @@ fn folders_of_sets_are_taken_as_they_are() {
         let few = place.load(&shares(Some(Share::Count(5)), None, Some(Share::Count(2)))).unwrap();
         assert_eq!((few.train.len(), few.validation.unwrap().len(), few.test.len()), (10, 2, 4));
     }
-    // A set without a folder comes from the training pictures.
+    // A set without a folder is split from the training images.
     let place = Place::with(&["train/a", "train/b", "validation/a", "validation/b"], 9);
     let sets = place.load(&shares(None, None, Some(Share::Count(3)))).unwrap();
     assert_eq!((sets.train.len(), sets.validation.unwrap().len(), sets.test.len()), (12, 18, 6));
-    // A folder called train that holds pictures is a class.
+    // A folder called train that contains images is a class.
     let place = Place::with(&["train", "test"], 30);
     assert_eq!(place.load(&Options::default()).unwrap().train.names, ["test", "train"]);
 }

@@ -1,4 +1,4 @@
-//! Sets that do not fit on the device are learned to the same bytes as those that do.
+//! Streamed data sets give the same training results, bit for bit, as resident ones.
 
 use lenslet::data::{Dataset, folder::Options, folder::Share, folder::load};
 use lenslet::infer::Evaluator;
@@ -10,7 +10,7 @@ use lenslet::{Device, ShaderChecks, Trainer};
 use crate::common;
 use crate::place::{Place, files, png};
 
-/// Bytes of a picture.
+/// Image size in bytes.
 const IMAGE: u64 = 3 * 6 * 6;
 
 fn devices() -> Vec<Device> {
@@ -18,21 +18,21 @@ fn devices() -> Vec<Device> {
     [Device::Cpu].into_iter().chain(gpu).collect()
 }
 
-/// 103 pictures of 3 classes, as noise.
+/// 103 images of 3 classes, as noise.
 fn noise() -> Dataset {
     let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8;
     let labels = (0..103).map(|i| (i % 3) as u8).collect();
     Dataset::new((0..103 * IMAGE as u32).map(byte).collect(), labels, [3, 6, 6], 3).unwrap()
 }
 
-/// With running averages, which see the rows that count for nothing too, or without.
+/// A network with running averages, which also depend on masked rows, or without.
 fn network(averages: bool) -> Sequential {
     let network = Sequential::new([3, 6, 6]).conv2d(4, 3);
     let network = if averages { network.batch_norm() } else { network };
     network.relu().flatten().dense(3)
 }
 
-/// What training with so many resident bytes leaves: weights, losses, and an evaluation.
+/// The results of training with `resident` bytes on the device: weights, losses, and an evaluation.
 fn trained(device: &Device, model: &Sequential, data: &Dataset, resident: u64, fit: Fit) -> (Vec<u32>, Report, String) {
     let trainer = Trainer::new(device, model, Sgd::new(0.05).momentum(0.9)).unwrap().batch_size(8);
     let mut trainer = trainer.resident(resident).schedule(Schedule::Cosine);
@@ -50,13 +50,13 @@ fn a_window_of_pictures_gives_the_same_bytes_as_all_of_them() {
     for device in devices() {
         for averages in [false, true] {
             let model = network(averages);
-            // An epoch ends in a batch that is not full; the run ends within an epoch.
+            // An epoch ends with a partial batch; the run ends within an epoch.
             for fit in [
                 Fit { epochs: 2, validation: 10, ..Fit::default() },
                 Fit { epochs: 3, steps: Some(30), ..Fit::default() },
             ] {
                 let whole = trained(&device, &model, &data, u64::MAX, fit);
-                // A batch, three batches, nearly all.
+                // A window of one batch, of three batches, and of nearly all images.
                 for resident in [0, 3 * 8 * IMAGE, 100 * IMAGE] {
                     assert!(trained(&device, &model, &data, resident, fit) == whole, "{} {resident}", device.name());
                 }

@@ -1,15 +1,14 @@
-//! Textures with known texels, and what is in a texture.
+//! Textures with known texels, and readback of textures.
 
 use lenslet::gpu::GpuSession;
 use lenslet::wgpu;
 use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{Gpu, Graph, NodeId, TensorType};
 
-/// What GPUs may be off when they make 8 bits of a float: 0.6 of 1/255 (Direct3D 11.3, "FLOAT -> UNORM"), and what floats
-/// lose.
+/// Tolerance for the conversion of floats to 8 bits: 0.6 of 1/255 (Direct3D 11.3, "FLOAT -> UNORM"), plus rounding.
 pub const CLOSE: f32 = 0.6 / 255.0 + 1e-5;
 
-/// Numbers from 0 to 1 in steps of 1/255, in no order.
+/// Numbers from 0 to 1 in steps of 1/255, in pseudorandom order.
 pub fn noise(len: usize) -> Vec<f32> {
     let mut state = 1u32;
     let mut next = || {
@@ -19,7 +18,7 @@ pub fn noise(len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// A session with an input of that shape, which a step only copies.
+/// A session with an input of this shape that is only copied.
 pub fn session(gpu: &Gpu, shape: &[usize]) -> (GpuSession, NodeId) {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32(shape)).unwrap();
@@ -45,7 +44,7 @@ pub fn descriptor(format: Format, [width, height]: [u32; 2], usage: Usage) -> wg
     }
 }
 
-/// A texture of random texels, and the numbers that it stores.
+/// A texture of random texels, and the values that it stores.
 pub fn random(gpu: &Gpu, format: Format, size: [u32; 2]) -> (wgpu::Texture, Vec<[f32; 4]>) {
     let texture = texture(gpu, format, size, Usage::TEXTURE_BINDING | Usage::COPY_DST);
     let values = noise((4 * size[0] * size[1]) as usize);
@@ -55,7 +54,7 @@ pub fn random(gpu: &Gpu, format: Format, size: [u32; 2]) -> (wgpu::Texture, Vec<
     (texture, texels)
 }
 
-/// Fills a mip level.
+/// Writes a mip level.
 pub fn write(gpu: &Gpu, texture: &wgpu::Texture, mip_level: u32, bytes: &[u8]) {
     let size = texture.size().mip_level_size(mip_level, wgpu::TextureDimension::D2);
     let layout = wgpu::TexelCopyBufferLayout {
@@ -67,10 +66,10 @@ pub fn write(gpu: &Gpu, texture: &wgpu::Texture, mip_level: u32, bytes: &[u8]) {
     gpu.queue().write_texture(to, bytes, layout, size);
 }
 
-/// The bytes of a texel, and the numbers they stand for.
+/// The bytes of a texel, and the values they represent.
 fn stored(format: Format, [r, g, b, a]: [f32; 4]) -> (Vec<u8>, [f32; 4]) {
     let bytes = |v: &[f32]| v.iter().map(|v| (v * 255.0).round() as u8).collect();
-    // In steps of 1/128, which halves have.
+    // In steps of 1/128, exact in f16.
     let coarse = |v: f32| (v * 128.0).round() / 128.0;
     let halves = |v: &[f32]| v.iter().flat_map(|&v| half(coarse(v)).to_le_bytes()).collect();
     let floats = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -95,7 +94,7 @@ fn stored(format: Format, [r, g, b, a]: [f32; 4]) -> (Vec<u8>, [f32; 4]) {
     }
 }
 
-/// The bits of a half that is 0 or normal, exactly.
+/// The bits of an f16 value that is 0 or normal, exactly.
 fn half(v: f32) -> u16 {
     if v == 0.0 { 0 } else { ((v.to_bits() >> 13) - (112 << 10)) as u16 }
 }
@@ -144,14 +143,14 @@ pub fn read(gpu: &Gpu, texture: &wgpu::Texture) -> Vec<[f32; 4]> {
         .collect()
 }
 
-/// Submits what `encode` appends.
+/// Submits the commands appended by `encode`.
 pub fn submit(gpu: &Gpu, encode: impl FnOnce(&mut wgpu::CommandEncoder)) {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     encode(&mut encoder);
     gpu.queue().submit([encoder.finish()]);
 }
 
-/// Fails at the first number that is further than `most` from the one expected.
+/// Fails at the first value whose difference exceeds `most`.
 pub fn assert_close<'a>(
     found: impl IntoIterator<Item = &'a f32>,
     expected: impl IntoIterator<Item = &'a f32>,

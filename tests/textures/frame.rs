@@ -1,5 +1,5 @@
-//! A frame of an app: it draws a picture, a network sees it and shows what it sees, the app shows that. One encoder, on a
-//! device with WebGPU's default limits and no features, and nothing made after the first frame.
+//! A frame of an app: the app draws an image, a network reads it and draws its activations, the app displays them. One
+//! encoder, on a device with WebGPU's default limits and no features, and without allocations after the first frame.
 
 use lenslet::gpu::GpuSession;
 use lenslet::gpu::texture::ValueRange;
@@ -14,7 +14,7 @@ use super::adapter::adapter;
 use super::common;
 use super::fixture::{assert_close, noise, read, texture};
 
-/// What an app draws, and how it shows a texture: red and green grow to the right and down in steps of 4/255.
+/// The app's shaders. Red and green increase to the right and downwards in steps of 4/255.
 const DRAW: &str = "
 @group(0) @binding(0) var shown: texture_2d<f32>;
 @group(0) @binding(1) var nearest: sampler;
@@ -33,7 +33,7 @@ const DRAW: &str = "
 
 const SIDE: u32 = 64;
 
-/// An app with a scene, a canvas that the network draws on, and a window.
+/// An app with a scene, a canvas that the network draws to, and a window.
 struct App {
     gpu: Gpu,
     scene: wgpu::Texture,
@@ -125,7 +125,7 @@ impl App {
     }
 }
 
-/// Two filters over a small picture: input, filters, maps.
+/// Two filters over a small image: input, filters, maps.
 fn network() -> (Graph, [NodeId; 3]) {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([1, 1, 16, 16])).unwrap();
@@ -189,7 +189,7 @@ fn nothing_is_made_after_the_first_frame() {
     session.write(w, HostData::F32(&[0.1; 18])).unwrap();
     let view = |texture: &wgpu::Texture| texture.create_view(&Default::default());
     let input = TextureInput::new(&session, x, &view(&app.scene), &TextureRead::new()).unwrap();
-    // The ranges are found on the GPU.
+    // The ranges are computed on the GPU.
     let output = TextureOutput::new(&session, y, &view(&app.canvas), &TextureWrite::maps()).unwrap();
     app.frame(&input, &session, &output);
     app.gpu.wait().unwrap();

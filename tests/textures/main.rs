@@ -1,5 +1,5 @@
-//! Textures into a session and values out into textures, compared with what `TextureRead::apply` and
-//! `TextureWrite::apply` say on the CPU, and inside the frame of an app that draws before and after.
+//! Textures as inputs and outputs of sessions, compared with `TextureRead::apply` and `TextureWrite::apply` on the CPU,
+//! and in the frame of an app that draws before and after.
 
 #[path = "../common/adapter.rs"]
 mod adapter;

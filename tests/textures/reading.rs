@@ -1,4 +1,4 @@
-//! Reading: formats, sizes, rectangles, channels, light.
+//! Reading of textures: formats, sizes, rectangles, channels, transfer functions.
 
 use image::imageops::{FilterType, crop_imm, resize};
 use lenslet::gpu::texture::{Channels, Light, Sampling};
@@ -9,7 +9,7 @@ use lenslet::{Gpu, ShaderChecks, Shape, TextureInput, TextureRead};
 use super::common;
 use super::fixture::{CLOSE, assert_close, descriptor, noise, random, session, submit, texture, write};
 
-/// Every format, and whether loading from it decodes.
+/// Every format, and whether loading decodes sRGB.
 const FORMATS: [(Format, bool); 12] = [
     (Format::R8Unorm, false),
     (Format::Rg8Unorm, false),
@@ -25,7 +25,7 @@ const FORMATS: [(Format, bool); 12] = [
     (Format::Rgba32Float, false),
 ];
 
-/// What is read into `[1, C, H, W]` of the view.
+/// Reads the view into `[1, C, H, W]`.
 fn read_view(gpu: &Gpu, view: &wgpu::TextureView, shape: [usize; 3], read: &TextureRead) -> Vec<f32> {
     let [c, h, w] = shape;
     let (session, x) = session(gpu, &[1, c, h, w]);
@@ -34,7 +34,7 @@ fn read_view(gpu: &Gpu, view: &wgpu::TextureView, shape: [usize; 3], read: &Text
     session.read(x).unwrap()
 }
 
-/// What the GPU and the CPU read of random texels is the same.
+/// Compares readings of random texels on the GPU and the CPU.
 fn compared(gpu: &Gpu, format: Format, size: [u32; 2], shape: [usize; 3], read: &TextureRead, most: f32) {
     let (texture, texels) = random(gpu, format, size);
     let found = read_view(gpu, &texture.create_view(&Default::default()), shape, read);
@@ -47,7 +47,7 @@ fn every_format_reads_as_on_the_cpu() {
     for checks in [ShaderChecks::Trusted, ShaderChecks::Checked] {
         let Some(gpu) = common::gpu(checks) else { return };
         for (format, decodes) in FORMATS {
-            // sRGB-encoded bytes are found again; the driver's own decoding may be off by half of one.
+            // sRGB-encoded bytes are recovered; the driver's decoding may be off by half of one.
             let lights = [(Light::Stored, 2e-6), (Light::Linear, if decodes { CLOSE } else { 1e-5 })];
             for (light, most) in lights {
                 compared(&gpu, format, [13, 7], [1, 11, 5], &TextureRead::new().light(light), most);
@@ -121,13 +121,13 @@ fn channels_are_mixed_repeated_and_picked() {
     ] {
         compared(&gpu, format, [9, 8], [channels, 5, 4], &read, 1e-5);
     }
-    // By hand: grey by Rec. 601, inverted.
+    // Grayscale by Rec. 601, inverted, computed by hand.
     let texture = texture(&gpu, Format::Rgba32Float, [1, 1], Usage::TEXTURE_BINDING | Usage::COPY_DST);
     write(&gpu, &texture, 0, bytemuck::cast_slice(&[0.5f32, 0.25, 1.0, 0.0]));
     let view = texture.create_view(&Default::default());
     let found = read_view(&gpu, &view, [1, 1, 1], &read().inverted(true));
     assert_close(&found, &[1.0 - (0.299 * 0.5 + 0.587 * 0.25 + 0.114)], 1e-6, "grey");
-    // A channel that is not picked has no part in it, whatever it holds.
+    // Unselected channels have no influence, whatever their values.
     write(&gpu, &texture, 0, bytemuck::cast_slice(&[f32::NAN, f32::INFINITY, 0.75, f32::NAN]));
     assert_close(&read_view(&gpu, &view, [1, 1, 1], &read().channels(Channels::Only(2))), &[0.75], 0.0, "blue");
     assert!(read_view(&gpu, &view, [1, 1, 1], &read())[0].is_nan(), "NaN passes through");
@@ -191,7 +191,7 @@ fn the_largest_texture_of_every_device_is_read() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
     const SIDE: usize = 8192;
     let texture = texture(&gpu, Format::R8Unorm, [SIDE as u32; 2], Usage::TEXTURE_BINDING | Usage::COPY_DST);
-    // Each a sum of what depends on the row and what depends on the column, so its means are sums of means.
+    // Each texel is a sum of a row term and a column term, so means are sums of means.
     let line = |seed: usize| -> Vec<u8> { (0..SIDE).map(|i| (i * i / 97 + i * seed) as u8 / 2).collect() };
     let (down, across) = (line(3), line(11));
     let bytes: Vec<u8> = down.iter().flat_map(|d| across.iter().map(move |a| d + a)).collect();

@@ -1,4 +1,4 @@
-//! What cannot be read or drawn is refused by name, before wgpu hears of it.
+//! Invalid textures and options are refused by name, before wgpu validates them.
 
 use lenslet::gpu::GpuSession;
 use lenslet::gpu::texture::{Channels, Light, ValueRange};
@@ -9,7 +9,7 @@ use lenslet::{Graph, ShaderChecks, TensorType, TextureInput, TextureOutput, Text
 use super::common;
 use super::fixture::{descriptor, texture};
 
-/// Every part is in the message.
+/// Checks that the message has every part.
 fn says<T>(result: lenslet::Result<T>, parts: &[&str]) {
     let error = result.err().unwrap_or_else(|| panic!("it is allowed, and should say {parts:?}")).to_string();
     assert!(parts.iter().all(|part| error.contains(part)), "{error:?} lacks one of {parts:?}");

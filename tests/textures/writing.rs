@@ -1,4 +1,4 @@
-//! Writing: maps, filters, bars and cells, colours, ranges.
+//! Writing of textures: maps, filters, bars and cells, colors, ranges.
 
 use lenslet::gpu::texture::{ColourMap, ValueRange};
 use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
@@ -7,7 +7,7 @@ use lenslet::{Gpu, HostData, ShaderChecks, Shape, TextureOutput, TextureWrite};
 use super::common;
 use super::fixture::{CLOSE, assert_close, noise, read, session, submit, texture};
 
-/// What the GPU draws of these values.
+/// The GPU's drawing of these values.
 fn drawn(
     gpu: &Gpu,
     values: &[f32],
@@ -24,7 +24,7 @@ fn drawn(
     read(gpu, &texture)
 }
 
-/// The same as the CPU does.
+/// Compares the drawings of GPU and CPU.
 fn compared(gpu: &Gpu, values: &[f32], shape: &[usize], format: Format, size: [u32; 2], write: &TextureWrite) {
     let shape = Shape::from(shape);
     let found = drawn(gpu, values, &shape, format, size, write);
@@ -33,7 +33,7 @@ fn compared(gpu: &Gpu, values: &[f32], shape: &[usize], format: Format, size: [u
     assert_close(found.as_flattened(), expected.as_flattened(), CLOSE, &about);
 }
 
-/// From -1 to 1; none that is where a bar's end meets the middle of a texel.
+/// Values from -1 to 1, excluding those where a bar's end is at the center of a texel.
 fn values(len: usize) -> Vec<f32> {
     noise(len).iter().map(|v| 1.98 * v - 0.987).collect()
 }
@@ -50,7 +50,7 @@ fn everything_is_drawn_as_on_the_cpu() {
             (maps(), maps_shape, [100, 83]),
             (maps().row(1).range(Whole).colours(Grey).columns(4).gap(0), maps_shape, [97, 31]),
             (maps().range(Fixed(-0.5, 0.5)).colours(Diverging).gap(3), maps_shape, [50, 40]),
-            // Fewer texels than values; tiles that do not fill the last row.
+            // Fewer texels than values; the last row of tiles is incomplete.
             (maps().range(SymmetricTile).columns(4).background([0.2, 0.4, 0.6, 0.0]), maps_shape, [17, 9]),
             (TextureWrite::pictures().range(Whole), maps_shape, [41, 19]),
             (TextureWrite::pictures(), &[1, 3, 30, 20][..], [20, 30]),
@@ -107,7 +107,7 @@ fn the_size_shows_every_value_in_as_many_texels() {
     let write = TextureWrite::maps().range(ValueRange::Whole).colours(ColourMap::Grey).gap(2);
     let shape = Shape::from([1, 5, 2, 3]);
     let size = TextureOutput::size(&shape, &write, 4).unwrap();
-    // Two columns of 12 texels are nearer to a square than three.
+    // Two columns of 12 texels are closer to a square than three.
     assert_eq!(size, [2 * 12 + 2, 3 * 8 + 2 * 2]);
     let values: Vec<f32> = (0..30).map(|v| v as f32 / 29.0).collect();
     let picture = drawn(&gpu, &values, &shape, Format::Rgba32Float, size, &write);

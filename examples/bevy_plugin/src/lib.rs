@@ -1,7 +1,7 @@
-//! lenslet in a bevy app, on the device that bevy renders with.
+//! A bevy plugin that uses lenslet on bevy's own device.
 //!
-//! [`LensletPlugin`] trains LeNet-5 between frames and draws, in each frame, the filters of its first convolution and what
-//! they find in a digit, on two images that any sprite or material may show.
+//! [`LensletPlugin`] trains LeNet-5 between frames. In each frame it draws the filters of the first convolution, and
+//! their responses to a digit, to two images for sprites or materials.
 
 use std::time::Duration;
 
@@ -17,30 +17,30 @@ use bevy::render::{Render, RenderApp, RenderStartup, RenderSystems};
 use lenslet::{FrameTrainer, Gpu, Predictor, TextureOutput, TextureWrite, Trainer};
 use lenslet::{data::Mnist, gpu::texture::ValueRange, models, nn::Layout, optim::Sgd};
 
-/// What training may take of each frame.
+/// Training time per frame.
 const BUDGET: Duration = Duration::from_millis(6);
-/// Texels of an image: six tiles side by side, and between them some that show what is behind.
+/// Size of the images in texels: six tiles side by side, separated by transparent texels.
 pub const SIZE: [u32; 2] = [6 * 112 + 5 * 8, 112];
 
-/// Trains between frames, and keeps [`Pictures`] up to date.
+/// Trains between frames and updates [`Images`].
 pub struct LensletPlugin;
 
-/// What is drawn of the network, wholly on the GPU.
+/// Images of the network, drawn entirely on the GPU.
 #[derive(Resource, Clone, ExtractResource)]
 #[extract_app(RenderApp)]
 pub struct Pictures {
-    /// The filters of the first convolution: blue below 0, red above.
+    /// The filters of the first convolution; negative weights are blue, positive ones red.
     pub filters: Handle<Image>,
-    /// What each finds in a digit of MNIST's test set.
+    /// Their responses to a digit of MNIST's test set.
     pub responses: Handle<Image>,
 }
 
-/// Lives in the render world.
+/// The network, a resource of the render world.
 #[derive(Resource)]
 struct Network {
     trainer: FrameTrainer,
     predictor: Predictor,
-    /// None until bevy has made the images' textures.
+    /// `None` until bevy has created the images' textures.
     outputs: Option<[TextureOutput; 2]>,
 }
 
@@ -61,7 +61,7 @@ impl Plugin for LensletPlugin {
     }
 }
 
-/// Puts network and data on bevy's device.
+/// Uploads network and data to bevy's device.
 fn begin(mut commands: Commands, device: Res<RenderDevice>, queue: Res<RenderQueue>) -> Result {
     let gpu = Gpu::from_wgpu(device.wgpu_device().clone(), (**queue).clone());
     let (mnist, model) = (Mnist::bundled()?, models::lenet5());
@@ -73,13 +73,13 @@ fn begin(mut commands: Commands, device: Res<RenderDevice>, queue: Res<RenderQue
     Ok(())
 }
 
-/// Makes the outputs once there is something to draw on.
+/// Creates the outputs when the images' textures exist.
 fn prepare(mut network: ResMut<Network>, pictures: Res<Pictures>, images: Res<RenderAssets<GpuImage>>) -> Result {
     let found = [&pictures.filters, &pictures.responses].map(|picture| images.get(picture));
     let ([Some(filters), Some(responses)], None) = (found, &network.outputs) else { return Ok(()) };
     let predictor = &network.predictor;
     let (range, shape) = predictor.filters("conv1")?;
-    // Bevy takes what it samples for linear light, and encodes what it shows.
+    // Bevy interprets sampled values as linear light and encodes its output.
     let write = |write: TextureWrite| write.columns(6).gap(8).background([0.0; 4]).linear(true);
     let draw = |node, image: &GpuImage, how| TextureOutput::new(predictor.session(), node, &image.texture_view, &how);
     let outputs = [
@@ -90,7 +90,7 @@ fn prepare(mut network: ResMut<Network>, pictures: Res<Pictures>, images: Res<Re
     Ok(())
 }
 
-/// The network's part of a frame, in bevy's own encoder: nothing comes back to the host.
+/// Encodes the network's part of a frame into bevy's encoder. Nothing is read back.
 fn draw(network: Res<Network>, mut context: RenderContext) -> Result {
     let encoder = context.command_encoder();
     network.trainer.hand_over(encoder, &network.predictor)?;
@@ -99,7 +99,7 @@ fn draw(network: Res<Network>, mut context: RenderContext) -> Result {
     Ok(())
 }
 
-/// Between frames.
+/// Trains between frames.
 fn train(mut network: ResMut<Network>) -> Result {
     network.trainer.train_for(BUDGET)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! `cargo run --release`: the filters and responses of a network that learns, on two sprites.
+//! Filters and responses of a network in training, on two sprites: `cargo run --release`.
 
 use bevy::prelude::*;
 use bevy_plugin::{LensletPlugin, Pictures, SIZE};
@@ -21,7 +21,7 @@ fn show(mut commands: Commands, pictures: Res<Pictures>) {
     }
 }
 
-/// The game goes on meanwhile.
+/// Shows that the game keeps running during training.
 fn sway(time: Res<Time>, mut sprites: Query<&mut Transform, With<Sprite>>) {
     for mut transform in &mut sprites {
         transform.rotation = Quat::from_rotation_z(0.03 * time.elapsed_secs().sin());

@@ -1,4 +1,4 @@
-//! Frames without a window: the images show filters, which change as the network learns.
+//! Frames without a window: the images show filters, which change during training.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn filters_are_drawn_and_change_while_the_network_learns() {
     app.finish();
     app.cleanup();
 
-    // Rows are padded to what copies take.
+    // Rows are padded as required for texture-to-buffer copies.
     let bytes = ((4 * SIZE[0]).next_multiple_of(256) * SIZE[1]) as usize;
     let begun = Instant::now();
     let mut first: Option<Vec<u8>> = None;

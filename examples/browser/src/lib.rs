@@ -1,4 +1,4 @@
-//! LeNet-5 that learns MNIST in a web page, between its frames. `index.html` fetches the data and shows what this tells.
+//! LeNet-5 trained on MNIST in a web page, between its frames. `index.html` fetches the data and shows the results.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use wasm_bindgen::prelude::*;
 
 type Result<T> = std::result::Result<T, JsError>;
 
-/// A training under way.
+/// A training run.
 #[wasm_bindgen]
 pub struct Training {
     frames: FrameTrainer,
     evaluator: Evaluator,
 }
 
-/// What a frame's training did.
+/// The results of one frame's training.
 #[wasm_bindgen]
 #[derive(Clone, Copy)]
 pub struct Frame {
-    /// Whole steps so far.
+    /// Completed steps so far.
     pub steps: u32,
-    /// Pictures whose losses this frame brought.
+    /// Number of images whose losses arrived in this frame.
     pub pictures: f64,
     /// The sum of their losses.
     pub loss: f64,
-    /// How many of them the network knew.
+    /// The number of them that were classified correctly.
     pub correct: f64,
-    /// Whether all epochs are done.
+    /// Whether all epochs are complete.
     pub is_finished: bool,
 }
 
 #[wasm_bindgen]
 impl Training {
-    /// Puts network and pictures on the GPU. The data are MNIST's IDX files, unpacked.
+    /// Uploads network and images to the GPU. The data are MNIST's IDX files, uncompressed.
     pub async fn begin(
         images: &[u8],
         labels: &[u8],
@@ -52,7 +52,7 @@ impl Training {
         Ok(Training { frames, evaluator })
     }
 
-    /// Trains for about so many milliseconds, and comes back wherever in a step that is.
+    /// Trains for about `milliseconds`; a step may be interrupted and continue in the next call.
     pub async fn train_for(&mut self, milliseconds: f64) -> Result<Frame> {
         let progress = self.frames.train_for_async(Duration::from_secs_f64(milliseconds / 1e3)).await?;
         let sum = |of: fn(&lenslet::train::StepReport) -> f32| progress.steps.iter().map(|s| f64::from(of(s))).sum();
@@ -65,14 +65,14 @@ impl Training {
         })
     }
 
-    /// The share of the test pictures that the network, as it is, knows.
+    /// The accuracy of the current network on the test images.
     pub async fn accuracy(&mut self) -> Result<f64> {
         let snapshot = self.frames.snapshot_async().await?;
         Ok(self.evaluator.run_async(&snapshot.parameters).await?.accuracy)
     }
 }
 
-/// What follows the headers of an image file and a label file.
+/// The data after the headers of an image file and a label file.
 fn part(images: &[u8], labels: &[u8]) -> lenslet::Result<Dataset> {
     let after = |file: &[u8], header: usize| file.get(header..).unwrap_or_default().to_vec();
     Dataset::new(after(images, 16), after(labels, 8), [1, 28, 28], 10)

@@ -1,4 +1,4 @@
-//! The app: what is kept from frame to frame, and what one frame does.
+//! The app: its state, and the work of one frame.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,12 +18,13 @@ use crate::panels::BELOW_PAPER;
 use crate::status::{Figures, Places, Status};
 use crate::theme::{self, GAP};
 
-/// What a frame gives to training: the rest of its 16 ms is the window's.
+/// Training time per frame; the rest of its 16 ms is for the window.
 const SLICE: Duration = Duration::from_millis(6);
-/// Where the window takes longer than that to draw, as on a device of software, training gets so much of its time.
+/// Training time as a fraction of the window's drawing time, if drawing takes longer than a frame, as on software
+/// devices.
 const SHARE: f32 = 0.5;
 
-/// Of a window in which all fits.
+/// The smallest window in which everything fits.
 const LEAST: egui::Vec2 = egui::vec2(700.0, 500.0);
 
 pub struct App {
@@ -35,9 +36,9 @@ pub struct App {
     pub network: Result<Network>,
     pub training: bool,
     pub step: u64,
-    /// Pictures trained with.
+    /// Number of images used for training.
     images: f64,
-    /// Time that the last frame gave to training.
+    /// Training time of the last frame.
     trained: Duration,
     pub losses: Curve,
     pub accuracies: Curve,
@@ -46,18 +47,18 @@ pub struct App {
     pub device: String,
     pub folder: String,
     pub message: String,
-    /// Whether the message tells of a failure.
+    /// Whether the message reports a failure.
     pub failed: bool,
     status: Option<Status>,
     pub places: Places,
-    /// When the window was opened, if the device of the one before was lost.
+    /// When the window was opened, if it was reopened after a device loss.
     again: Option<Instant>,
 }
 
 impl App {
     /// The app in a new window.
     ///
-    /// Errors: eframe draws without wgpu.
+    /// Errors: eframe does not use wgpu.
     pub fn new(context: &CreationContext<'_>, options: Options) -> Result<Self, String> {
         theme::apply(&context.egui_ctx);
         let render = context.wgpu_render_state.clone().ok_or("eframe draws this window without wgpu")?;
@@ -103,7 +104,7 @@ impl App {
         Ok(app)
     }
 
-    /// Goes on from the last snapshot before the device was lost.
+    /// Resumes from the last snapshot before the device was lost.
     fn resume(&mut self, file: &Path, training: bool) {
         let Ok(network) = &mut self.network else { return };
         match network.resume(file) {
@@ -113,7 +114,7 @@ impl App {
             }
             Err(error) => self.fail(error),
         }
-        // Whatever it holds has been read.
+        // Its content has been read.
         let _ = fs::remove_file(file);
     }
 
@@ -125,7 +126,7 @@ impl App {
         (self.message, self.failed) = (error.to_string(), true);
     }
 
-    /// Takes the weights of the folder in the field.
+    /// Loads the weights from the folder in the text field.
     pub fn load(&mut self) {
         let Ok(network) = &self.network else { return };
         match network.read(Path::new(self.folder.trim())) {
@@ -142,11 +143,11 @@ impl App {
         if let Err(error) = network.set_parameters(parameters) {
             self.fail(error);
         }
-        // Training begins anew with them.
+        // Training restarts from these weights.
         (self.losses, self.accuracies, self.rate, self.step, self.images) = Default::default();
     }
 
-    /// Leaves the weights in the folder in the field.
+    /// Saves the weights to the folder in the text field.
     pub fn save(&mut self) {
         let Ok(network) = &mut self.network else { return };
         match network.save(Path::new(self.folder.trim())) {
@@ -155,7 +156,7 @@ impl App {
         }
     }
 
-    /// Starts or pauses.
+    /// Starts or pauses the training.
     pub fn toggle_training(&mut self) {
         self.training = !self.training;
         (self.frames, self.rate, self.trained) = Default::default();
@@ -164,7 +165,7 @@ impl App {
         }
     }
 
-    /// Trains for a slice of a frame.
+    /// Trains for a slice of the frame.
     fn train(&mut self) -> Result<()> {
         let Ok(network) = &mut self.network else { return Ok(()) };
         let drawing = self.frames.last().saturating_sub(self.trained);
@@ -180,7 +181,7 @@ impl App {
         Ok(())
     }
 
-    /// The network's answer to what is on the paper now.
+    /// Runs the network on the current paper.
     fn run(&mut self) -> Result<()> {
         let is_new = self.canvas.upload(&self.render.queue);
         let Ok(network) = &self.network else { return Ok(()) };
@@ -190,10 +191,10 @@ impl App {
         network.run()
     }
 
-    /// Starts the program again if the device is lost, with the last snapshot of the training, else with the weights in the
-    /// folder: eframe cannot paint its window any more, and some drivers would never return from trying.
+    /// Restarts the program if the device is lost, with the last snapshot of the training, else with the weights in the
+    /// folder: eframe cannot draw its window any more, and some drivers hang when it tries.
     fn start_again_if_lost(&self) {
-        // Losses are told of when someone asks.
+        // A poll reports the loss.
         let _ = self.render.device.poll(wgpu::PollType::Poll);
         let Some(reason) = self.trouble.loss() else { return };
         if self.again.is_some_and(|opened| opened.elapsed() < AGAIN_AFTER) {
@@ -237,7 +238,7 @@ impl App {
 }
 
 impl Drop for App {
-    /// egui's painter panics where the device is lost while it paints.
+    /// egui's painter panics if the device is lost during painting.
     fn drop(&mut self) {
         if thread::panicking() {
             self.start_again_if_lost();
@@ -260,7 +261,7 @@ impl eframe::App for App {
         self.frames.begin(self.training || self.canvas.is_drawing());
         if self.training {
             match self.train() {
-                // The program is about to start again, and to go on.
+                // The program is about to restart and resume.
                 Ok(()) | Err(Error::DeviceLost(_)) => {}
                 Err(error) => {
                     self.training = false;
@@ -276,7 +277,7 @@ impl eframe::App for App {
         let side = |margin| frame.inner_margin(margin);
         let gap = GAP as i8;
         CentralPanel::default().frame(frame).show(ui, |ui| {
-            // Not every window manager keeps to a window's least size.
+            // Some window managers ignore the minimum size.
             if ui.available_width() < LEAST.x || ui.available_height() < LEAST.y {
                 ui.label("This window is too small for what it shows.");
                 return;
@@ -290,7 +291,7 @@ impl eframe::App for App {
                 .show_separator_line(false)
                 .show(ui, |ui| self.training_panel(ui));
             let right = Margin { right: gap, ..Margin::ZERO };
-            // As wide as lets the paper take what height there is.
+            // The width that lets the paper use the available height.
             let width = (ui.available_height() - BELOW_PAPER + GAP).min(0.3 * ui.available_width()).max(240.0);
             Panel::left("paper")
                 .frame(side(right))
@@ -306,14 +307,14 @@ impl eframe::App for App {
                 .show(ui, |ui| self.classes_panel(ui));
             CentralPanel::no_frame().show(ui, |ui| self.layers_panel(ui));
         });
-        // On the queue before the window's own commands, which draw what this writes.
+        // Submitted before the window's own commands, which draw its outputs.
         if let Err(error) = self.run() {
             self.fail(error);
         }
         self.print_status(&ctx);
         self.start_again_if_lost();
         if self.status.as_ref().is_some_and(Status::is_to_lose) {
-            // Where it is hardest to bear: the window is about to be painted.
+            // The worst moment for a loss: just before painting.
             self.render.device.destroy();
         }
     }

@@ -1,25 +1,25 @@
-//! The paper: ink drawn with the mouse, kept in a texture that both the window and the network read.
+//! The paper: ink drawn with the mouse, stored in a texture that the window and the network read.
 
 use eframe::egui::{Rect, pos2};
 use eframe::wgpu;
 
 /// Width and height of the paper in texels.
 pub const SIDE: usize = 280;
-/// Empty texels around it: what is centred for the network may reach beyond the paper.
+/// Width of the empty border around the paper: the square centered for the network may extend beyond the paper.
 const BORDER: usize = 200;
 /// Width and height of the texture.
 const WHOLE: usize = SIDE + 2 * BORDER;
 /// Half the width of the pen: MNIST's strokes are a tenth to an eighth of the digit's height.
 const RADIUS: f32 = 10.0;
-/// How far the pen's edge takes to fade, so that strokes are as smooth as scanned ones.
+/// Width of the pen's soft edge, so that strokes are as smooth as scanned ones.
 const EDGE: f32 = 4.0;
-/// MNIST's digits fill 20 of 28 pixels, and have their centre of mass in the middle.
+/// MNIST's digits fill 20 of 28 pixels, and are centered at their center of mass.
 const MNIST_DIGIT: usize = 20;
 const MNIST_SIDE: usize = 28;
-/// What is smaller is not blown up any further: a dot stays a dot.
+/// Smaller drawings are not enlarged: a dot remains a dot.
 const LEAST: usize = 70;
 
-/// The paper, and what of it is not yet in the texture.
+/// The paper, and the part of it that is not yet uploaded.
 pub struct Canvas {
     ink: Vec<u8>,
     texture: wgpu::Texture,
@@ -56,7 +56,7 @@ impl Canvas {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            // One byte would do for the ink; egui shows four.
+            // One channel would suffice for the ink; egui displays four.
             format: wgpu::TextureFormat::Rgba8Unorm,
             usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
@@ -69,7 +69,7 @@ impl Canvas {
         self.texture.create_view(&Default::default())
     }
 
-    /// Where the paper is in the texture, from 0 to 1.
+    /// The paper's rectangle in the texture, from 0 to 1.
     pub fn place() -> Rect {
         let [from, to] = [BORDER, BORDER + SIDE].map(|texel| texel as f32 / WHOLE as f32);
         Rect::from_min_max(pos2(from, from), pos2(to, to))
@@ -80,7 +80,7 @@ impl Canvas {
         self.ink.iter().all(|&ink| ink == 0)
     }
 
-    /// Moves the pen, which is down, to a place in texels.
+    /// Draws a line from the last position, if the pen is down, to a position in texels.
     pub fn draw_to(&mut self, to: [f32; 2]) {
         let from = self.last.replace(to).unwrap_or(to);
         let reach = RADIUS + EDGE;
@@ -110,14 +110,14 @@ impl Canvas {
         self.last = None;
     }
 
-    /// New paper.
+    /// Clears the paper.
     pub fn clear(&mut self) {
         self.ink.fill(0);
         self.changed = Some(Area::ALL);
         self.lift();
     }
 
-    /// Puts what changed into the texture. Returns whether anything did.
+    /// Uploads the changed area. Returns whether anything changed.
     pub fn upload(&mut self, queue: &wgpu::Queue) -> bool {
         let Some(Area { begin, end }) = self.changed.take() else { return false };
         let rows = (begin[1]..end[1]).map(|y| &self.ink[y * SIDE + begin[0]..y * SIDE + end[0]]);
@@ -135,7 +135,7 @@ impl Canvas {
         true
     }
 
-    /// The square `[x, y, width, height]` of the texture, in texels, that looks to the network like a picture of MNIST.
+    /// The square `[x, y, width, height]` of the texture, in texels, that contains the drawing in MNIST's proportions.
     pub fn rectangle(&self) -> [u32; 4] {
         let (mut mass, mut sums, mut low, mut high) = (0, [0; 2], [SIDE; 2], [0; 2]);
         for (at, &ink) in self.ink.iter().enumerate().filter(|(_, ink)| **ink > 0) {
@@ -151,13 +151,13 @@ impl Canvas {
             return [BORDER, BORDER, SIDE, SIDE].map(|texels| texels as u32);
         }
         let side = MNIST_SIDE * (high[0] - low[0]).max(high[1] - low[1]).max(LEAST) / MNIST_DIGIT;
-        // The centre of mass is within the ink, so that this stays within the border.
+        // The center of mass is within the ink, so this stays within the border.
         let [x, y] = sums.map(|sum| (BORDER + sum / mass - side / 2) as u32);
         [x, y, side as u32, side as u32]
     }
 }
 
-/// The distance of a point from the line between two others.
+/// The distance of a point from a line segment.
 fn distance(point: [f32; 2], from: [f32; 2], to: [f32; 2]) -> f32 {
     let [along, away] = [[to[0] - from[0], to[1] - from[1]], [point[0] - from[0], point[1] - from[1]]];
     let length = along[0] * along[0] + along[1] * along[1];

@@ -1,4 +1,4 @@
-//! The window and its device: eframe makes both, and asks for what lenslet likes to have.
+//! The window and its device: eframe creates both, with the features and limits that lenslet prefers.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -8,12 +8,12 @@ use eframe::{NativeOptions, wgpu};
 use lenslet::Gpu;
 use wgpu::{Backends, DeviceType};
 
-/// A window of a size that fits most screens, on the best adapter that can show it.
+/// A window that fits most screens, on the best adapter that can present to it.
 pub fn options() -> NativeOptions {
     let mut setup = WgpuSetupCreateNew::without_display_handle();
     setup.instance_descriptor.backends =
         Backends::from_env().unwrap_or(Backends::VULKAN | Backends::METAL | Backends::DX12);
-    // Validation layers slow every call; wgpu's own validation stays.
+    // Validation layers slow every call; wgpu's own validation remains active.
     setup.instance_descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     setup.native_adapter_selector = Some(Arc::new(pick));
     setup.device_descriptor = Arc::new(|adapter| wgpu::DeviceDescriptor {
@@ -23,13 +23,13 @@ pub fn options() -> NativeOptions {
         ..Default::default()
     });
     let viewport = ViewportBuilder::default().with_inner_size([1240.0, 750.0]).with_min_inner_size([940.0, 660.0]);
-    // Dithering smooths gradients, of which there are none here, and costs software devices most of a frame.
+    // Dithering smooths gradients, which this window does not have, and takes most of a frame on software devices.
     let mut options = NativeOptions { viewport, dithering: false, ..Default::default() };
     options.wgpu_options.wgpu_setup = WgpuSetup::CreateNew(setup);
     options
 }
 
-/// Hardware before software, among those that can draw to the window.
+/// Selects a hardware adapter before a software one, among those that can present to the window.
 fn pick(adapters: &[wgpu::Adapter], surface: Option<&wgpu::Surface<'_>>) -> Result<wgpu::Adapter, String> {
     let rank = |adapter: &&wgpu::Adapter| match adapter.get_info().device_type {
         DeviceType::DiscreteGpu => 0,
@@ -43,7 +43,7 @@ fn pick(adapters: &[wgpu::Adapter], surface: Option<&wgpu::Surface<'_>>) -> Resu
     best.cloned().ok_or_else(|| format!("no GPU device can draw to this window; {}", lenslet::gpu::HOW_TO_GET_A_DRIVER))
 }
 
-/// What befell the device behind the app's back.
+/// Errors and losses reported by the device.
 #[derive(Clone, Default)]
 pub struct Trouble(Arc<Mutex<Reports>>);
 
@@ -54,7 +54,7 @@ struct Reports {
 }
 
 impl Trouble {
-    /// Hears of the loss of the device, and of errors nobody waits for, which would end the program otherwise.
+    /// Records the loss of the device, and uncaptured errors, which would otherwise end the program.
     pub fn watch(device: &wgpu::Device, window: &Context) -> Self {
         let trouble = Self::default();
         let (told, waked) = (trouble.clone(), window.clone());
@@ -64,7 +64,7 @@ impl Trouble {
         });
         let (told, waked) = (trouble.clone(), window.clone());
         device.on_uncaptured_error(Arc::new(move |error| {
-            // The first is the cause, the others follow from it.
+            // The first error is the cause; later ones follow from it.
             told.reports().error.get_or_insert(error.to_string());
             waked.request_repaint();
         }));
@@ -75,12 +75,12 @@ impl Trouble {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Why the device is lost, if it is.
+    /// The reason why the device was lost, if it was.
     pub fn loss(&self) -> Option<String> {
         self.reports().lost.clone()
     }
 
-    /// An error not told yet.
+    /// An error that has not been shown yet.
     pub fn take_error(&self) -> Option<String> {
         self.reports().error.take()
     }

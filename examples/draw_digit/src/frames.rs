@@ -1,11 +1,11 @@
-//! How long frames take, and how training went.
+//! Frame times and training curves.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Frames that figures are taken over: some seconds.
+/// Number of frames for statistics: a few seconds.
 const FRAMES: usize = 240;
-/// Points a curve may have; beyond, neighbours are joined.
+/// Maximum points per curve; adjacent points are merged beyond it.
 const POINTS: usize = 400;
 
 /// The latest frame times.
@@ -16,7 +16,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A frame begins. The time since the last one counts if frames follow each other: a window at rest paints none.
+    /// Starts a frame. The time since the last one counts only if frames follow each other: an idle window paints none.
     pub fn begin(&mut self, follows: bool) {
         let now = Instant::now();
         if let Some(last) = self.last.replace(now).filter(|_| follows) {
@@ -27,12 +27,12 @@ impl Frames {
         }
     }
 
-    /// How long the last one took.
+    /// The duration of the last frame.
     pub fn last(&self) -> Duration {
         Duration::from_secs_f32(self.times.back().map_or(0.0, |ms| 1e-3 * ms))
     }
 
-    /// Mean and 99th percentile in milliseconds, once there are any.
+    /// Mean and 99th percentile in milliseconds, if there are any frames.
     pub fn figures(&self) -> Option<[f32; 2]> {
         let mut sorted: Vec<f32> = self.times.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
@@ -41,10 +41,10 @@ impl Frames {
     }
 }
 
-/// Values over the steps of a run: joined two and two whenever they become too many to draw.
+/// Values over the steps of a run. Adjacent points are merged in pairs when there are too many to draw.
 pub struct Curve {
     points: Vec<f32>,
-    /// Values that make one point.
+    /// Number of values per point.
     joined: usize,
     sum: f32,
     count: usize,
@@ -75,14 +75,14 @@ impl Curve {
     }
 }
 
-/// Pictures a second, over the last second or so.
+/// Images per second, averaged over about a second.
 #[derive(Default)]
 pub struct Rate {
     marks: VecDeque<(Instant, f64)>,
 }
 
 impl Rate {
-    /// So many pictures have been trained with by now.
+    /// Records the total number of training images so far.
     pub fn mark(&mut self, pictures: f64) {
         let now = Instant::now();
         self.marks.push_back((now, pictures));

@@ -1,4 +1,4 @@
-//! The panel of the convolutions: each map, and above it the filters that make it.
+//! The panel of the convolutions: each map, and above it its filters.
 
 use eframe::egui::{Color32, Rect, Sense, Ui, pos2, vec2};
 
@@ -7,36 +7,36 @@ use crate::network::Layer;
 use crate::pictures::Picture;
 use crate::theme;
 
-/// Between tiles.
+/// Gap between tiles.
 const GAP: f32 = 8.0;
-/// Between a filter's channels, and between filters and map.
+/// Gap between a filter's channels, and between filters and map.
 const FINE: f32 = 2.0;
-/// A line of text with what is around it.
+/// Height of a title line with its margins.
 const TITLE: f32 = 34.0;
-/// What the colours mean.
+/// The legend of the colors.
 const LEGEND: &str =
     "Filters: red above zero, blue below.  Maps: from violet, the layer's least, to yellow, its greatest.";
 
-/// How a layer's maps are laid out.
+/// The layout of a layer's maps.
 struct Tiles {
     columns: usize,
     rows: usize,
-    /// A filter's channels.
+    /// Filter channels per row.
     across: usize,
     down: usize,
-    /// Width of a channel's tile as a share of the map's.
+    /// Width of a channel's tile as a fraction of the map's.
     share: f32,
 }
 
 impl Tiles {
     fn of(layer: &Layer) -> Self {
         let columns = if layer.maps <= 6 { layer.maps } else { 8 };
-        // One channel beside the map's own size would be loud; several share the width.
+        // A single channel at the size of the map would dominate; several share the width.
         let (across, share) = if layer.channels == 1 { (1, 0.5) } else { (3, 1.0 / 3.0) };
         Self { columns, rows: layer.maps.div_ceil(columns), across, down: layer.channels.div_ceil(across), share }
     }
 
-    /// The side of a map where all columns take `width`.
+    /// The side of a map if all columns take `width`.
     fn side(&self, width: f32) -> f32 {
         (width + GAP) / self.columns as f32 - GAP
     }
@@ -74,7 +74,7 @@ fn paint(ui: &Ui, picture: &Picture, tile: usize, place: Rect) {
 }
 
 impl App {
-    /// Each convolution's filters, and below each what it finds.
+    /// The filters of each convolution, with their maps below.
     pub fn layers_panel(&mut self, ui: &mut Ui) {
         theme::card().show(ui, |ui| {
             let space = ui.available_rect_before_wrap();
@@ -82,7 +82,8 @@ impl App {
             if let Ok(network) = &self.network {
                 let tiles: Vec<Tiles> = network.layers.iter().map(Tiles::of).collect();
                 let height = |width: f32| tiles.iter().map(|tiles| tiles.height(width)).sum::<f32>();
-                // As wide as the panel, or as narrow as lets all fit its height, which grows with the width evenly.
+                // The largest width, up to the panel's, at which everything fits the height; the height grows with the
+                // width.
                 let (least, most) = (0.0, space.width().max(1.0));
                 let slope = (height(most) - height(least)) / most;
                 let width = most.min((space.height() - TITLE - height(least)) / slope).max(0.3 * most);

@@ -1,7 +1,7 @@
-//! Draw a digit, and watch a network recognise it, or learn to.
+//! A window to draw digits in, with a network that classifies them and is trained at the same time.
 //!
-//! The window and the network share one device: what is drawn is a texture that a kernel of lenslet reads, and what the
-//! network makes of it are textures and a buffer that the window draws. Nothing goes through the host.
+//! The window and the network share one device: the drawing is a texture that a kernel of lenslet reads, and the
+//! network's outputs are textures and a buffer that the window draws. Nothing is copied through the host.
 
 mod app;
 mod canvas;

@@ -1,4 +1,4 @@
-//! The network: LeNet-5 on the window's device, answering each frame and trained between frames.
+//! The network: LeNet-5 on the window's device, run in each frame and trained between frames.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,61 +20,61 @@ use lenslet::{Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, Texture
 use crate::canvas::Canvas;
 use crate::pictures::Picture;
 
-/// Pictures a training step.
+/// Batch size of training.
 const BATCH: usize = 64;
-/// Texels of the bars: as long as they need to be fine, each a row, with a row between.
+/// Size of the bars' texture in texels: one row per bar, with a row between bars.
 const BARS: [u32; 2] = [256, 19];
-/// How often a snapshot of the training is taken: what is learnt after the last one is lost with the device.
+/// Interval of training snapshots: progress after the last one is lost with the device.
 const SNAPSHOT: Duration = Duration::from_secs(2);
-/// The name that weights are saved under, which `lenslet predict` knows too.
+/// The model name in saved weight files, which `lenslet predict` accepts.
 const MODEL: &str = "lenet5";
 
-/// A convolution in the window.
+/// A convolution shown in the window.
 pub struct Layer {
     pub title: &'static str,
-    /// Filters, and as many maps.
+    /// Number of filters, and of maps.
     pub maps: usize,
-    /// Of each filter.
+    /// Channels of each filter.
     pub channels: usize,
     pub filters: Picture,
     pub responses: Picture,
 }
 
-/// The network and its pictures.
+/// The network and its images.
 pub struct Network {
     gpu: Gpu,
     layout: Layout,
     predictor: Predictor,
     input: TextureInput,
-    /// The picture that the network gets.
+    /// The network's input.
     pub seen: Picture,
-    /// The probabilities, as bars.
+    /// The class probabilities as bars.
     pub bars: Picture,
     pub layers: Vec<Layer>,
     training: Training,
-    /// What training begins with,
+    /// The initial parameters of the training,
     initial: Vec<f32>,
-    /// or goes on from.
+    /// or the checkpoint to resume from.
     checkpoint: Option<Checkpoint>,
-    /// When the last snapshot was taken.
+    /// The time of the last snapshot.
     kept: Instant,
 }
 
 enum Training {
     NotBegun,
-    /// A thread reads the data and compiles the step; the window stays alive meanwhile.
+    /// A thread reads the data and compiles the step, so that the window stays responsive.
     Coming(Receiver<Result<FrameTrainer>>),
     Ready(Box<FrameTrainer>),
 }
 
 impl Network {
-    /// The network, which reads the paper.
+    /// The network, with the paper as its input.
     pub fn new(gpu: &Gpu, render: &RenderState, canvas: &Canvas) -> Result<Self> {
         let model = models::lenet5();
         let layout = Layout::of(&model)?;
         let predictor = Predictor::new(gpu, &model, &layout, 1, &["conv1", "conv2"])?;
         let session = predictor.session();
-        // The paper's three channels are alike.
+        // The paper's three channels are equal.
         let read = TextureRead::new().channels(Channels::Only(0)).rectangle(canvas.rectangle());
         let input = TextureInput::new(session, predictor.pictures(), &canvas.view(), &read)?;
 
@@ -87,7 +87,7 @@ impl Network {
             let (range, shape) = predictor.filters(name)?;
             let (maps, channels) = (shape[0], shape[1]);
             let filters = TextureWrite::filters(range, shape);
-            // One range for all maps: a filter that finds nothing looks so.
+            // A common range for all maps: a filter without a response looks inactive.
             let responses = TextureWrite::maps().range(ValueRange::Whole);
             Ok(Layer {
                 title,
@@ -108,12 +108,12 @@ impl Network {
         Ok(Self { gpu, layout, predictor, input, seen, bars, layers, training, initial, checkpoint, kept })
     }
 
-    /// Reads that rectangle of the paper from now on.
+    /// Sets the rectangle of the paper to read.
     pub fn look_at(&self, rectangle: [u32; 4]) -> Result<()> {
         self.input.set_rectangle(rectangle)
     }
 
-    /// One frame: the paper in, the parameters as training has left them, the answer, and its pictures.
+    /// Runs one frame: reads the paper, copies the current parameters, computes the probabilities, draws the images.
     pub fn run(&self) -> Result<()> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.input.encode(&mut encoder);
@@ -127,7 +127,7 @@ impl Network {
         Ok(())
     }
 
-    /// Trains for about that long; `None` while the training is being prepared.
+    /// Trains for about `budget`; `None` while the training is being prepared.
     pub fn train_for(&mut self, budget: Duration) -> Result<Option<Progress>> {
         match &mut self.training {
             Training::NotBegun => {
@@ -157,14 +157,14 @@ impl Network {
         }
     }
 
-    /// Takes these parameters; training begins anew with them.
+    /// Sets the parameters and restarts the training from them.
     pub fn set_parameters(&mut self, parameters: Vec<f32>) -> Result<()> {
         self.predictor.set_parameters(&parameters)?;
         (self.training, self.initial, self.checkpoint) = (Training::NotBegun, parameters, None);
         Ok(())
     }
 
-    /// Leaves what training had learnt by the last snapshot in a file, even if the device is lost; whether there is such.
+    /// Saves the last snapshot of the training to a file, even if the device is lost. Returns whether there is one.
     pub fn save_checkpoint(&self, file: &Path) -> Result<bool> {
         let checkpoint = match &self.training {
             Training::Ready(trainer) => Some(trainer.last_checkpoint()),
@@ -173,14 +173,14 @@ impl Network {
         checkpoint.map(|checkpoint| checkpoint.save(file, &self.layout)).transpose().map(|saved| saved.is_some())
     }
 
-    /// Goes on from there; returns the steps that led there.
+    /// Resumes from a checkpoint file. Returns its number of steps.
     pub fn resume(&mut self, file: &Path) -> Result<u64> {
         let checkpoint = trainer(&self.gpu, &models::lenet5())?.read_checkpoint(file)?;
         self.set_parameters(checkpoint.snapshot.parameters.to_vec())?;
         Ok(self.checkpoint.insert(checkpoint).steps())
     }
 
-    /// The parameters as they are, waiting for the device.
+    /// The current parameters, waiting for the device.
     fn parameters(&mut self) -> Result<Vec<f32>> {
         match &mut self.training {
             Training::Ready(trainer) => Ok(trainer.snapshot()?.parameters.to_vec()),
@@ -188,12 +188,12 @@ impl Network {
         }
     }
 
-    /// The parameters of a run's folder.
+    /// Reads the parameters from a run folder.
     pub fn read(&self, folder: &Path) -> Result<Vec<f32>> {
         RunFolder::read_weights(folder, &self.layout)
     }
 
-    /// Writes `model.safetensors` into a folder, which is made if there is none, and returns where.
+    /// Writes `model.safetensors` to a folder, which is created if missing. Returns the file's path.
     pub fn save(&mut self, folder: &Path) -> Result<PathBuf> {
         let parameters = self.parameters()?;
         fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
@@ -202,7 +202,7 @@ impl Network {
         Ok(path)
     }
 
-    /// The class whose probability is greatest, and that, waiting for the device: for `--status` alone.
+    /// The most likely class and its probability, waiting for the device; used only for `--status`.
     pub fn prediction(&self) -> Result<(usize, f32)> {
         let probabilities = self.predictor.session().read(self.predictor.probabilities())?;
         let best = probabilities.into_iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -214,7 +214,7 @@ fn trainer<'m>(gpu: &Gpu, model: &'m Sequential) -> Result<Trainer<'m>> {
     Ok(Trainer::new(gpu, model, Sgd::new(0.05).momentum(0.9))?.batch_size(BATCH))
 }
 
-/// Makes the trainer on a thread of its own: reading MNIST, compiling and uploading take longer than a frame.
+/// Creates the trainer on a separate thread: reading MNIST, compiling and uploading take longer than a frame.
 fn prepare(gpu: &Gpu, parameters: Vec<f32>, checkpoint: Option<Checkpoint>) -> Receiver<Result<FrameTrainer>> {
     let (sender, receiver) = mpsc::channel();
     let gpu = gpu.clone();
@@ -228,7 +228,7 @@ fn prepare(gpu: &Gpu, parameters: Vec<f32>, checkpoint: Option<Checkpoint>) -> R
         }
         trainer.in_frames(&mnist.train, u32::MAX)
     };
-    // Nobody waits any more if other weights were loaded meanwhile.
+    // The receiver is dropped if other weights were loaded.
     thread::spawn(move || drop(sender.send(make())));
     receiver
 }

@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line options.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,27 +15,27 @@ they find, and train it meanwhile.
               'lose' on standard input destroys the device
 ";
 
-/// A new device that is lost sooner too is not worth another try.
+/// If the device is lost again within this time, the program does not restart.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// What the program is started with.
+/// Command-line options.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Where weights are, and where they are saved.
+    /// The folder to load weights from and save them to.
     pub folder: Option<String>,
     pub status: bool,
-    /// Why the device before this one was lost: said by the program to itself.
+    /// The reason why the previous device was lost; set when the program restarts itself.
     pub lost: Option<String>,
-    /// What training had learnt on it, in a file.
+    /// The checkpoint file of the previous device's training.
     pub checkpoint: Option<PathBuf>,
-    /// Whether it was training.
+    /// Whether the training was running.
     pub training: bool,
 }
 
 impl Options {
-    /// The arguments after the program's name; `None` asks for help.
+    /// Parses the arguments after the program's name; `None` if help is requested.
     ///
-    /// Errors: the first argument that is not known.
+    /// Errors: the first unknown argument.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut options = Self::default();
         for argument in arguments {
@@ -54,7 +54,7 @@ impl Options {
         Ok(Some(options))
     }
 
-    /// Ends this program and starts it anew with these options.
+    /// Restarts the program with these options.
     pub fn start_again(&self) -> ! {
         let lost = self.lost.as_deref().unwrap_or_default();
         let failed = |error: io::Error| -> ! {
@@ -73,13 +73,13 @@ impl Options {
     }
 }
 
-/// Runs a program in place of this one, which keeps its terminal; returns only what went wrong.
+/// Replaces this process, keeping its terminal. Returns only on failure.
 #[cfg(unix)]
 fn replace(command: &mut Command) -> io::Result<()> {
     Err(std::os::unix::process::CommandExt::exec(command))
 }
 
-/// Runs a program beside this one, which is to end.
+/// Starts a new process; this one is about to exit.
 #[cfg(not(unix))]
 fn replace(command: &mut Command) -> io::Result<()> {
     command.spawn().map(drop)

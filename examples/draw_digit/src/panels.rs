@@ -9,11 +9,11 @@ use crate::app::App;
 use crate::canvas::{Canvas, SIDE};
 use crate::theme::{self, LINE, MUTED, ORANGE, TEXT, WELL};
 
-/// What is below the paper needs so much height.
+/// Height of the area below the paper.
 pub const BELOW_PAPER: f32 = 176.0;
 
 impl App {
-    /// The paper, what the network sees of it, and the weights' folder.
+    /// The paper, the network's input, and the folder of the weights.
     pub fn paper_panel(&mut self, ui: &mut Ui) {
         theme::card().show(ui, |ui| {
             let all = ui.available_rect_before_wrap();
@@ -52,7 +52,7 @@ impl App {
         });
     }
 
-    /// Follows the mouse through all its places since the last frame: a slow frame must not cut corners.
+    /// Follows all mouse positions since the last frame, so that slow frames do not cut corners.
     fn draw(&mut self, ui: &Ui, paper: Rect) {
         let texel = |at: Pos2| ((at - paper.min) * SIDE as f32 / paper.width()).into();
         ui.input(|input| {
@@ -89,11 +89,11 @@ impl App {
             }
         });
         let color = if self.failed { ORANGE } else { MUTED };
-        // Errors of shaders are pages long.
+        // Shader errors can be pages long.
         ScrollArea::vertical().show(ui, |ui| ui.label(theme::caption(&self.message).color(color)));
     }
 
-    /// A bar for each class.
+    /// A bar per class.
     pub fn classes_panel(&mut self, ui: &mut Ui) {
         theme::card().show(ui, |ui| {
             ui.label("Probabilities");

@@ -1,4 +1,4 @@
-//! Values of the network as textures that the window shows: a kernel writes them, nothing is read back.
+//! Values of the network as textures in the window, written by a kernel without readback.
 
 use eframe::egui::{Rect, TextureId, pos2};
 use eframe::egui_wgpu::RenderState;
@@ -6,10 +6,10 @@ use eframe::wgpu;
 use lenslet::gpu::GpuSession;
 use lenslet::{NodeId, Result, TextureOutput, TextureWrite};
 
-/// Texels between tiles. The window shows tiles one by one, so any would do; with one they do not bleed into each other.
+/// Gap between tiles in texels. The window shows tiles separately; the gap prevents bleeding between them.
 const GAP: u32 = 1;
 
-/// A value, drawn each frame.
+/// An image of a value, drawn in each frame.
 pub struct Picture {
     /// The texture in the window.
     pub id: TextureId,
@@ -20,7 +20,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of `node` with its tiles in `columns` and `rows`, and a texel a value or a texture of that size.
+    /// An image of `node` with tiles in `columns` and `rows`, with one texel per value or of the given size.
     pub fn new(
         render: &RenderState,
         session: &GpuSession,
@@ -53,7 +53,7 @@ impl Picture {
         self.output.encode(encoder);
     }
 
-    /// Where a tile is in the texture, from 0 to 1.
+    /// The rectangle of a tile in the texture, from 0 to 1.
     pub fn tile(&self, number: usize) -> Rect {
         let place = [number as u32 % self.columns, number as u32 / self.columns];
         let counts = [self.columns, self.rows];

@@ -1,4 +1,4 @@
-//! What `--status` prints: for tests, and for whoever drives the window by a program.
+//! Output of `--status`, for tests and for programs that control the window.
 
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::{io, thread};
 
 use eframe::egui::Rect;
 
-/// How often.
+/// The interval between lines.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Where things are in the window, in points.
+/// Positions of elements in the window, in points.
 pub struct Places {
     pub paper: Rect,
     pub clear: Rect,
@@ -26,9 +26,9 @@ impl Default for Places {
     }
 }
 
-/// Figures, where there are any.
+/// Measured values, if available.
 pub struct Figures {
-    /// The class whose probability is greatest, and that.
+    /// The most likely class and its probability.
     pub prediction: (usize, f32),
     pub training: bool,
     pub step: u64,
@@ -40,7 +40,7 @@ pub struct Figures {
     pub message: String,
 }
 
-/// When the next line is due, and what is said to the program meanwhile.
+/// The time of the next line, and commands from standard input.
 pub struct Status {
     next: Instant,
     lose: Receiver<()>,
@@ -56,12 +56,12 @@ impl Status {
         Self { next: Instant::now(), lose }
     }
 
-    /// Whether a line of standard input said `lose`: the device is to be destroyed.
+    /// Whether a line of standard input said `lose`, which destroys the device.
     pub fn is_to_lose(&self) -> bool {
         self.lose.try_recv().is_ok()
     }
 
-    /// Whether a line is due now.
+    /// Whether a line is due.
     pub fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let due = now >= self.next;
@@ -71,12 +71,12 @@ impl Status {
         due
     }
 
-    /// How long until the next.
+    /// The time until the next line.
     pub fn wait(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// Prints a line. Places are in pixels of the window: x, y, width, height.
+    /// Prints a line. Positions are in pixels of the window: x, y, width, height.
     pub fn print(&self, figures: &Figures, places: &Places, pixels_per_point: f32) {
         let Figures { prediction: (class, probability), training, step, message, .. } = figures;
         let frame = figures.frame_ms;
@@ -107,7 +107,7 @@ impl Status {
     }
 }
 
-/// JSON has no word for what is not finite.
+/// A number, or null if it is not finite.
 fn number(value: Option<impl Into<f64>>) -> String {
     value.map(Into::into).filter(|v| v.is_finite()).map_or("null".into(), |v| v.to_string())
 }

@@ -1,4 +1,4 @@
-//! Colours and sizes. The palette is Okabe and Ito's, which colour-blind eyes tell apart too.
+//! Colors and sizes. The palette is Okabe and Ito's, distinguishable with any kind of color vision.
 
 use eframe::egui::{self, Color32, CornerRadius, FontFamily, FontId, Frame, Margin, Stroke, TextStyle, Visuals};
 
@@ -11,10 +11,10 @@ pub const MUTED: Color32 = Color32::from_rgb(0x8d, 0x97, 0xa5);
 pub const BLUE: Color32 = Color32::from_rgb(0x56, 0xb4, 0xe9);
 pub const ORANGE: Color32 = Color32::from_rgb(0xe6, 0x9f, 0x00);
 
-/// Between cards, and within them.
+/// Gap between cards, and margin within them.
 pub const GAP: f32 = 12.0;
 
-/// Dresses all of egui.
+/// Sets the style of all widgets.
 pub fn apply(ctx: &egui::Context) {
     ctx.set_theme(egui::Theme::Dark);
     let mut visuals = Visuals::dark();
@@ -47,7 +47,7 @@ pub fn apply(ctx: &egui::Context) {
     });
 }
 
-/// A panel's frame.
+/// The frame of a panel.
 pub fn card() -> Frame {
     Frame::NONE
         .fill(CARD)
@@ -56,7 +56,7 @@ pub fn card() -> Frame {
         .inner_margin(Margin::same(GAP as i8))
 }
 
-/// What a figure or picture is.
+/// The caption of a figure or image.
 pub fn caption(text: impl Into<String>) -> egui::RichText {
     egui::RichText::new(text).small().color(MUTED)
 }

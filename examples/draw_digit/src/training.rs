@@ -10,7 +10,7 @@ use crate::theme::{self, BLUE, LINE, MUTED, ORANGE, WELL};
 const FIGURES: f32 = 300.0;
 
 impl App {
-    /// Switch, figures and curves, side by side.
+    /// Start button, figures and curves, side by side.
     pub fn training_panel(&mut self, ui: &mut Ui) {
         theme::card().show(ui, |ui| {
             ui.horizontal_top(|ui| {
@@ -18,7 +18,7 @@ impl App {
                 ui.allocate_ui(vec2(FIGURES, ui.available_height()), |ui| ui.vertical(|ui| self.figures(ui)));
                 let width = ((ui.available_width() - theme::GAP) / 2.0).max(0.0);
                 let size = vec2(width, ui.available_height());
-                // The loss of ten classes at even odds is 2.3.
+                // The initial loss for ten equally likely classes is 2.3.
                 plot(ui, size, "Loss of the batch", &self.losses, ORANGE, 2.5, |v| format!("{v:.3}"));
                 let percent = |v: f32| format!("{:.1} %", 100.0 * v);
                 plot(ui, size, "Accuracy on the batch, before the step", &self.accuracies, BLUE, 1.0, percent);
@@ -62,7 +62,7 @@ impl App {
     }
 }
 
-/// 12 345 as it is easily read.
+/// A number with its digits grouped in threes.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -70,7 +70,7 @@ fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
-/// A curve from the first step to the present one, from 0 to `top`.
+/// A curve from the first to the current step, with values from 0 to `top`.
 fn plot(
     ui: &mut Ui,
     size: eframe::egui::Vec2,

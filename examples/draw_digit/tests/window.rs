@@ -1,4 +1,4 @@
-//! The app as its user meets it: on a display of its own (Xvfb), with a mouse that draws and eyes on the screen.
+//! The app as a user sees it: on a virtual display (Xvfb), with mouse input and screenshots.
 
 #![cfg(target_os = "linux")]
 
@@ -11,7 +11,7 @@ use lenslet::formats::weights;
 use lenslet::models;
 use lenslet::nn::Layout;
 
-/// Steps after which LeNet-5 knows most digits.
+/// Steps after which LeNet-5 classifies most digits correctly.
 const ENOUGH: u64 = 250;
 
 #[test]
@@ -19,7 +19,7 @@ fn digits_are_recognised_while_the_network_learns_them() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mut desk) = Desk::start(folder.path()) else { return };
     desk.wait_for(60, "the first line", |_| true);
-    // Fewer pixels: it is a device of software that paints them.
+    // Fewer pixels, because a software device paints them.
     desk.resize([960, 700]);
     let before = desk.wait_for(10, "a smaller window", |line| line.place("layers").x < 600);
     assert!(before.text("message").contains("model.safetensors"), "a folder without weights is told of: {before:?}");
@@ -49,7 +49,7 @@ fn digits_are_recognised_while_the_network_learns_them() {
     let layout = Layout::of(&models::lenet5()).unwrap();
     weights::load(folder.path().join("model.safetensors"), &layout).unwrap();
 
-    // Whatever size a window manager gives it.
+    // Window managers may set any size.
     desk.resize([200, 150]);
     desk.rest(Duration::from_secs(1));
     desk.resize([1200, 800]);
@@ -78,7 +78,7 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
     let step: f64 = step.parse().unwrap();
     assert!(step > 0.0 && step <= after.number("step") && after.is("training"), "{after:?}");
 
-    // Not with the losses of a network that begins.
+    // The losses are not those of an untrained network.
     let next = desk.wait_for(60, "another step", |line| line.number("step") > step);
     assert!(next.number("loss") < 1.5, "{next:?}");
     let learnt = |line: &Line| line.number("step") >= ENOUGH as f64;
@@ -90,7 +90,7 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
 
 type Strokes = Vec<Vec<[f32; 2]>>;
 
-/// Points on an arc about `middle`, by angles in turns, clockwise from the right.
+/// Points on an arc around `middle`, by angles in turns, clockwise from the right.
 fn arc(middle: [f32; 2], radius: [f32; 2], from: f32, to: f32) -> Vec<[f32; 2]> {
     let at = |i: u16| {
         let (sin, cos) = (std::f32::consts::TAU * (from + (to - from) * f32::from(i) / 40.0)).sin_cos();

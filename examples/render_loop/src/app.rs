@@ -13,9 +13,9 @@ use crate::panels::Panels;
 use crate::scene::{SIDE, Scene};
 use crate::{BACKGROUND, Graphics, Result, texture};
 
-/// Where the bars are, one for each class: `[x, y, width, height]`.
+/// The rectangle of the bars, one per class: `[x, y, width, height]`.
 pub const BARS: [u32; 4] = [696, 32, 440, 412];
-/// And where their names are.
+/// The rectangle of the class names.
 const LABELS: [u32; 4] = [640, 32, 44, 412];
 
 /// The body of the loop.
@@ -27,7 +27,7 @@ pub struct App {
     times: Times,
 }
 
-/// How long frames took while the network learnt, and else.
+/// Frame times with and without training.
 #[derive(Default)]
 struct Times {
     last: Option<Instant>,
@@ -35,9 +35,9 @@ struct Times {
 }
 
 impl App {
-    /// An app that draws on textures of that format.
+    /// An app that draws to textures of this format.
     ///
-    /// Errors: a device that cannot do what lenslet needs.
+    /// Errors: the device lacks a feature or limit that lenslet requires.
     pub fn new(graphics: &Graphics, format: wgpu::TextureFormat) -> Result<Self> {
         let device = &graphics.device;
         let gpu = Gpu::from_wgpu(device.clone(), graphics.queue.clone());
@@ -58,9 +58,9 @@ impl App {
         Ok(Self { gpu, scene, network, panels, times: Times::default() })
     }
 
-    /// Draws the frame of that many seconds after the beginning. Nothing of it comes back from the device.
+    /// Draws the frame at `time` seconds after the start. Nothing is read back.
     ///
-    /// Errors: none that a frame after the first would have.
+    /// Errors: possible only in the first frame.
     pub fn frame(&mut self, time: f32, to: &wgpu::Texture) -> Result<()> {
         let queue = self.gpu.queue();
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
@@ -72,7 +72,7 @@ impl App {
         Ok(())
     }
 
-    /// Trains for what is left of a frame.
+    /// Trains for the rest of a frame.
     ///
     /// Errors: the device is lost.
     pub fn train(&mut self) -> Result<()> {
@@ -81,19 +81,19 @@ impl App {
         Ok(())
     }
 
-    /// Steps of training so far.
+    /// Number of training steps so far.
     pub fn steps(&self) -> u64 {
         self.network.steps()
     }
 
-    /// Waits until the device has nothing to do.
+    /// Waits until the device is idle.
     ///
     /// Errors: the device is lost.
     pub fn wait(&self) -> Result<()> {
         Ok(self.gpu.wait()?)
     }
 
-    /// The device, and how long frames took.
+    /// A summary of the device and the frame times.
     pub fn summary(&self) -> String {
         let told = |(frames, spent): (u32, Duration)| match frames {
             0 => "none".into(),
@@ -118,14 +118,14 @@ impl Times {
     }
 }
 
-/// The names of the classes, from 0 at the top, drawn once.
+/// The class names, from 0 at the top, drawn once.
 fn labels(gpu: &Gpu) -> wgpu::Texture {
     let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING;
     let [.., width, height] = LABELS;
     let labels = texture(gpu.device(), [width, height], wgpu::TextureFormat::Rgba8Unorm, usage);
     let tubes = Tubes::new(gpu.device(), &labels, BACKGROUND);
     let mut figure = tubes.figure(gpu.device(), 10 * PIECES);
-    // Each name in a row 3 high.
+    // Each name is in a row of height 3.
     let row = |digit: usize| pieces(digit).map(|ends| ends + vec2(0.0, 28.5 - 3.0 * digit as f32).xyxy());
     let all: Vec<Vec4> = (0..10).flat_map(row).collect();
     let across = 15.0 * width as f32 / height as f32;

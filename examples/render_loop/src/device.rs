@@ -4,7 +4,7 @@ use lenslet::Gpu;
 
 use crate::Result;
 
-/// What wgpu gives an app to draw with.
+/// The wgpu objects of the app.
 pub struct Graphics {
     pub adapter: wgpu::Adapter,
     pub device: wgpu::Device,
@@ -12,7 +12,8 @@ pub struct Graphics {
 }
 
 impl Graphics {
-    /// The best adapter that can draw to the surface, if there is one, with what lenslet likes to have.
+    /// Opens the best adapter that can present to the surface, if given, with the features and limits that lenslet
+    /// prefers.
     pub fn new(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>>) -> Result<Self> {
         let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,

@@ -1,19 +1,19 @@
-//! The ten digits as strokes, written as one writes them by hand.
+//! The ten digits as strokes, as in handwriting.
 
 use std::f32::consts::TAU;
 
 use glam::{Vec2, Vec4, vec2};
 
-/// Straight pieces of every digit, so that one can turn into another piece by piece.
+/// Straight segments per digit, so that one digit can be morphed into another.
 pub const PIECES: usize = 60;
 /// Half the width of a stroke. Digits are 2 high: MNIST's strokes are about a seventh of a digit's height.
 pub const RADIUS: f32 = 0.14;
-/// Half the side of the square that looks like a picture of MNIST, where digits fill 20 of 28 pixels.
+/// Half the side of the square with MNIST's proportions, where digits fill 20 of 28 pixels.
 pub const REACH: f32 = 1.4;
 
 type Stroke = Vec<Vec2>;
 
-/// Points on an arc about a middle, by angles in turns, counterclockwise from the right.
+/// Points on an arc, by angles in turns, counterclockwise from the right.
 fn arc(middle: [f32; 2], radii: [f32; 2], from: f32, to: f32) -> Stroke {
     let at = |i: u16| Vec2::from_angle(TAU * (from + (to - from) * f32::from(i) / 40.0));
     (0..=40).map(|i| Vec2::from(middle) + Vec2::from(radii) * at(i)).collect()
@@ -44,7 +44,7 @@ fn strokes(digit: usize) -> Vec<Stroke> {
     }
 }
 
-/// The digit as pieces, from x, y to z, w; its centre of mass at 0, as MNIST's are.
+/// A digit as segments, from (x, y) to (z, w), with its center of mass at 0 as in MNIST.
 pub fn pieces(digit: usize) -> [Vec4; PIECES] {
     let strokes = strokes(digit % 10);
     let lengths: Vec<f32> = strokes.iter().map(|stroke| length(stroke)).collect();
@@ -70,7 +70,7 @@ fn length(stroke: &[Vec2]) -> f32 {
     stroke.windows(2).map(|ends| ends[0].distance(ends[1])).sum()
 }
 
-/// The point that far along a stroke.
+/// The point at distance `far` along a stroke.
 fn along(stroke: &[Vec2], mut far: f32) -> Vec2 {
     for ends in stroke.windows(2) {
         let long = ends[0].distance(ends[1]);
@@ -82,7 +82,7 @@ fn along(stroke: &[Vec2], mut far: f32) -> Vec2 {
     stroke.last().copied().unwrap_or_default()
 }
 
-/// The corners of a square about a place, as a viewfinder shows them.
+/// The corner marks of a square, as in a viewfinder.
 pub fn corners(middle: Vec2, reach: f32) -> Vec<Vec4> {
     let corner = |x: f32, y: f32| {
         let at = middle + reach * vec2(x, y);

@@ -4,13 +4,13 @@ use glam::{Mat4, Vec3, Vec4};
 
 use crate::colour;
 
-/// Samples a texel of what is drawn on; it is resolved into a texture of one sample, as what reads that expects.
+/// Samples per texel of the render target, which is resolved into a single-sampled texture for reading.
 const SAMPLES: u32 = 4;
 const DEPTH: wgpu::TextureFormat = wgpu::TextureFormat::Depth24Plus;
-/// Vertices of a piece: two triangles for each of nine rings of 16 quads.
+/// Vertices per segment: two triangles for each of nine rings of 16 quads.
 const VERTICES: u32 = 6 * 9 * 16;
 
-/// Draws figures into a texture.
+/// Draws figures to a texture.
 pub struct Tubes {
     pipeline: wgpu::RenderPipeline,
     samples: wgpu::TextureView,
@@ -19,7 +19,7 @@ pub struct Tubes {
     background: wgpu::Color,
 }
 
-/// How a figure looks: its pieces are placed by `to_world`, `to_clip` is the camera.
+/// The appearance of a figure: `to_world` places its segments, `to_clip` is the camera.
 pub struct Look {
     pub to_world: Mat4,
     pub to_clip: Mat4,
@@ -27,7 +27,7 @@ pub struct Look {
     pub radius: f32,
 }
 
-/// Pieces of strokes, from x, y to z, w.
+/// Segments of strokes, from (x, y) to (z, w).
 pub struct Figure {
     look: wgpu::Buffer,
     pieces: wgpu::Buffer,
@@ -83,7 +83,7 @@ impl Tubes {
         Self { pipeline, samples, depth, target, background: colour(background) }
     }
 
-    /// A figure of at most that many pieces.
+    /// A figure with at most `most` segments.
     pub fn figure(&self, device: &wgpu::Device, most: usize) -> Figure {
         let buffer = |floats: usize, usage| {
             let size = 4 * floats as u64;
@@ -108,7 +108,7 @@ impl Tubes {
         Figure { look, pieces, bind_group, count: 0 }
     }
 
-    /// Appends a render pass that draws these figures, and nothing else, into the texture.
+    /// Appends a render pass that clears the texture and draws these figures.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, figures: &[&Figure]) {
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("tubes"),
@@ -134,7 +134,7 @@ impl Tubes {
 }
 
 impl Figure {
-    /// Changes what the next submission draws.
+    /// Sets the appearance and segments for the next submission.
     pub fn set(&mut self, queue: &wgpu::Queue, look: &Look, pieces: &[Vec4]) {
         let Look { to_world, to_clip, colour, radius } = look;
         let matrices = [to_world.to_cols_array(), to_clip.to_cols_array()].concat();

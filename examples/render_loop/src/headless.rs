@@ -1,4 +1,4 @@
-//! The loop without a window, and pictures of frames.
+//! The loop without a window, and images of frames.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use image::RgbaImage;
 
 use crate::{App, Graphics, Result, SIZE, texture};
 
-/// Frames a second of the scene's time.
+/// Frames per second of the scene's time.
 const RATE: f32 = 60.0;
 
-/// A texture to draw frames on that can be saved.
+/// A render target that can be saved.
 pub struct Canvas {
     pub texture: wgpu::Texture,
 }
@@ -20,7 +20,7 @@ impl Canvas {
         Self { texture: texture(device, SIZE, format, usage) }
     }
 
-    /// What is drawn, waiting for the device.
+    /// Reads the rendered image, waiting for the device.
     ///
     /// Errors: the device is lost.
     pub fn picture(&self, Graphics { device, queue, .. }: &Graphics) -> Result<RgbaImage> {
@@ -48,16 +48,16 @@ impl Canvas {
     }
 }
 
-/// Saves a picture.
+/// Saves an image.
 ///
-/// Errors: it cannot be written; the message says where.
+/// Errors: the file cannot be written; the message names it.
 pub fn save(picture: &RgbaImage, path: &Path) -> Result<()> {
     picture.save(path).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
-/// Draws so many frames, a sixtieth of a second of the scene apart, and saves the last if there is a path.
+/// Draws frames, a sixtieth of a second of the scene's time apart, and saves the last one if a path is given.
 ///
-/// Errors: no device; the device is lost; the file cannot be written.
+/// Errors: there is no device; the device is lost; the file cannot be written.
 pub fn run(frames: u32, picture: Option<&Path>) -> Result<()> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let graphics = Graphics::new(&instance, None)?;

@@ -1,5 +1,5 @@
-//! A network in a render loop. [`App`] is the loop's body: the scene, the network that looks at it, and the panels that
-//! show both, in one command encoder a frame.
+//! A network in a render loop. [`App`] is the loop's body: the scene, the network that reads it, and the panels that
+//! show both, in one command encoder per frame.
 
 mod app;
 mod device;
@@ -18,14 +18,14 @@ pub use network::STEPS;
 pub use scene::{STAY, Scene};
 pub use window::run as run_in_window;
 
-/// Anything that goes wrong ends the app with a message.
+/// Any error ends the app with a message.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Width and height of the window; in one of another size, all is larger or smaller.
+/// Width and height of the layout, which is scaled to the window.
 pub const SIZE: [u32; 2] = [1168, 640];
-/// Behind the panels.
+/// The color behind the panels.
 const BACKGROUND: [f32; 4] = [0.075, 0.085, 0.105, 1.0];
-/// Behind the scene's digit: nearly as dark as MNIST's.
+/// The color behind the scene's digit, nearly as dark as MNIST's.
 const DARK: [f32; 4] = [0.02, 0.025, 0.04, 1.0];
 
 fn colour([r, g, b, a]: [f32; 4]) -> wgpu::Color {

@@ -1,4 +1,4 @@
-//! `cargo run --release -p render_loop`
+//! A network in a render loop: `cargo run --release -p render_loop`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ Opens a window with a turning digit and a network that learns to recognise it fr
   --picture FILE.png  save the last of these frames
 ";
 
-/// The command line.
+/// Command-line options.
 #[derive(Default)]
 struct Options {
     headless: bool,
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments after the program's name; `None` if they are not understood.
+/// Parses the arguments after the program's name; `None` if they are invalid.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
     let mut options = Options::default();
     while let Some(argument) = arguments.next() {

@@ -1,4 +1,4 @@
-//! The network: LeNet-5 on the app's device, which looks at a texture in each frame, and learns between frames.
+//! The network: LeNet-5 on the app's device, which reads a texture in each frame and is trained between frames.
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,26 +10,26 @@ use lenslet::{NodeId, data::Mnist, models, nn::Layout, optim::Sgd};
 
 use crate::{BACKGROUND, texture};
 
-/// Training ends after so many steps of 64 digits: LeNet-5 then errs in about two of a hundred.
+/// Number of training steps, with batches of 64: LeNet-5 then misclassifies about two digits in a hundred.
 pub const STEPS: u64 = 600;
 
-/// The network and its pictures.
+/// The network and its images.
 pub struct Network {
     predictor: Predictor,
     input: TextureInput,
     outputs: Vec<TextureOutput>,
     training: Training,
-    /// What training may take of a frame. Longer on software devices, whose frames are long anyhow.
+    /// Training time per frame; longer on software devices, whose frames are long anyway.
     budget: Duration,
 }
 
 enum Training {
-    /// A thread reads the data and compiles the step; the scene goes on meanwhile.
+    /// A thread reads the data and compiles the step, while the scene is drawn.
     Coming(Receiver<Result<FrameTrainer>>),
     Ready(Box<FrameTrainer>),
 }
 
-/// What is drawn of the network.
+/// Images of the network.
 pub struct Pictures {
     pub seen: wgpu::Texture,
     pub first: wgpu::Texture,
@@ -38,8 +38,8 @@ pub struct Pictures {
 }
 
 impl Network {
-    /// The network, which looks at the scene, and textures that [`encode`](Self::encode) draws on; the bars fill one of
-    /// `bars` texels.
+    /// The network with the scene as its input, and the textures that [`encode`](Self::encode) draws to; that of the
+    /// bars has `bars` texels.
     pub fn new(gpu: &Gpu, scene: &wgpu::Texture, bars: [u32; 2]) -> Result<(Self, Pictures)> {
         let model = models::lenet5();
         let layout = Layout::of(&model)?;
@@ -71,12 +71,12 @@ impl Network {
         Ok((Self { predictor, input, outputs, training, budget }, pictures))
     }
 
-    /// Looks at that rectangle of the scene from now on.
+    /// Sets the rectangle of the scene to read.
     pub fn look_at(&self, rectangle: [u32; 4]) -> Result<()> {
         self.input.set_rectangle(rectangle)
     }
 
-    /// Appends all of a frame: the scene in, the parameters as training has left them, the answer, its pictures.
+    /// Appends one frame: reads the scene, copies the current parameters, runs the network, draws the images.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.input.encode(encoder);
         if let Training::Ready(trainer) = &self.training {
@@ -87,7 +87,7 @@ impl Network {
         Ok(())
     }
 
-    /// Trains for a frame's share of time. Returns whether there was anything to do.
+    /// Trains for a frame's budget. Returns whether any training was left.
     pub fn train(&mut self) -> Result<bool> {
         match &mut self.training {
             Training::Ready(trainer) if trainer.steps() < STEPS => trainer.train_for(self.budget).map(|_| true),
@@ -101,7 +101,7 @@ impl Network {
         }
     }
 
-    /// Steps of training so far.
+    /// Number of training steps so far.
     pub fn steps(&self) -> u64 {
         match &self.training {
             Training::Coming(_) => 0,
@@ -110,14 +110,14 @@ impl Network {
     }
 }
 
-/// Makes the trainer on a thread of its own: reading MNIST, compiling and uploading take longer than a frame.
+/// Creates the trainer on a separate thread: reading MNIST, compiling and uploading take longer than a frame.
 fn prepare(gpu: Gpu) -> Receiver<Result<FrameTrainer>> {
     let (sender, receiver) = mpsc::channel();
     let make = move || {
         let (mnist, model) = (Mnist::bundled()?, models::lenet5());
         Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.in_frames(&mnist.train, 1)
     };
-    // Nobody waits any more if the app has ended meanwhile.
+    // The receiver is dropped if the app has ended.
     thread::spawn(move || drop(sender.send(make())));
     receiver
 }

@@ -1,4 +1,4 @@
-//! Textures side by side, on whatever the frame is drawn on.
+//! Textures drawn side by side to the frame's render target.
 
 use wgpu::util::DeviceExt as _;
 
@@ -40,7 +40,7 @@ impl Panels {
         Self { pipeline, sampler: device.create_sampler(&descriptor), panels: vec![] }
     }
 
-    /// Shows a texture from now on, at `[x, y, width, height]` of a window of [`SIZE`].
+    /// Adds a texture at `[x, y, width, height]` of a window of [`SIZE`].
     pub fn add(&mut self, device: &wgpu::Device, texture: &wgpu::Texture, rectangle: [u32; 4]) {
         let [width, height] = SIZE;
         let shares: [f32; 4] = std::array::from_fn(|i| rectangle[i] as f32 / [width, height][i % 2] as f32);
@@ -61,7 +61,7 @@ impl Panels {
         }));
     }
 
-    /// Appends a render pass that draws all of them, as large as fits.
+    /// Appends a render pass that draws all panels, scaled to fit.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Texture) {
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("panels"),

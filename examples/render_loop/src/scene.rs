@@ -1,4 +1,4 @@
-//! The scene: a digit of tubes that turns and drifts, and becomes the next one every few seconds.
+//! The scene: a digit made of tubes that turns and drifts, and is morphed into the next one every few seconds.
 
 use glam::camera::rh::proj::directx::perspective;
 use glam::{EulerRot, Mat4, Vec2, Vec4, vec2, vec3};
@@ -9,14 +9,14 @@ use crate::{DARK, texture};
 
 /// Width and height of the render target.
 pub const SIDE: u32 = 576;
-/// How long each digit is there, in seconds, of which it takes some to become it.
+/// Seconds per digit, including the morph.
 pub const STAY: f32 = 3.0;
 const CHANGE: f32 = 0.6;
-/// How far the camera is from the digit, and half of what it sees there.
+/// The camera's distance from the digit, and half the visible height there.
 const DISTANCE: f32 = 9.0;
 const VIEW: f32 = 2.4;
 
-/// The render target, and what is drawn in it.
+/// The render target and its figures.
 pub struct Scene {
     pub target: wgpu::Texture,
     tubes: Tubes,
@@ -34,13 +34,13 @@ impl Scene {
         Self { target, tubes, digits: std::array::from_fn(pieces), digit, finder }
     }
 
-    /// The digit shown that many seconds after the beginning.
+    /// The digit at `time` seconds after the start.
     pub fn digit_at(time: f32) -> usize {
         (time / STAY) as usize % 10
     }
 
-    /// Appends the drawing of the scene at that time. Returns the rectangle of the target that the digit is in the middle
-    /// of, for the network to look at.
+    /// Appends the drawing of the scene at `time`. Returns the rectangle of the render target centered at the digit, as
+    /// the network's input.
     pub fn encode(&mut self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, time: f32) -> [u32; 4] {
         let (digit, share) = (Self::digit_at(time), (time % STAY / CHANGE).min(1.0));
         let share = share * share * (3.0 - 2.0 * share);
@@ -55,7 +55,7 @@ impl Scene {
         let to_world = Mat4::from_translation(place.extend(0.0)) * turn;
         let look = Look { to_world, to_clip, colour: vec3(1.0, 0.98, 0.93), radius: RADIUS };
         self.digit.set(queue, &look, &shape);
-        // Outside of what the network sees.
+        // Outside the network's rectangle.
         let colour = vec3(0.2, 0.75, 0.75);
         let look = Look { to_world: Mat4::IDENTITY, to_clip, colour, radius: 0.012 };
         self.finder.set(queue, &look, &corners(place, REACH + 0.04));
@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-/// The square about a place, in texels.
+/// A square in texels.
 fn rectangle(middle: Vec2) -> [u32; 4] {
     let scale = SIDE as f32 / (2.0 * VIEW);
     let corner = |v: f32| ((v - REACH + VIEW) * scale).round().max(0.0) as u32;

@@ -13,16 +13,16 @@ use winit::window::{Window, WindowId};
 use crate::headless::save;
 use crate::{App, Canvas, Graphics, Result, SIZE, Scene};
 
-/// Opens the window. Ends when it is closed, or after so many frames, of which the last is saved if there is a path.
+/// Opens the window. Ends when it is closed, or after `frames` frames; the last frame is saved if a path is given.
 ///
-/// Errors: no window; no device; the device is lost; the file cannot be written.
+/// Errors: there is no window or device; the device is lost; the file cannot be written.
 pub fn run(frames: Option<u32>, picture: Option<PathBuf>) -> Result<()> {
     let mut starter = Starter { frames, picture, running: None, outcome: Ok(()) };
     EventLoop::new()?.run_app(&mut starter)?;
     starter.outcome
 }
 
-/// What the event loop calls.
+/// The handler of the event loop.
 struct Starter {
     frames: Option<u32>,
     picture: Option<PathBuf>,
@@ -38,7 +38,7 @@ struct Running {
     app: App,
     begun: Instant,
     frames: u32,
-    /// When the title was last written, and after how many frames.
+    /// The time of the last title update, and the frames since then.
     titled: (Instant, u32),
 }
 
@@ -90,7 +90,7 @@ impl Running {
         let size = window.inner_size();
         let configuration = surface.get_default_config(&graphics.adapter, size.width.max(1), size.height.max(1));
         let mut configuration = configuration.ok_or("the device cannot draw to this window")?;
-        // All colours here are sRGB-encoded already.
+        // All colors here are already sRGB-encoded.
         let stored = configuration.format.remove_srgb_suffix();
         if surface.get_capabilities(&graphics.adapter).formats.contains(&stored) {
             configuration.format = stored;
@@ -133,7 +133,7 @@ impl Running {
         Ok(())
     }
 
-    /// Draws the present frame once more, for a file.
+    /// Draws the current frame again and saves it.
     fn save(&mut self, path: Option<PathBuf>) -> Result<()> {
         let Some(path) = path else { return Ok(()) };
         let canvas = Canvas::new(&self.graphics.device, self.configuration.format);

@@ -1,4 +1,4 @@
-//! The loop on a texture: what it shows once the network has learnt.
+//! The loop drawing to a texture, checked after the training.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn each_digit_of_the_scene_is_recognised() {
     }
     println!("{}", app.summary());
     let mut answers = vec![];
-    // Three moments of each digit, in different places and turned differently.
+    // Three times of each digit, with different positions and rotations.
     for (digit, moment) in (0..10).flat_map(|digit| [0.3, 0.6, 0.9].map(|moment| (digit, moment))) {
         app.frame((digit as f32 + moment) * STAY, &canvas.texture).unwrap();
         let picture = canvas.picture(&graphics).unwrap();
@@ -36,7 +36,7 @@ fn each_digit_of_the_scene_is_recognised() {
     }
     let right = answers.iter().filter(|(digit, longest)| digit == longest).count();
     println!("{right} of {} right", answers.len());
-    // Devices round differently, and so learn differently.
+    // Devices round differently, so their training results differ.
     assert!(10 * right >= 9 * answers.len(), "digits and what the network took them for: {answers:?}");
 }
 
@@ -54,7 +54,7 @@ fn the_command_saves_the_last_frame() {
     assert_shows_a_digit(&image::open(&path).unwrap().to_rgba8());
 }
 
-/// A device; none if there is no adapter, which is a failure where REQUIRE_GPU is set.
+/// A device; `None` if there is no adapter, which is a failure if REQUIRE_GPU is set.
 fn graphics(instance: &wgpu::Instance) -> Option<Graphics> {
     let graphics = Graphics::new(instance, None);
     if let Err(error) = &graphics {
@@ -64,14 +64,14 @@ fn graphics(instance: &wgpu::Instance) -> Option<Graphics> {
     graphics.ok()
 }
 
-/// Bright strokes cover some of the scene, but not most of it.
+/// Bright strokes cover a small part of the scene.
 fn assert_shows_a_digit(picture: &RgbaImage) {
     let scene = picture.view(32, 32, 576, 576);
     let bright = scene.pixels().filter(|(.., pixel)| pixel.0[0] > 120).count() as f64 / f64::from(576 * 576);
     assert!((0.02..0.3).contains(&bright), "{bright} of the scene is bright");
 }
 
-/// How far each bar reaches, in texels: what is not the colour map's colour of 0 in the middle of its row.
+/// The length of each bar in texels, measured in the middle of its row by the color map's color of 0.
 fn lengths(picture: &RgbaImage) -> [usize; 10] {
     let [x, y, width, height] = BARS;
     let nothing = ColourMap::Viridis.colour(0.0).map(|v| (255.0 * v).round() as u8);

@@ -12,19 +12,19 @@ use crate::cli::{DeviceOption, JsonOption};
 
 #[derive(clap::Args)]
 pub struct FramesOptions {
-    /// LeNet-5 with so many times as many filters and units: 8 is 48 times the work of a step
+    /// Multiplies the filters and units of LeNet-5 by this factor: 8 gives 48 times the work per step
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     width: u16,
-    /// Pictures a step
+    /// Batch size
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Milliseconds of each frame for training
+    /// Training time per frame in milliseconds
     #[arg(long, default_value_t = 6.0, value_parser = crate::cli::seconds)]
     budget_ms: f64,
     /// Frames a second
     #[arg(long, default_value_t = 60.0, value_parser = crate::cli::seconds)]
     rate: f64,
-    /// Seconds to measure
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 10.0, value_parser = crate::cli::seconds)]
     seconds: f64,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct FramesOptions {
     json: JsonOption,
 }
 
-/// The share of the time that goes before it and is not measured: in it the training learns how long its slices take.
+/// The warm-up as a fraction of the measured time, in which training learns the durations of its slices.
 const WARM_UP: f64 = 0.2;
 
 pub fn run(options: &FramesOptions) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Decoded pictures in a file of the user's cache folder: the records, what must be known of them, its length.
+//! A cache file of decoded images in the user's cache folder: records, then a JSON table of contents and its length.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,31 +12,32 @@ use crate::data::pixels::Records;
 use crate::formats::replace_file;
 use crate::{Error, Result, gpu};
 
-/// The last bytes of each file: the length of what is to be known, its CRC-32, and these letters.
+/// The last bytes of each file: the length of the JSON table, its CRC-32, four zeros, and this signature.
 const MAGIC: [u8; 4] = *b"LLP1";
 const END: u64 = 16;
 
-/// The file that keeps the pictures of a folder.
+/// The cache file of one image folder.
 pub struct Cache {
     path: PathBuf,
-    /// Of what its pictures were made; the file is out of date with another.
+    /// The source files and options that the records were made from. A file with another key is out of date.
     key: String,
-    /// Bytes of a record.
+    /// Record size in bytes.
     record: usize,
 }
 
-/// What must be known of the records.
+/// The table of contents after the records.
 #[derive(Serialize, Deserialize)]
 pub struct Contents {
     key: String,
     /// The CRC-32 of each record.
     pub checks: Vec<u32>,
-    /// The pictures that have no record.
+    /// Images that could not be decoded and have no record.
     pub bad: Vec<Bad>,
 }
 
 impl Cache {
-    /// The file of that name in a folder: the user's, if the system names one, unless another is given.
+    /// The cache file `name` in `folder`, by default in the user's cache folder. `None` if the system has no such
+    /// folder.
     pub fn new(folder: Option<&Path>, name: &str, key: String, record: usize) -> Option<Self> {
         let folder = folder.map(Path::to_path_buf).or_else(|| gpu::cache_path("pictures"))?;
         Some(Self { path: folder.join(name), key, record })
@@ -46,7 +47,7 @@ impl Cache {
         &self.path
     }
 
-    /// What it holds; nothing if it is not there, out of date or damaged.
+    /// The records and table of contents; `None` if the file is missing, out of date or damaged.
     pub fn open(&self) -> Option<(Records, Contents)> {
         let mut file = File::open(&self.path).ok()?;
         let contents = self.contents(&mut file).ok()??;
@@ -74,9 +75,9 @@ impl Cache {
         Ok(contents.filter(fits))
     }
 
-    /// Makes it new. `fill` hands over the records one by one, and returns the pictures that have none.
+    /// Rewrites the file. `fill` passes the records one by one to its argument and returns the images that have none.
     ///
-    /// Errors: the folder cannot be written; the disk is full. Then an older file is as it was.
+    /// Errors: the folder cannot be written; the disk is full. An older file is then left unchanged.
     pub fn replace(
         &self,
         fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Vec<Bad>>,

@@ -1,4 +1,4 @@
-//! A picture file as the bytes of a data set.
+//! Decoding of an image file to the bytes of a data set.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -11,36 +11,36 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgba};
 
 use crate::data::folder::options::{Colour, Resize};
 
-/// Bytes of the largest file that is read, and of the largest picture once decoded.
+/// Maximum size in bytes of a file, and of a decoded image.
 const MOST_BYTES: u64 = 512 << 20;
 
-/// Why a picture is bad.
+/// The reason why an image could not be decoded.
 pub enum Failure {
-    /// What is in it, which stays so while the file does.
+    /// Invalid content: permanent as long as the file does not change.
     Content(String),
-    /// The system did not give it.
+    /// An I/O error.
     File(io::Error),
 }
 
-/// What is made of a picture's pixels.
+/// The conversion of a decoded image to a network's input.
 #[derive(Clone, Copy)]
 pub struct Taking {
-    /// How it gets its size.
+    /// The method of resizing.
     pub resize: Resize,
-    /// What is behind it and beside it.
+    /// The color behind transparent pixels and around padded images.
     pub background: Colour,
-    /// Whether a coloured one may become grey.
+    /// Whether color images may be converted to grayscale.
     pub grey: bool,
 }
 
-/// The bytes `[C, H, W]` of a picture file.
+/// Decodes an image file to bytes `[C, H, W]`.
 pub fn decode(path: &Path, shape: [usize; 3], taking: Taking) -> Result<Vec<u8>, Failure> {
     let mut bytes = vec![];
     File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(Failure::File)?;
     pixels(&bytes, shape, taking).map_err(Failure::Content)
 }
 
-/// The bytes `[C, H, W]` of what is in a picture file, for a C of 1 or 3.
+/// Decodes the content of an image file to bytes `[C, H, W]`, with C 1 or 3.
 pub fn pixels(bytes: &[u8], shape: [usize; 3], taking: Taking) -> Result<Vec<u8>, String> {
     let ([channels, h, w], Taking { resize, background, grey: may_be_grey }) = (shape, taking);
     let image = read(bytes)?;
@@ -78,7 +78,7 @@ pub fn pixels(bytes: &[u8], shape: [usize; 3], taking: Taking) -> Result<Vec<u8>
     Ok(planes)
 }
 
-/// Decodes a file and turns the picture upright.
+/// Decodes the content of a file and applies its EXIF orientation.
 fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
     if bytes.is_empty() {
@@ -92,7 +92,7 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     reader.limits(limits.clone());
     match reader.format() {
-        // The decoder fills up what is missing.
+        // The decoder fills missing data instead of failing.
         Some(Jpeg) if !is_whole_jpeg(bytes) => return Err("a JPEG file that ends too early".into()),
         Some(Jpeg | Png | Bmp | Gif | WebP) => {}
         Some(other) => return Err(format!("expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found {other:?}")),
@@ -103,14 +103,14 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
         let (w, h) = decoder.dimensions();
         format!("a picture of {w}x{h}, which takes more than {} MiB", MOST_BYTES >> 20)
     })?;
-    // A picture whose EXIF data is damaged is upright.
+    // Damaged EXIF data counts as no rotation.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
     image.apply_orientation(orientation);
     Ok(image)
 }
 
-/// Its pixels row by row, red, green and blue, over the background where it is transparent.
+/// RGB pixels, row by row, composited over the background.
 fn over(image: &DynamicImage, background: Colour) -> Vec<u8> {
     if !image.color().has_alpha() {
         return image.to_rgb8().into_raw();
@@ -123,7 +123,7 @@ fn over(image: &DynamicImage, background: Colour) -> Vec<u8> {
     image.to_rgba8().pixels().flat_map(mix).collect()
 }
 
-/// Pixels of `channels` bytes, row by row, of another size.
+/// Pixels of `channels` bytes, row by row, resized.
 fn resized(
     from: &[u8],
     [w, h]: [u32; 2],
@@ -150,11 +150,11 @@ fn grey(rgb: &[u8]) -> u8 {
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }
 
-/// Whether the markers of a JPEG file lead to the one of its end.
+/// Whether the markers of a JPEG file lead to its end marker.
 fn is_whole_jpeg(bytes: &[u8]) -> bool {
     let mut at = 0;
     loop {
-        // Between the segments that have a length lie codes, in which 0xff stands before zero or a restart only.
+        // Entropy-coded data follows some segments; in it 0xff precedes only a zero or a restart marker.
         match bytes.get(at..at + 2) {
             None => return false,
             Some([0xff, 0xd9]) => return true,

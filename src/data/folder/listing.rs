@@ -1,4 +1,4 @@
-//! The picture files of a folder, class by class.
+//! The image files of a folder, class by class.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -7,44 +7,44 @@ use std::time::UNIX_EPOCH;
 
 use crate::{Error, Result};
 
-/// How names of pictures end.
+/// Extensions of image files.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
 
-/// Folders of sets, in the order train, validation, test.
+/// Folder names of the sets, in the order training, validation, test.
 const SETS: [&[&str]; 3] = [&["train"], &["validation", "valid", "val"], &["test"]];
 
 const EXPECTED: &str = "expected a folder for each class with JPEG, PNG, BMP, GIF or WebP files in it (cat/1.jpg, \
                         dog/7.png), or such folders within train, validation and test";
 
-/// A picture file.
+/// An image file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     pub class: u8,
-    /// From the folder of the data on, parted by `/`.
+    /// Path relative to the data folder, separated by `/`.
     pub path: String,
-    /// From the folder of its class on.
+    /// Path relative to the class folder.
     pub within: String,
     pub bytes: u64,
-    /// Nanoseconds since 1970.
+    /// Modification time in nanoseconds since 1970.
     pub modified: u128,
 }
 
-/// What a folder holds.
+/// The contents of a data folder.
 #[derive(Debug)]
 pub struct Listing {
-    /// Of the classes, in order.
+    /// Class names, in order.
     pub names: Vec<String>,
-    /// For training, validation and testing, if there is a folder: sorted by path.
+    /// Image files of the training, validation and test folder, sorted by path; `None` without such a folder.
     pub sets: [Option<Vec<Picture>>; 3],
-    /// Files left out, by how their names end.
+    /// The number of skipped files by extension.
     pub ignored: BTreeMap<String, usize>,
 }
 
 impl Listing {
     /// Lists a folder.
     ///
-    /// Errors: no such folder, or one that cannot be read; fewer than two classes or more than 256; an empty class; sets
-    /// whose classes differ; a link that leads back.
+    /// Errors: the folder is missing or cannot be read; fewer than two classes or more than 256; an empty class; sets
+    /// with different classes; a cycle of links.
     pub fn read(dir: &Path) -> Result<Self> {
         match dir.metadata() {
             Ok(what) if what.is_dir() => {}
@@ -79,24 +79,24 @@ impl Listing {
     }
 }
 
-/// A walk through folders.
+/// A recursive walk through folders.
 struct Walk<'a> {
     root: &'a Path,
     ignored: BTreeMap<String, usize>,
-    /// The folders that it is in, as they really are.
+    /// The canonical paths of the enclosing folders, to detect cycles.
     above: Vec<PathBuf>,
 }
 
-/// What a name in a folder stands for.
+/// The kind of a folder entry.
 enum Entry {
     Folder,
-    /// Of an unreadable one nothing is known.
+    /// An image file; `None` if its metadata cannot be read.
     Picture(Option<Metadata>),
     Other,
 }
 
 impl Walk<'_> {
-    /// The classes below `prefix` and their pictures.
+    /// The classes below `prefix`, and their images.
     fn classes(&mut self, prefix: &str) -> Result<(Vec<String>, Vec<Picture>)> {
         let dir = self.root.join(prefix);
         let found = entries(&dir)?;
@@ -127,7 +127,7 @@ impl Walk<'_> {
         Ok((names, pictures))
     }
 
-    /// The pictures of a class in a folder and those below.
+    /// Collects the images of a class from a folder and its subfolders.
     fn pictures(&mut self, folder: &str, class: u8, within: &str, into: &mut Vec<Picture>) -> Result<()> {
         let dir = self.root.join(folder);
         let real = fs::canonicalize(&dir).map_err(Error::io(&dir, "read"))?;
@@ -156,14 +156,14 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Counts a file that is left out.
+    /// Counts a skipped file.
     fn ignore(&mut self, name: &str) {
         let kind = extension(name).map_or_else(|| name.to_string(), |extension| format!(".{extension}"));
         *self.ignored.entry(kind).or_default() += 1;
     }
 }
 
-/// What is in a folder, in the order of the names; hidden things are left out, links are followed.
+/// The entries of a folder, sorted by name. Hidden entries are skipped, links are followed.
 fn entries(dir: &Path) -> Result<Vec<(String, Entry)>> {
     let mut found = vec![];
     for entry in fs::read_dir(dir).map_err(Error::io(dir, "read"))? {
@@ -184,12 +184,12 @@ fn entries(dir: &Path) -> Result<Vec<(String, Entry)>> {
     Ok(found)
 }
 
-/// The names of the folders among them.
+/// The names of the subfolders among `entries`.
 fn folders(entries: &[(String, Entry)]) -> Vec<String> {
     entries.iter().filter(|(_, entry)| matches!(entry, Entry::Folder)).map(|(name, _)| name.clone()).collect()
 }
 
-/// How a name ends, in small letters.
+/// The extension of a file name, in lower case.
 fn extension(name: &str) -> Option<String> {
     Path::new(name).extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }

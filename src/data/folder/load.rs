@@ -1,4 +1,4 @@
-//! From a folder of pictures to sets.
+//! Loading of data sets from a folder of images.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,52 +17,52 @@ use crate::data::folder::split::split;
 use crate::data::{Dataset, Pixels};
 use crate::{Error, Result};
 
-/// Pictures that are decoded before they are written: their bytes are in memory meanwhile.
+/// Images decoded before their records are written; bounds the memory for decoded bytes.
 const DECODED_AT_ONCE: usize = 256;
 
-/// Bad pictures that a message lists.
+/// Maximum number of bad images listed in a message.
 const LISTED: usize = 10;
 
-/// The sets of a folder.
+/// The data sets of a folder.
 #[derive(Clone, Debug)]
 pub struct Sets {
-    /// To learn from.
+    /// Training set.
     pub train: Dataset,
-    /// To evaluate after each epoch.
+    /// Validation set, evaluated after each epoch.
     pub validation: Option<Dataset>,
-    /// To measure with at the end.
+    /// Test set, evaluated at the end.
     pub test: Dataset,
-    /// What was noticed on the way.
+    /// Notes on loading.
     pub report: Report,
 }
 
-/// What was noticed while a folder was loaded.
+/// Notes on loading a folder.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The pictures that were left out.
+    /// Images that were skipped because they could not be read.
     pub bad: Vec<Bad>,
-    /// Files that are no pictures by their names, by how those end.
+    /// The number of files without an image extension, by extension.
     pub ignored: BTreeMap<String, usize>,
-    /// Pictures that were decoded; none if the cache had them.
+    /// The number of decoded images; 0 if all came from the cache.
     pub decoded: usize,
-    /// Why the cache was not written.
+    /// The reason why the cache file was not written.
     pub uncached: Option<String>,
 }
 
-/// A picture that cannot be read.
+/// An image that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bad {
-    /// From the folder of the data on.
+    /// Path relative to the data folder.
     pub path: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Loads the sets of a folder of pictures for a network that takes `shape`, `[1, H, W]` or `[3, H, W]`. `progress` hears how
-/// many pictures are decoded, of how many, from several threads.
+/// Loads the data sets of a folder of images for a network with inputs `shape`, `[1, H, W]` or `[3, H, W]`. `progress`
+/// is called with the number of decoded images and the total, from several threads.
 ///
-/// Errors: another number of channels; no folder of pictures (see [`folder`](super)); a class with too few; pictures that
-/// cannot be read, unless [`Options::skip_bad`] leaves them out; a class of a set all of whose pictures are bad; no room in
+/// Errors: another number of channels; an invalid folder (see [`folder`](super)); a class with too few images; images
+/// that cannot be read, unless [`Options::skip_bad`] skips them; a class of a set without a readable image; no space in
 /// the cache folder for a set of more than [`Options::memory`] bytes.
 pub fn load(
     dir: impl AsRef<Path>,
@@ -113,7 +113,7 @@ pub fn load(
     Ok(Sets { train: some(train)?, validation: validation?, test: some(test)?, report })
 }
 
-/// What is to be decoded, and how.
+/// The images to decode, and their conversion.
 struct Work<'a> {
     dir: &'a Path,
     /// Sorted by path.
@@ -124,7 +124,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The pixels of the good pictures, from the cache or into it. `seed` is what the choice among all pictures hangs on.
+    /// The pixels of the readable images, read from the cache or written to it. `seed` is the split's seed if only a
+    /// part of the folder's images is decoded.
     fn pixels(&self, seed: Option<u64>) -> Result<(Pixels, Report)> {
         let record: usize = self.shape.iter().product();
         let in_memory = (self.chosen.len() * record) as u64 <= self.options.memory;
@@ -156,7 +157,7 @@ impl Work<'_> {
             Ok(())
         };
         let (bad, is_lasting) = self.decode(keep).map_err(Error::io(self.dir, "read"))?;
-        // What the system did not give today it may give tomorrow.
+        // An I/O error may be temporary, so its result is not cached.
         if let Some(cache) = cache.filter(|_| is_lasting) {
             let written = cache.replace(|keep| {
                 bytes.chunks_exact(record).try_for_each(keep)?;
@@ -167,8 +168,8 @@ impl Work<'_> {
         Ok((bytes.into(), Report { bad, ..report }))
     }
 
-    /// Decodes all, many at a time, and hands over the good ones in order. Returns the bad ones, and whether they stay so
-    /// while their files do.
+    /// Decodes all images in parallel and passes the readable ones to `keep` in order. Returns the bad images, and
+    /// whether all failures are permanent.
     fn decode(&self, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Vec<Bad>, bool)> {
         let (mut bad, mut is_lasting, done) = (vec![], true, AtomicUsize::new(0));
         let Options { resize, background, .. } = *self.options;
@@ -198,7 +199,8 @@ impl Work<'_> {
         Ok((bad, is_lasting))
     }
 
-    /// The file for these pictures. Its name is that of the folder and of what is asked; what is in the folder is its key.
+    /// The cache file of these images. Its name depends on the folder and the options, its key on the folder's
+    /// contents.
     fn cache(&self, seed: Option<u64>, record: usize) -> Option<Cache> {
         let dir = self.dir.canonicalize().ok()?;
         let Options { train, validation, test, resize, background, .. } = self.options;
@@ -219,7 +221,7 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The first bad pictures in words, and what to do.
+/// A message that lists the first bad images and the remedy.
 fn listed(bad: &[Bad], all: usize) -> String {
     let mut text = format!("{} of {all} pictures cannot be read:", bad.len());
     for Bad { path, reason } in bad.iter().take(LISTED) {

@@ -1,33 +1,33 @@
-//! Data sets of picture files: a folder for each class.
+//! Data sets of image files: a folder for each class.
 //!
 //! ```text
 //! DIR/cat/1.jpg  DIR/dog/7.png  ...                       split by the seed
 //! DIR/train/cat/1.jpg  ...  DIR/test/dog/7.png  ...       split by the folders; also validation, valid or val
 //! ```
 //!
-//! The second form is that of a folder `train` with folders in it, beside no others than these. A set without a folder
-//! of its own is split from `train`.
+//! The second form needs a folder `train` that contains folders, with no other folders beside it than those of the
+//! sets. A set without its own folder is split from `train`.
 //!
-//! **Classes** are the names of the folders, in the order of their bytes: capitals come before small letters, `10`
-//! before `2`. Folders within a class belong to it; links are followed.
+//! **Classes** are the folder names, sorted by bytes: upper case before lower case, `10` before `2`. Subfolders belong
+//! to their class. Links are followed.
 //!
-//! **Pictures** are the files named `.jpg`, `.jpeg`, `.png`, `.bmp`, `.gif` or `.webp`, in small letters or capitals;
-//! which of these formats one has, its content says. Of several pictures in a file the first counts. Hidden files and
-//! folders, whose names begin with a dot, and files of other names are left out and counted.
+//! **Images** are files with the extension `.jpg`, `.jpeg`, `.png`, `.bmp`, `.gif` or `.webp` in lower or upper case.
+//! The format is detected from the content. Only the first image of a file is used. Hidden files and folders (names
+//! that begin with a dot) and other files are skipped and counted.
 //!
-//! **Pixels**: turned upright as EXIF says; colours of 16 bits narrowed to 8; what is transparent shows the background;
-//! grey, for networks of one channel, by Rec. 601's weights 0.299, 0.587 and 0.114; resized by a triangle filter that is
-//! as wide as what shrinks into a pixel. Colour profiles are not applied. A step scales the bytes to `[0, 1]`.
+//! **Pixels**: the EXIF orientation is applied; 16-bit channels are reduced to 8 bits; transparent pixels show the
+//! background; for networks of one channel, grayscale by Rec. 601 (0.299 R + 0.587 G + 0.114 B); antialiased resizing
+//! with a triangle filter. Color profiles are ignored. The training step scales bytes to `[0, 1]`.
 //!
-//! **Splits**: each picture has a number in `[0, 1)`, which depends on the seed, its class and its path within the class,
-//! and on nothing else. With shares, the numbers below that of the test set are tested, the next ones validated: a picture
-//! stays in its set, whatever else comes or goes, on any machine. With counts, each class tests the lowest numbers,
-//! validates the next, and trains on the highest: so many pictures as come or go, so many at most cross from one set to the
-//! next.
+//! **Splits**: each image is hashed to a number in `[0, 1)`, which depends only on the seed, its class and its path
+//! within the class. With fractions, the lowest numbers form the test set and the next ones the validation set: an
+//! image stays in its set when others are added or removed, on any machine. With counts, each class tests the lowest
+//! numbers, validates the next, and trains on the highest: adding or removing n images moves at most n images between
+//! adjacent sets.
 //!
-//! **Cache**: what was decoded is kept in a file of the user's cache folder (`LENSLET_CACHE` names another), for the next
-//! run with the same pictures, size and options; one that is out of date or damaged is made again. A set of more bytes
-//! than [`Options::memory`] stays in that file.
+//! **Cache**: decoded images are stored in a file in the user's cache folder (or in `LENSLET_CACHE`) and reused by runs
+//! with the same images, size and options. An outdated or damaged file is rewritten. A set larger than
+//! [`Options::memory`] stays in that file.
 
 #[cfg(feature = "pictures")]
 mod cache;

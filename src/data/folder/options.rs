@@ -1,4 +1,4 @@
-//! What is asked of a folder of pictures.
+//! Options for folders of images.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,35 +8,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How a folder of pictures becomes sets.
+/// Options for loading a folder of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Of each class, to learn from: the rest unless given.
+    /// Training images per class; by default all that remain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<Share>,
-    /// Of each class, to evaluate after each epoch. Unless given: its folder, else a tenth, or none beside counts.
+    /// Validation images per class. By default: the validation folder, else a tenth; none if other sets are given as
+    /// counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Share>,
-    /// Of each class, to measure with at the end. Unless given: its folder, else a fifth.
+    /// Test images per class. By default: the test folder, else a fifth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Share>,
-    /// How a picture gets the network's size.
+    /// The method of resizing to the network's input.
     pub resize: Resize,
-    /// What is behind transparent pictures and beside padded ones.
+    /// The color behind transparent pixels and around padded images.
     pub background: Colour,
-    /// Whether pictures that cannot be read are left out; else they are an error.
+    /// Whether to skip images that cannot be read. By default they are an error.
     pub skip_bad: bool,
-    /// Bytes up to which the decoded pictures are kept in memory; of more, they stay in a file.
+    /// Maximum size in bytes of decoded images kept in memory; larger sets stay in the cache file.
     #[serde(skip)]
     pub memory: u64,
-    /// Where decoded pictures are kept: in the user's cache folder unless given.
+    /// The folder of the cache file; by default the user's cache folder.
     #[serde(skip)]
     pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// Stretched, over black, nothing skipped, up to 1 GiB in memory.
+    /// Stretched, on black, no images skipped, up to 1 GiB in memory.
     fn default() -> Self {
         Self {
             train: None,
@@ -51,13 +52,13 @@ impl Default for Options {
     }
 }
 
-/// How many pictures of each class: `500`, or as a share `0.2`.
+/// The images taken per class: a count such as `500`, or a fraction such as `0.2`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Share {
-    /// So many.
+    /// A number of images.
     Count(usize),
-    /// This share of them, between 0 and 1.
+    /// A fraction of the images, between 0 and 1.
     Part(f64),
 }
 
@@ -75,21 +76,21 @@ impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Share::Count(count) => write!(f, "{count}"),
-            // With a point even if whole: so it is read again as a share.
+            // A fraction keeps its decimal point, so that parsing does not turn it into a count.
             Share::Part(part) => write!(f, "{part:?}"),
         }
     }
 }
 
-/// How a picture gets the network's size.
+/// The method of resizing an image to the network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Resize {
-    /// The whole picture, with another ratio of its sides.
+    /// Scales the whole image without keeping its aspect ratio.
     Stretch,
-    /// The largest part in its centre that has the ratio.
+    /// Crops the largest centered part with the target's aspect ratio.
     Crop,
-    /// The whole picture in the centre, with the background beside it.
+    /// Fits the whole image into the target and pads with the background.
     Pad,
 }
 
@@ -110,7 +111,7 @@ impl fmt::Display for Resize {
     }
 }
 
-/// Red, green and blue: `black`, `white`, `grey`, or as `#rrggbb`.
+/// An RGB color, written `black`, `white`, `grey` or `#rrggbb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Colour(pub [u8; 3]);
@@ -138,7 +139,7 @@ impl fmt::Display for Colour {
     }
 }
 
-/// What serde needs of a type that is written as its text.
+/// Serde conversions of types that are serialized as text.
 macro_rules! text {
     ($($kind:ty),*) => {
         $(

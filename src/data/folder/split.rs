@@ -1,4 +1,4 @@
-//! Which pictures a set takes.
+//! The split of a folder's images into sets.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ const TRAIN: usize = 0;
 const VALIDATION: usize = 1;
 const TEST: usize = 2;
 
-/// What is validated and tested of a class if nothing is said.
+/// Default fractions of the validation and test sets.
 const VALIDATED: f64 = 0.1;
 const TESTED: f64 = 0.2;
 
-/// The pictures of the training, validation and test set, each sorted by path; the second may be empty.
+/// The images of the training, validation and test set, each sorted by path. The validation set may be empty.
 ///
-/// Errors: shares and counts for pictures of one folder; a class with too few pictures.
+/// Errors: fractions and counts mixed for the images of one folder; a class with too few images.
 pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Result<[Vec<Picture>; 3]> {
     let mut asked = [options.train, options.validation, options.test];
     let has_folder = |set: usize| set != TRAIN && listing.sets[set].is_some();
@@ -48,7 +48,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
         _ => 0.0,
     };
     let whole: f64 = (0..3).map(part).sum();
-    // What adds up to one in decimals may not in binary.
+    // Decimal fractions that add up to 1 may exceed it in binary.
     if whole > 1.0 + 1e-9 {
         return Err(Error::option("shares of the pictures", "at most 1 in all", whole));
     }
@@ -79,7 +79,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
         }
         let pool = numbered(TRAIN);
         let below = |end: f64| pool.partition_point(|(number, _)| unit(*number) < end);
-        // Where the pictures of the test set, of validation and of training end or begin.
+        // Range boundaries of the test, validation and training images.
         let [test, validation, train] = match counts {
             true => {
                 let count = |set: usize| match asked[set] {
@@ -103,7 +103,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
         };
         let ranges = [train..pool.len(), test..validation, 0..test];
         for &set in &drawn {
-            // Of few pictures a small share may be none; what is not validated is no loss.
+            // A small fraction of few images may be empty. Only the validation set may be.
             if ranges[set].is_empty() && set != VALIDATION {
                 return Err(too_few(set, 1, 0));
             }
@@ -114,7 +114,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
     Ok(taken)
 }
 
-/// What a seed draws for a picture: the first eight bytes of a hash.
+/// The hash of an image under a seed: the first eight bytes of a SHA-256.
 fn number(seed: u64, class: &str, within: &str) -> u64 {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
@@ -125,7 +125,7 @@ fn number(seed: u64, class: &str, within: &str) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The same in `[0, 1)`, exactly: its highest 53 bits.
+/// The hash mapped to `[0, 1)` exactly, from its highest 53 bits.
 fn unit(number: u64) -> f64 {
     (number >> 11) as f64 / (1u64 << 53) as f64
 }

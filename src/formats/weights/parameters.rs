@@ -1,4 +1,4 @@
-//! Parameters in a safetensors file.
+//! Parameters in safetensors files.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,28 +10,28 @@ use crate::formats::weights::tensors::{Tensor, Tensors};
 use crate::nn::{Layout, ParameterSpec, Stored};
 use crate::{Error, Result};
 
-/// How many differences a message tells.
+/// Maximum number of differences listed in a message.
 const TOLD: usize = 3;
 
 /// Writes the parameters in `flat` to a file, sorted by name, dense weights as `[out, in]`, with `metadata` in the
-/// header. The same values give the same bytes. The file appears whole or not at all.
+/// header. Equal values give equal bytes. The file is replaced atomically.
 ///
-/// Errors: `flat` is not as long as the layout; the file cannot be written.
+/// Errors: the length of `flat` differs from the layout's; the file cannot be written.
 pub fn save(path: impl AsRef<Path>, layout: &Layout, flat: &[f32], metadata: &BTreeMap<String, String>) -> Result<()> {
     crate::formats::weights::tensors::write(path, to_tensors(layout, flat)?, metadata)
 }
 
-/// Reads the parameters of a file into a flat buffer; gaps hold 0.
+/// Reads the parameters of a file into a flat buffer. Gaps between parameters are 0.
 ///
-/// Errors: the file cannot be read, is damaged, or is not of this layout (a tensor is missing, is one too many, or has
-/// another shape or type). Nothing is loaded then.
+/// Errors: the file cannot be read, is damaged, or does not match the layout (a missing or extra tensor, or another
+/// shape or type).
 pub fn load(path: impl AsRef<Path>, layout: &Layout) -> Result<Vec<f32>> {
     from_tensors(path.as_ref(), layout, crate::formats::weights::tensors::read(path.as_ref())?.tensors)
 }
 
-/// The parameters in `flat` as a file holds them.
+/// Converts the parameters in `flat` to the tensors of a file.
 ///
-/// Errors: `flat` is not as long as the layout.
+/// Errors: the length of `flat` differs from the layout's.
 pub fn to_tensors(layout: &Layout, flat: &[f32]) -> Result<Tensors> {
     check_length(layout, flat)?;
     let tensor = |(spec, range): (&ParameterSpec, Range<usize>)| {
@@ -41,9 +41,9 @@ pub fn to_tensors(layout: &Layout, flat: &[f32]) -> Result<Tensors> {
     Ok(layout.parameters().map(tensor).collect())
 }
 
-/// The reverse of [`to_tensors`], of tensors of the file `path`; gaps hold 0.
+/// Converts the tensors of the file `path` to flat parameters. Gaps between parameters are 0.
 ///
-/// Errors: a tensor is missing, is one too many, or has another shape or type.
+/// Errors: a missing or extra tensor; another shape or type.
 pub fn from_tensors(path: &Path, layout: &Layout, mut tensors: Tensors) -> Result<Vec<f32>> {
     let mut flat = vec![0.0; layout.total()];
     let mut differences = vec![];
@@ -61,9 +61,9 @@ pub fn from_tensors(path: &Path, layout: &Layout, mut tensors: Tensors) -> Resul
     if differences.is_empty() { Ok(flat) } else { Err(Error::data(path, another_model(&differences))) }
 }
 
-/// SHA-256 of the parameters as a file holds them (what follows the header), in hexadecimal. Gaps do not count.
+/// The SHA-256 of the parameters as stored in a file (without its header), in hexadecimal. Gaps are not included.
 ///
-/// Errors: `flat` is not as long as the layout.
+/// Errors: the length of `flat` differs from the layout's.
 pub fn sha256(layout: &Layout, flat: &[f32]) -> Result<String> {
     check_length(layout, flat)?;
     let mut hash = Sha256::new();
@@ -74,26 +74,26 @@ pub fn sha256(layout: &Layout, flat: &[f32]) -> Result<String> {
     Ok(crate::formats::weights::hexadecimal(hash))
 }
 
-/// The order in files: by name.
+/// The parameters in file order: by name.
 fn sorted(layout: &Layout) -> Vec<(&ParameterSpec, Range<usize>)> {
     let mut parameters: Vec<_> = layout.parameters().collect();
     parameters.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     parameters
 }
 
-/// A parameter's values as files have them.
+/// A parameter's values in the element order of files.
 fn to_file(spec: &ParameterSpec, values: &[f32]) -> impl Iterator<Item = f32> {
     positions(spec).map(|at| values[at])
 }
 
-/// The reverse of [`to_file`]; `stored` has the right length.
+/// Writes stored values to their positions in memory. `stored` has the parameter's length.
 fn from_file(spec: &ParameterSpec, stored: &[f32], values: &mut [f32]) {
     positions(spec).zip(stored).for_each(|(at, &value)| values[at] = value);
 }
 
-/// For each value of a file in turn, where it is in memory.
+/// The position in memory of each stored value, in order.
 fn positions(spec: &ParameterSpec) -> impl Iterator<Item = usize> {
-    // As it is: one row of everything.
+    // Without transposition, all elements form one row.
     let [rows, columns] = match (spec.stored, &spec.shape[..]) {
         (Stored::Transposed, &[rows, columns]) => [rows, columns],
         _ => [spec.shape.elements(), 1],
@@ -101,7 +101,7 @@ fn positions(spec: &ParameterSpec) -> impl Iterator<Item = usize> {
     (0..columns).flat_map(move |column| (0..rows).map(move |row| row * columns + column))
 }
 
-/// Refuses values of another layout.
+/// Refuses values whose length differs from the layout's.
 pub(crate) fn check_length(layout: &Layout, flat: &[f32]) -> Result<()> {
     let refuse = || Error::option("parameters", format!("{} values, as the layout has", layout.total()), flat.len());
     if flat.len() == layout.total() { Ok(()) } else { Err(refuse()) }

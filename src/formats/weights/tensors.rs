@@ -1,7 +1,7 @@
-//! Tensors by name in a safetensors file: 8 bytes of header length, a JSON header, the values.
+//! Named tensors in a safetensors file: 8 bytes of header length, a JSON header, the values.
 //!
-//! The header is written here and not by the format's own crate, which keeps metadata in no fixed order: the same
-//! values must give the same bytes. Reading is that crate's.
+//! The header is written here, because the crate `safetensors` stores metadata in an unspecified order, and equal
+//! values must give equal bytes. Files are read with that crate.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,26 +19,26 @@ use crate::{Error, Result};
 /// A tensor of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
-    /// Floats, the only ones that are written.
+    /// Float values, the only type that is written.
     F32 {
-        /// Extents.
+        /// Shape.
         shape: Shape,
-        /// Row by row.
+        /// Values in row-major order.
         values: Vec<f32>,
     },
-    /// Anything else, in words.
+    /// A tensor of another type, as text for messages.
     Other(String),
 }
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     /// The tensors.
     pub tensors: Tensors,
-    /// Words about them.
+    /// The header's metadata.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -51,8 +51,8 @@ impl fmt::Display for Tensor {
     }
 }
 
-/// Writes floats to a file, sorted by name, with `metadata` in the header. The same values give the same bytes. The
-/// file appears whole or not at all.
+/// Writes float tensors to a file, sorted by name, with `metadata` in the header. Equal values give equal bytes. The
+/// file is replaced atomically.
 ///
 /// Errors: the file cannot be written.
 pub fn write(path: impl AsRef<Path>, tensors: Tensors, metadata: &BTreeMap<String, String>) -> Result<()> {
@@ -66,7 +66,7 @@ pub fn write(path: impl AsRef<Path>, tensors: Tensors, metadata: &BTreeMap<Strin
 
 /// Reads a file.
 ///
-/// Errors: it cannot be read, or is damaged.
+/// Errors: the file cannot be read or is damaged.
 pub fn read(path: &Path) -> Result<Content> {
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     let damaged = |reason: String| {
@@ -82,7 +82,7 @@ pub fn read(path: &Path) -> Result<Content> {
     Ok(Content { tensors, metadata })
 }
 
-/// SHA-256 of names, extents and values, and of `words`, in hexadecimal.
+/// The SHA-256 of names, shapes and values, and of `words`, in hexadecimal.
 pub fn sha256(tensors: &Tensors, words: &str) -> String {
     let mut hash = Sha256::new_with_prefix(words);
     for (name, shape, values) in floats(tensors) {
@@ -107,7 +107,7 @@ fn floats(tensors: &Tensors) -> impl Iterator<Item = (&String, &Shape, &Vec<f32>
     })
 }
 
-/// The header, padded with spaces to whole 8 bytes.
+/// The header, padded with spaces to a multiple of 8 bytes.
 fn header(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let mut entries = Map::new();
     if !metadata.is_empty() {
@@ -124,8 +124,8 @@ fn header(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     text
 }
 
-/// The name of a tensor whose offsets pass the end of the file. The format's crate adds up offsets of any size, which
-/// can overflow; whatever else is wrong with a header it finds by itself.
+/// The name of a tensor whose offsets exceed the file. The crate `safetensors` adds unchecked offsets, which can
+/// overflow; it detects all other errors of a header.
 fn tensor_behind_the_end(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk()?;
     let header = rest.get(..u64::from_le_bytes(*length).try_into().ok()?)?;

@@ -1,22 +1,22 @@
-//! Colour maps, and sRGB's transfer function.
+//! Color maps, and the sRGB transfer function.
 
 use crate::kernel::Constant;
 
-/// Which colour a value between the ends of its range has. Between the anchors of a map colours are mixed linearly, as
-/// they are stored (sRGB-encoded).
+/// A color map from `[0, 1]` to colors. Colors between anchors are interpolated linearly in sRGB encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ColourMap {
     /// From black to white.
     Grey,
-    /// From dark violet over green to yellow, evenly in brightness, also for eyes that tell few colours apart.
+    /// From dark violet over green to yellow, perceptually uniform and readable with any kind of color vision.
     ///
-    /// Every 15th of the 256 colours of matplotlib's map (Smith and van der Walt 2015, CC0); mixtures are at most 5/255
-    /// off the others.
+    /// Every 15th of the 256 colors of matplotlib's map (Smith and van der Walt 2015, CC0). Interpolated colors differ
+    /// from the others by at most 5/255.
     #[default]
     Viridis,
-    /// From blue over white to red: for values around zero, with [`ValueRange::Symmetric`](crate::gpu::texture::ValueRange::Symmetric).
+    /// From blue over white to red, for values around zero, with
+    /// [`ValueRange::Symmetric`](crate::gpu::texture::ValueRange::Symmetric).
     ///
-    /// ColorBrewer's RdBu of eleven classes (Brewer 2013, colorbrewer2.org), blue first.
+    /// ColorBrewer's RdBu with eleven classes (Brewer 2013, colorbrewer2.org), reversed.
     Diverging,
 }
 
@@ -29,7 +29,7 @@ const DIVERGING: &[u32] =
     &[0x053061, 0x2166ac, 0x4393c3, 0x92c5de, 0xd1e5f0, 0xf7f7f7, 0xfddbc7, 0xf4a582, 0xd6604d, 0xb2182b, 0x67001f];
 
 impl ColourMap {
-    /// Colours at even steps from 0 to 1, `0xrrggbb`.
+    /// Colors at equal steps from 0 to 1, as `0xrrggbb`.
     pub(super) fn anchors(self) -> &'static [u32] {
         match self {
             ColourMap::Grey => GREY,
@@ -38,12 +38,12 @@ impl ColourMap {
         }
     }
 
-    /// The same for a shader.
+    /// The anchors as a shader constant.
     pub(super) fn constant(self) -> Constant {
         Constant::List(self.anchors().to_vec())
     }
 
-    /// Red, green and blue of a share from 0 to 1, sRGB-encoded.
+    /// The sRGB-encoded color at `share` from 0 to 1.
     pub fn colour(self, share: f64) -> [f64; 3] {
         let anchors = self.anchors();
         let at = share.clamp(0.0, 1.0) * (anchors.len() - 1) as f64;
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!([0.0, 0.5, 1.0].map(|t| byte(ColourMap::Grey, t)[1]), [0, 128, 255]);
         assert_eq!(byte(ColourMap::Viridis, 0.0), [68, 1, 84]);
         assert_eq!(byte(ColourMap::Viridis, 1.0), [253, 231, 37]);
-        // The 128th of 256 is 20908d.
+        // Entry 128 of the map's 256 is 20908d.
         let middle = byte(ColourMap::Viridis, 0.5);
         assert!(middle.iter().zip([0x20, 0x90, 0x8d]).all(|(a, b)| a.abs_diff(b) <= 5), "{middle:?}");
         assert_eq!(byte(ColourMap::Diverging, 0.5), [247; 3]);

@@ -1,4 +1,4 @@
-//! A texture as an input of a session.
+//! Textures as inputs of a session.
 
 use crate::gpu::texture::TextureRead;
 use crate::gpu::texture::pass::{Passes, quoted, scratch, size_of};
@@ -17,13 +17,13 @@ pub struct TextureInput {
 }
 
 impl TextureInput {
-    /// Makes everything needed to read what the view shows into one picture of `node`, an input of `f32[N, C, H, W]`. The
-    /// texture needs the usage `TEXTURE_BINDING`; a buffer of `4 C H width` bytes is made.
+    /// Prepares reading the texture of a view into one image of `node`, an input of type `f32[N, C, H, W]`. The texture
+    /// needs the usage `TEXTURE_BINDING`. Allocates a buffer of `4 C H width` bytes.
     ///
-    /// A view of a mip level is read as the texture of that size; a rectangle is then cut at its edges.
+    /// A view of a mip level is read as a texture of that size, and a rectangle is clipped to it.
     ///
-    /// Errors: another node; a texture that cannot be bound, or of another format than [`TextureRead`] can read; options
-    /// that do not fit them; out of memory.
+    /// Errors: another node; a texture that cannot be bound, or whose format [`TextureRead`] does not support; options
+    /// that do not fit node and texture; out of memory.
     pub fn new(session: &GpuSession, node: NodeId, view: &wgpu::TextureView, read: &TextureRead) -> Result<Self> {
         block_on(Self::new_async(session, node, view, read))
     }
@@ -72,17 +72,17 @@ impl TextureInput {
         Ok(Self { gpu: gpu.clone(), size, rectangle, passes })
     }
 
-    /// Reads other texels from the next submission on: `[x, y, width, height]`. Writes 16 bytes by the queue.
+    /// Changes the rectangle `[x, y, width, height]` read by later submissions. Writes 16 bytes through the queue.
     ///
-    /// Errors: no texel, or any outside the texture; then nothing changes.
+    /// Errors: an empty rectangle, or one outside the texture; then nothing changes.
     pub fn set_rectangle(&self, rectangle: [u32; 4]) -> Result<()> {
         check_rectangle(rectangle, self.size)?;
         self.gpu.queue().write_buffer(&self.rectangle, 0, bytemuck::cast_slice(&rectangle));
         Ok(())
     }
 
-    /// Appends the reading to an encoder, before the session's step: one compute pass of two dispatches. Nothing is
-    /// submitted, polled or made.
+    /// Appends the reading to an encoder, before the session's step, as one compute pass of two dispatches. Nothing is
+    /// submitted, polled or created.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.passes.encode(encoder);
     }

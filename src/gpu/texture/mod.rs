@@ -1,11 +1,12 @@
-//! Textures of a graphics app: into a session's inputs, out of its values, wholly on the GPU.
+//! Textures of a graphics app as inputs and outputs of a session, entirely on the GPU.
 //!
-//! A frame is one command encoder: the app draws, [`TextureInput::encode`] reads what it drew,
-//! [`GpuSession::encode`](crate::gpu::GpuSession::encode) computes, [`TextureOutput::encode`] writes a picture of some value,
-//! the app samples it. Nothing of it is submitted, polled, read back or made while encoding, and WebGPU's default limits
+//! A frame is one command encoder: the app draws, [`TextureInput::encode`] reads its rendering,
+//! [`GpuSession::encode`](crate::gpu::GpuSession::encode) runs the step, [`TextureOutput::encode`] writes a value as an
+//! image, and the app samples it. Encoding submits, polls, reads back and creates nothing. WebGPU's default limits
 //! suffice.
 //!
-//! [`TextureRead`] and [`TextureWrite`] say what the two mean; each has an `apply` that computes the same on the CPU.
+//! [`TextureRead`] and [`TextureWrite`] define the conversions; each has a method `apply` that computes the same on the
+//! CPU.
 
 mod colours;
 mod input;
@@ -21,5 +22,5 @@ pub use pass::{Bind, TexturePass};
 pub use read::{Channels, Light, Sampling, TextureRead};
 pub use write::{TextureWrite, ValueRange};
 
-/// Widest and highest picture, in texels and in values: positions are exact in 32 bits.
+/// Maximum width and height of an image, in texels and in values: positions are exact in 32 bits.
 pub const LARGEST_SIDE: u32 = 1 << 14;

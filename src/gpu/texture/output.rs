@@ -1,4 +1,4 @@
-//! A value of a session as a picture in a texture.
+//! Values of a session as images in textures.
 
 use crate::gpu::texture::TextureWrite;
 use crate::gpu::texture::pass::{Passes, quoted, scratch, size_of};
@@ -7,18 +7,18 @@ use crate::graph::NodeId;
 use crate::shape::{DType, Shape};
 use crate::{Error, Result};
 
-/// Writes a value of a session into a texture, as a picture. See the [module](super).
+/// Writes a value of a session into a texture as an image. See the [module](super).
 pub struct TextureOutput {
     passes: Passes,
 }
 
 impl TextureOutput {
-    /// Makes everything needed to draw `node` into the view, a storage texture of `Rgba8Unorm`, `Rgba16Float` or
-    /// `Rgba32Float` with the usage `STORAGE_BINDING`. The picture fills it; [`TextureOutput::size`] says which size shows
-    /// every value alike.
+    /// Prepares drawing `node` into a view of a storage texture with the usage `STORAGE_BINDING` and the format
+    /// `Rgba8Unorm`, `Rgba16Float` or `Rgba32Float`. The image fills the texture; [`TextureOutput::size`] gives a size
+    /// in which all values have equal area.
     ///
-    /// Errors: a node that is no f32, or neither a leaf of the step nor an output of the graph, whose memory may be
-    /// another's when it is drawn; a shape that cannot be drawn so; a texture that cannot be bound or is too small.
+    /// Errors: a node that is not f32, or is neither a leaf of the step nor an output of the graph, so its memory may
+    /// be reused; a shape that cannot be drawn in this form; a texture that cannot be bound or is too small.
     pub fn new(session: &GpuSession, node: NodeId, view: &wgpu::TextureView, write: &TextureWrite) -> Result<Self> {
         block_on(Self::new_async(session, node, view, write))
     }
@@ -54,16 +54,17 @@ impl TextureOutput {
         Ok(Self { passes: Passes::new(gpu, &bound).await? })
     }
 
-    /// Width and height of the texture in which each value of a node of this shape takes `scale` by `scale` texels; of bars,
-    /// each is `scale` texels thick and the picture is square.
+    /// The texture size at which each value of a node with this shape covers `scale` by `scale` texels. Bars are
+    /// `scale` texels thick, and their image is square.
     ///
-    /// Errors: a shape that cannot be drawn so; a scale of 0; more than [`LARGEST_SIDE`](crate::gpu::texture::LARGEST_SIDE) texels a side.
+    /// Errors: a shape that cannot be drawn in this form; a scale of 0; more than
+    /// [`LARGEST_SIDE`](crate::gpu::texture::LARGEST_SIDE) texels wide or high.
     pub fn size(shape: &Shape, write: &TextureWrite, scale: u32) -> Result<[u32; 2]> {
         write.size(shape, scale)
     }
 
-    /// Appends the drawing to an encoder, after the session's step: one compute pass of one dispatch, or three if the range
-    /// of the values has to be found. Nothing is submitted, polled, read back or made.
+    /// Appends the drawing to an encoder, after the session's step, as one compute pass: one dispatch, or three if the
+    /// range of the values must be computed. Nothing is submitted, polled, read back or created.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.passes.encode(encoder);
     }

@@ -1,18 +1,18 @@
-//! Dispatches that bind textures beside buffers: as data, and made ready.
+//! Dispatches that bind textures and buffers: their description, and their prepared form.
 
 use crate::gpu::{Gpu, GpuSession};
 use crate::graph::NodeId;
 use crate::kernel::{Dispatch, fold};
 use crate::{Error, Result};
 
-/// What a texture pass binds.
+/// A binding of a texture pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bind {
     /// A texture that the shader loads from.
     Loads,
-    /// A texture of that format that the shader stores to.
+    /// A texture of this format that the shader stores to.
     Stores(wgpu::TextureFormat),
-    /// Words that the app may change between frames.
+    /// A small buffer that the app may change between frames.
     Uniform,
     /// A buffer that the shader reads.
     Reads,
@@ -20,10 +20,11 @@ pub enum Bind {
     Writes,
 }
 
-/// One dispatch of a [`TextureInput`](crate::gpu::texture::TextureInput) or [`TextureOutput`](crate::gpu::texture::TextureOutput), as data.
+/// The description of one dispatch of a [`TextureInput`](crate::gpu::texture::TextureInput) or
+/// [`TextureOutput`](crate::gpu::texture::TextureOutput).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TexturePass {
-    /// Shader, constants and grid; it names no operands.
+    /// Shader, constants and grid, without operands.
     pub dispatch: Dispatch,
     /// `@binding(0)`, `@binding(1)`, ...
     pub binds: Vec<Bind>,
@@ -58,7 +59,7 @@ impl TexturePass {
     }
 }
 
-/// Passes made ready: encoding them makes nothing.
+/// Prepared passes. Encoding them creates nothing.
 pub(super) struct Passes(Vec<Prepared>);
 
 struct Prepared {
@@ -68,9 +69,9 @@ struct Prepared {
 }
 
 impl Passes {
-    /// The passes with what each binds, in order.
+    /// Prepares passes with their bound resources, in order.
     ///
-    /// Errors: a grid larger than the device's; the driver refuses a shader; a texture view that does not fit.
+    /// Errors: a grid that exceeds the device's limit; the driver refuses a shader; an unsuitable texture view.
     pub async fn new(gpu: &Gpu, passes: &[(TexturePass, Vec<wgpu::BindingResource<'_>>)]) -> Result<Self> {
         let mut prepared = vec![];
         for (pass, resources) in passes {
@@ -79,7 +80,7 @@ impl Passes {
         Ok(Self(prepared))
     }
 
-    /// Appends them to an encoder, in one compute pass.
+    /// Appends the passes to an encoder, in one compute pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for prepared in &self.0 {
@@ -120,9 +121,9 @@ async fn prepare(gpu: &Gpu, pass: &TexturePass, resources: &[wgpu::BindingResour
     }
 }
 
-/// A buffer of its own that only passes use.
+/// A buffer for intermediate values of texture passes.
 ///
-/// Errors: larger than a binding of the device; out of memory.
+/// Errors: larger than the device's maximum binding size; out of memory.
 pub(super) async fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Result<wgpu::Buffer> {
     let limits = gpu.limits();
     let available = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
@@ -144,14 +145,15 @@ pub(super) async fn scratch(gpu: &Gpu, what: &str, bytes: u64, hint: &str) -> Re
     }
 }
 
-/// What the node is called in messages.
+/// The name of a node for messages, in quotes.
 pub(super) fn quoted(session: &GpuSession, node: NodeId) -> String {
     format!("node \"{}\"", session.graph().node(node).name)
 }
 
-/// The size of the view's texture, if a view of it can be bound as `usage`.
+/// The size of a view's texture, checked to be bindable as `usage`.
 ///
-/// Errors: a texture without that usage, multisampled, not 2D, or wider or higher than [`crate::gpu::texture::LARGEST_SIDE`].
+/// Errors: a texture without that usage, multisampled, not 2D, or wider or higher than
+/// [`crate::gpu::texture::LARGEST_SIDE`].
 pub(super) fn size_of(view: &wgpu::TextureView, usage: wgpu::TextureUsages) -> Result<[u32; 2]> {
     let texture = view.texture();
     if !texture.usage().contains(usage) {

@@ -1,4 +1,4 @@
-//! What reading a texture means: as a formula, as dispatches, and on the CPU.
+//! Reading of a texture into a tensor: formula, dispatches, and CPU equivalent.
 
 use wgpu::TextureFormat;
 
@@ -9,7 +9,7 @@ use crate::kernel::{Dispatch, f32_literal};
 use crate::shape::Shape;
 use crate::{Error, Result, shader};
 
-/// The formats that can be read: how many channels, and whether loading decodes sRGB.
+/// Supported formats: the number of channels, and whether loading decodes sRGB.
 const FORMATS: [(TextureFormat, usize, bool); 12] = [
     (TextureFormat::R8Unorm, 1, false),
     (TextureFormat::Rg8Unorm, 2, false),
@@ -25,52 +25,52 @@ const FORMATS: [(TextureFormat, usize, bool); 12] = [
     (TextureFormat::Rgba32Float, 4, false),
 ];
 
-/// Which numbers of a texture the network sees.
+/// The transfer function applied to texels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Light {
-    /// Those stored: of a texture of bytes, `byte / 255`, also where the format is `-srgb`. What a picture file has on the
-    /// CPU, and what networks are usually trained on.
+    /// The stored values: `byte / 255` for 8-bit textures, also for `-srgb` formats. These are the values of image
+    /// files on the CPU, on which networks are usually trained.
     #[default]
     Stored,
-    /// Linear light: the numbers are taken to be stored sRGB-encoded, and decoded.
+    /// Linear light: the stored values are sRGB-encoded and are decoded.
     Linear,
-    /// The numbers are taken to be stored as linear light, as render targets often are, and sRGB-encoded. Not for `-srgb`
-    /// formats, which are stored so.
+    /// sRGB encoding: the stored values are linear light, as in many render targets, and are encoded. Not for `-srgb`
+    /// formats, which are already encoded.
     Encoded,
 }
 
-/// How the channels of a texel become those of the network.
+/// The mapping of a texel's channels to the network's channels.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Channels {
-    /// One of several: grey, by Rec. 601's weights 0.299, 0.587 and 0.114; of fewer than three, red. Two: red and green.
-    /// Three: red, green and blue; of a texture of one channel, that three times. Four: red, green, blue and alpha.
+    /// By the network's number of channels. One: grayscale by Rec. 601 (0.299 R + 0.587 G + 0.114 B), or red if the
+    /// texture has fewer than three channels. Two: red and green. Three: red, green and blue; a texture of one channel
+    /// is repeated. Four: red, green, blue and alpha.
     #[default]
     Natural,
-    /// The sum of red, green and blue times these weights, in each channel.
+    /// The weighted sum of red, green and blue, in every channel.
     Grey([f32; 3]),
-    /// That one of red (0), green (1), blue (2) and alpha (3), in each channel.
+    /// A single channel, red (0), green (1), blue (2) or alpha (3), in every channel.
     Only(usize),
 }
 
-/// How a picture gets another size.
+/// The method of resizing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sampling {
-    /// Each value is the mean of the texels around it, weighted by a triangle as wide as two values where that is wider
-    /// than two texels: bilinear where it grows, and free of aliasing where it shrinks.
+    /// A triangle filter over the texels around each value, two values wide but at least two texels: bilinear
+    /// interpolation for enlargement, antialiased for reduction.
     #[default]
     Triangle,
-    /// The texel under the value's centre.
+    /// The texel at the center of the value (nearest neighbor).
     Nearest,
 }
 
-/// How a texture is read.
+/// The conversion of a texture to a tensor.
 ///
-/// The texels of the rectangle, w by h, become the values of `[C, H, W]`. With `s` the stored numbers of a texel as
-/// [`Light`] takes them and `t[c]` what [`Channels`] make of it,
-/// `y[c,p,q] = Σᵢⱼ a(p,i,h,H) a(q,j,w,W) t[c,i,j] / Σᵢⱼ a(p,i,h,H) a(q,j,w,W)` over the texels of the rectangle,
-/// `a(p,i,n,N) = max(0, 1 − |(i + ½) N − (p + ½) n| / max(n, N))`: the triangle filter of Pillow and of the crate `image`,
-/// with centres at halves and weights that add up to 1 at edges too. Then `1 − y` if inverted, and
-/// `(y − mean[c]) / deviation[c]`.
+/// The w by h texels of the rectangle become values `[C, H, W]`. With `s` the texel values after [`Light`] and `t[c]`
+/// the channels by [`Channels`], `y[c,p,q] = Σᵢⱼ a(p,i,h,H) a(q,j,w,W) t[c,i,j] / Σᵢⱼ a(p,i,h,H) a(q,j,w,W)` over the
+/// texels of the rectangle, `a(p,i,n,N) = max(0, 1 − |(i + ½) N − (p + ½) n| / max(n, N))`: the triangle filter of
+/// Pillow and of the crate `image`, with half-pixel centers and weights that are renormalized at edges. Then `1 − y` if
+/// inverted, and `(y − mean[c]) / deviation[c]`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TextureRead {
     pub(super) row: usize,
@@ -85,63 +85,64 @@ pub struct TextureRead {
 }
 
 impl TextureRead {
-    /// The whole texture, as stored, into the first picture of the batch.
+    /// The whole texture with stored values, into the first image of the batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which picture of the batch it becomes.
+    /// Sets the index in the batch.
     pub fn row(mut self, row: usize) -> Self {
         self.row = row;
         self
     }
 
-    /// The texels to read: `[x, y, width, height]`, x to the right and y down. By default all of the view.
+    /// Sets the rectangle of texels to read: `[x, y, width, height]`, x to the right and y down. Default: the whole
+    /// view.
     pub fn rectangle(mut self, rectangle: [u32; 4]) -> Self {
         self.rectangle = Some(rectangle);
         self
     }
 
-    /// The format of the view, where it is not the texture's.
+    /// Sets the format of the view if it differs from the texture's.
     pub fn format(mut self, format: TextureFormat) -> Self {
         self.format = Some(format);
         self
     }
 
-    /// How it gets another size.
+    /// Sets the method of resizing.
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = sampling;
         self
     }
 
-    /// Which numbers the network sees.
+    /// Sets the transfer function.
     pub fn light(mut self, light: Light) -> Self {
         self.light = light;
         self
     }
 
-    /// What becomes of the channels.
+    /// Sets the mapping of channels.
     pub fn channels(mut self, channels: Channels) -> Self {
         self.channels = channels;
         self
     }
 
-    /// Takes each value from 1: dark ink on white paper becomes MNIST's bright ink on black.
+    /// Sets whether values v are replaced by 1 - v: dark ink on white paper becomes bright ink on black, as in MNIST.
     pub fn inverted(mut self, inverted: bool) -> Self {
         self.inverted = inverted;
         self
     }
 
-    /// What is taken off each channel, and what it is divided by: one number, or one for each channel.
+    /// Sets the mean to subtract and the standard deviation to divide by: one number, or one per channel.
     pub fn normalised(mut self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Self {
         (self.mean, self.deviation) = (mean.into(), deviation.into());
         self
     }
 
-    /// The dispatches that read a texture of `size` and `format` into a value of `[N, C, H, W]`: from the texture along its
-    /// columns to a buffer of `f32[C, H, width]`, from there along rows.
+    /// The dispatches that read a texture of `size` and `format` into a value `[N, C, H, W]`: first along columns into
+    /// a buffer `f32[C, H, width]`, then along rows.
     ///
-    /// Errors: a format, channels, a size or a row that cannot be read so, with those that can.
+    /// Errors: an unsupported format, channel mapping, size or row; the message lists the supported ones.
     pub fn passes(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<[TexturePass; 2]> {
         let [n, c, h, w] = shape.nchw("what a texture is read into").map_err(|e| Error::option("shape", e, shape))?;
         if self.row >= n {
@@ -185,7 +186,7 @@ impl TextureRead {
         ])
     }
 
-    /// What a shader makes of the mean `v` of channel `c`.
+    /// The WGSL expression of the final value from the mean `v` of channel `c`.
     fn finish(&self, channels: usize) -> String {
         let v = if self.inverted { "(1.0 - v)" } else { "v" };
         if self.mean.is_empty() && self.deviation.is_empty() {
@@ -222,7 +223,7 @@ impl TextureRead {
         Ok(())
     }
 
-    /// For each of `to` channels, which of a texel's count how much.
+    /// For each of `to` output channels, the texture channels and their weights.
     fn terms(&self, from: usize, to: usize) -> Result<Vec<Vec<(usize, f32)>>> {
         let grey = |weights: [f32; 3]| weights.into_iter().enumerate().collect::<Vec<_>>();
         match self.channels {
@@ -244,10 +245,12 @@ impl TextureRead {
         }
     }
 
-    /// The same on the CPU: `[C, H, W]` of the texels of a picture of `size`, row by row, each with the red, green, blue and
-    /// alpha that a texture of this format stores (`byte / 255`; 0 for colours it has not, 1 for alpha).
+    /// Computes the same on the CPU: values `[C, H, W]` from the texels of an image of `size`, row by row. Each texel
+    /// has the red, green, blue and alpha that a texture of this format stores (`byte / 255`; 0 for missing colors, 1
+    /// for missing alpha).
     ///
-    /// Errors: as [`TextureRead::passes`]; texels of another number than the size says; a rectangle that is not within it.
+    /// Errors: those of [`TextureRead::passes`]; a number of texels that differs from the size; a rectangle outside the
+    /// image.
     pub fn apply(&self, format: TextureFormat, texels: &[[f32; 4]], size: [u32; 2], shape: &Shape) -> Result<Vec<f32>> {
         let sizes = <[usize; 3]>::try_from(&shape[..]);
         let [c, h, w] = sizes.map_err(|_| Error::option("shape", "[C, H, W]", shape))?;
@@ -289,7 +292,7 @@ impl TextureRead {
         Ok(values)
     }
 
-    /// For each of `to` values the first of `from` texels that count and their weights, which add up to 1.
+    /// For each of `to` values, the first contributing of `from` texels and the normalized weights.
     fn weights(&self, from: u32, to: usize) -> Vec<(usize, Vec<f64>)> {
         let (n, m) = (f64::from(from), to as f64);
         let of = |p: usize| {
@@ -306,7 +309,7 @@ impl TextureRead {
     }
 }
 
-/// Channels of a texture, and whether loading decodes sRGB.
+/// The number of channels of a texture format, and whether loading decodes sRGB.
 fn channels_of(format: TextureFormat) -> Result<(usize, bool)> {
     let found = FORMATS.iter().find(|(f, ..)| *f == format).map(|&(_, channels, decodes)| (channels, decodes));
     found.ok_or_else(|| {
@@ -315,7 +318,7 @@ fn channels_of(format: TextureFormat) -> Result<(usize, bool)> {
     })
 }
 
-/// Refuses what is empty or not within `size`.
+/// Refuses a rectangle that is empty or outside `size`.
 pub(super) fn check_rectangle(rectangle: [u32; 4], size: [u32; 2]) -> Result<()> {
     let [x, y, width, height] = rectangle.map(u64::from);
     if width >= 1 && height >= 1 && x + width <= size[0].into() && y + height <= size[1].into() {

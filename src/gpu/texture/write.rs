@@ -1,4 +1,4 @@
-//! What writing a value into a texture means: as a formula, as dispatches, and on the CPU.
+//! Writing of a value into a texture: formula, dispatches, and CPU equivalent.
 
 use std::ops::Range;
 
@@ -11,24 +11,24 @@ use crate::kernel::{Constant, Dispatch, f32_literal};
 use crate::shape::Shape;
 use crate::{Error, Result, shader};
 
-/// The formats that can be written, all of WebGPU's core, as WGSL declares them.
+/// Supported formats, all of WebGPU's core, with their WGSL names.
 const FORMATS: [(TextureFormat, &str); 3] = [
     (TextureFormat::Rgba8Unorm, "texture_storage_2d<rgba8unorm, write>"),
     (TextureFormat::Rgba16Float, "texture_storage_2d<rgba16float, write>"),
     (TextureFormat::Rgba32Float, "texture_storage_2d<rgba32float, write>"),
 ];
 
-/// Which values the ends of a colour map stand for. Values outside have the colours of the ends. What is found among the
-/// values, on the GPU, is found among the finite ones.
+/// The values at the ends of a color map. Values outside the range have the colors of the ends. Computed ranges ignore
+/// values that are not finite.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum ValueRange {
-    /// From the first to the second.
+    /// A fixed range.
     Fixed(f32, f32),
-    /// From the least to the largest of all that is drawn.
+    /// From the minimum to the maximum of everything drawn.
     Whole,
-    /// From the least to the largest of each tile.
+    /// From the minimum to the maximum of each tile.
     Tile,
-    /// From −a to a, with a the largest magnitude of all that is drawn.
+    /// From −a to a, with a the largest magnitude of everything drawn.
     Symmetric,
     /// From −a to a, with a the largest magnitude of each tile.
     SymmetricTile,
@@ -52,15 +52,15 @@ enum Drawn {
     Cells,
 }
 
-/// How a value is drawn.
+/// The conversion of a value to an image.
 ///
-/// The picture is a grid of tiles, row by row, each the h by w values of one map. On a texture `width` texels wide, tile
-/// column j of k begins at texel `⌊j (width + gap) / k⌋` and ends `gap` before the next one begins; the texel in column l
-/// of a tile t texels wide shows value `⌊(2l + 1) w / 2t⌋`: the nearest. Rows alike. Gaps and what no tile fills have the
-/// background's colour.
+/// The image is a grid of tiles, row by row, each with the h by w values of one map. On a texture `width` texels wide,
+/// tile column j of k begins at texel `⌊j (width + gap) / k⌋` and ends `gap` texels before the next one begins. Column
+/// l of a tile t texels wide shows value `⌊(2l + 1) w / 2t⌋` (nearest neighbor). Rows are placed in the same way. Gaps
+/// and empty tiles have the background color.
 ///
-/// A value v of a range from a to b has the colour map's colour at `(v − a) / (b − a)`, cut to 0..1; where b is not above
-/// a, at 0 (½ if the range is symmetric). NaN is magenta, (1, 0, 1). Alpha is 1 but for the background's.
+/// A value v in a range from a to b has the color at `(v − a) / (b − a)` of the color map, clamped to 0..1; if b is not
+/// above a, the color at 0 (½ for a symmetric range). NaN is magenta, (1, 0, 1). Alpha is 1 except in the background.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TextureWrite {
     drawn: Drawn,
@@ -75,22 +75,22 @@ pub struct TextureWrite {
 
 /// A grid of tiles over a node's elements.
 struct Tiles {
-    /// The first element.
+    /// The index of the first element.
     offset: usize,
     tiles: usize,
-    /// 3 for red, green and blue.
+    /// 3 for RGB tiles, else 1.
     planes: usize,
     h: usize,
     w: usize,
     columns: usize,
     rows: usize,
-    /// 0 for none, 1 from below, 2 from the left.
+    /// 0 for no bars, 1 for vertical bars, 2 for horizontal bars.
     bars: usize,
 }
 
-/// The dispatches that draw.
+/// The dispatches that draw an image.
 pub(super) struct WritePasses {
-    /// Those that find the ranges: of parts of groups of values, then of groups.
+    /// The dispatches that compute the ranges: first of parts of groups of values, then of groups.
     pub range: Option<[TexturePass; 2]>,
     pub part_bytes: u64,
     pub range_bytes: u64,
@@ -103,29 +103,30 @@ impl TextureWrite {
         Self { drawn, row: 0, colours, range, columns: None, gap: 1, background, linear: false }
     }
 
-    /// The C maps of a picture of `[N, C, H, W]`, a tile each; by default viridis, over each map's own range.
+    /// The C maps of one image of `[N, C, H, W]`, one tile each; by default viridis, with a separate range for each
+    /// map.
     pub fn maps() -> Self {
         Self::new(Drawn::Maps { rgb: false }, ColourMap::Viridis, ValueRange::Tile)
     }
 
-    /// Every three maps of a picture of `[N, C, H, W]` as red, green and blue of a tile; by default from 0 to 1.
+    /// Each three consecutive maps of an image of `[N, C, H, W]` as one RGB tile; by default from 0 to 1.
     pub fn pictures() -> Self {
         Self::new(Drawn::Maps { rgb: true }, ColourMap::Grey, ValueRange::Fixed(0.0, 1.0))
     }
 
-    /// The filters `[K, C, R, S]` in a range of a flat value: K tiles in colour if C is 3, K·C tiles else. By default blue
+    /// The filters `[K, C, R, S]` in a range of a flat value: K color tiles if C is 3, else K·C tiles. By default blue
     /// to red, over one symmetric range.
     pub fn filters(range: Range<usize>, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         Self::new(Drawn::Filters { range, shape }, ColourMap::Diverging, ValueRange::Symmetric)
     }
 
-    /// The M values of a row of `[N, M]` as bars side by side, from below; by default from 0 to 1, as probabilities are.
+    /// The M values of a row of `[N, M]` as vertical bars, side by side; by default from 0 to 1, as for probabilities.
     pub fn bars() -> Self {
         Self::new(Drawn::Bars { horizontal: false }, ColourMap::Viridis, ValueRange::Fixed(0.0, 1.0))
     }
 
-    /// The same one below the other, from the left.
+    /// The M values of a row of `[N, M]` as horizontal bars, top to bottom; by default from 0 to 1.
     pub fn horizontal_bars() -> Self {
         Self { drawn: Drawn::Bars { horizontal: true }, ..Self::bars() }
     }
@@ -135,44 +136,44 @@ impl TextureWrite {
         Self { drawn: Drawn::Cells, ..Self::bars() }
     }
 
-    /// Which picture of the batch is drawn, or which row as bars.
+    /// Sets the index in the batch, or the row drawn as bars.
     pub fn row(mut self, row: usize) -> Self {
         self.row = row;
         self
     }
 
-    /// The colours. Tiles in red, green and blue have none: there the range's ends are 0 and 1 of each.
+    /// Sets the color map. RGB tiles have none: the ends of the range are 0 and 1 of each channel.
     pub fn colours(mut self, colours: ColourMap) -> Self {
         self.colours = colours;
         self
     }
 
-    /// Which values the ends of the colour map, and of bars, stand for.
+    /// Sets the values at the ends of the color map and of bars.
     pub fn range(mut self, range: ValueRange) -> Self {
         self.range = range;
         self
     }
 
-    /// How many tiles are side by side. By default as many as make the picture nearly square.
+    /// Sets the number of tile columns. By default the image is nearly square.
     pub fn columns(mut self, columns: usize) -> Self {
         self.columns = Some(columns);
         self
     }
 
-    /// Texels between tiles. By default 1.
+    /// Sets the gap between tiles in texels. Default: 1.
     pub fn gap(mut self, gap: u32) -> Self {
         self.gap = gap;
         self
     }
 
-    /// Red, green, blue (sRGB-encoded) and alpha of what no tile fills. By default a dark grey.
+    /// Sets the background: sRGB-encoded red, green and blue, and alpha. Default: dark gray.
     pub fn background(mut self, background: [f32; 4]) -> Self {
         self.background = background;
         self
     }
 
-    /// Whether colours are written as linear light, for a renderer that encodes later. By default they are written
-    /// sRGB-encoded, as a screen or a picture file takes them.
+    /// Sets whether colors are written as linear light, for a renderer that applies sRGB encoding later. By default
+    /// they are written sRGB-encoded, as for screens and image files.
     pub fn linear(mut self, linear: bool) -> Self {
         self.linear = linear;
         self
@@ -247,14 +248,14 @@ impl TextureWrite {
         }
     }
 
-    /// Where values of an empty range lie on the colour map.
+    /// The position on the color map of values in an empty range.
     fn empty(&self) -> f32 {
         if self.range.is_symmetric() { 0.5 } else { 0.0 }
     }
 
     fn check(&self, tiles: &Tiles, size: [u32; 2]) -> Result<()> {
         let needed = [tiles.columns, tiles.rows].map(|n| n as u64 * (1 + u64::from(self.gap)) - u64::from(self.gap));
-        // Places in a tile are computed in 32 bits.
+        // Positions in a tile are computed in 32 bits.
         let places = [(size[0], tiles.w), (size[1], tiles.h)];
         let exact = places.iter().all(|&(side, values)| 2 * u64::from(side) * values as u64 <= u32::MAX.into());
         if !exact || needed.iter().zip(size).any(|(&needed, side)| needed > side.into()) {
@@ -272,10 +273,11 @@ impl TextureWrite {
         Ok(())
     }
 
-    /// The dispatches that draw a value of this shape into a texture of `size` and `format`: two that find the ranges, if
-    /// they depend on the values, and one that draws.
+    /// The dispatches that draw a value of this shape into a texture of `size` and `format`: two that compute the
+    /// ranges, if they depend on the values, and one that draws.
     ///
-    /// Errors: a format that cannot be written, with those that can; a shape that cannot be drawn so; too small a texture.
+    /// Errors: an unsupported format (the message lists the supported ones); a shape that cannot be drawn in this form;
+    /// a texture that is too small.
     pub fn passes(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<Vec<TexturePass>> {
         let WritePasses { range, picture, .. } = self.drawing(format, size, shape)?;
         Ok(range.into_iter().flatten().chain([picture]).collect())
@@ -323,10 +325,10 @@ impl TextureWrite {
         Ok(WritePasses { range, part_bytes, range_bytes, picture: TexturePass { dispatch: picture, binds } })
     }
 
-    /// The same on the CPU: red, green, blue and alpha of each texel of a picture of `size`, row by row, of the values of a
-    /// node of that shape.
+    /// Computes the same on the CPU: red, green, blue and alpha of each texel of an image of `size`, row by row, from
+    /// the values of a node of this shape.
     ///
-    /// Errors: values of another number than the shape says; as [`TextureWrite::passes`].
+    /// Errors: a number of values that differs from the shape; those of [`TextureWrite::passes`].
     pub fn apply(&self, values: &[f32], shape: &Shape, size: [u32; 2]) -> Result<Vec<[f32; 4]>> {
         if values.len() != shape.elements() {
             return Err(Error::option("values", format!("{}, as {shape} has", shape.elements()), values.len()));
@@ -388,7 +390,7 @@ impl TextureWrite {
         if self.range.is_symmetric() { [-reach, reach] } else { [least, largest] }
     }
 
-    /// Where a value lies in a range.
+    /// The position of a value in a range, from 0 to 1.
     fn share(&self, v: f32, [from, to]: [f64; 2]) -> f64 {
         if to > from { ((f64::from(v) - from) / (to - from)).clamp(0.0, 1.0) } else { self.empty().into() }
     }

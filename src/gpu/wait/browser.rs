@@ -1,4 +1,4 @@
-//! A page of a browser: it has one thread, which must not block, and its devices poll themselves.
+//! A browser's page: it has one thread, which must not block, and its devices are polled by the browser.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -9,9 +9,9 @@ pub(crate) use web_time::Instant;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 
-/// Runs a future that need not wait, such as a computation on the CPU.
+/// Runs a future that does not need to wait, such as a computation on the CPU.
 ///
-/// Errors: those of the future; it would have to wait.
+/// Errors: those of the future; the future is pending.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -22,17 +22,17 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     }
 }
 
-/// Runs what takes long where it is: there is nowhere else.
+/// Runs long work in place, since there are no other threads.
 pub(in crate::gpu) async fn apart<T, F: Future<Output = Result<T>>>(work: impl FnOnce() -> F) -> Result<T> {
     work().await
 }
 
-/// What `work` gives on the only core.
+/// The result of `work` on the only core.
 pub(in crate::gpu) fn on_all_cores<T>(_tasks: usize, work: impl Fn() -> T) -> Vec<T> {
     vec![work()]
 }
 
-/// Commands handed to the device, to wait for.
+/// A handle for waiting on submitted commands.
 #[derive(Clone, Debug)]
 pub struct Submission(OneshotBroadcastReceiver<()>);
 
@@ -43,12 +43,12 @@ pub(super) fn submit(queue: &wgpu::Queue, commands: wgpu::CommandBuffer) -> Subm
 
 fn all_so_far(queue: &wgpu::Queue) -> Submission {
     let (sender, receiver) = oneshot_broadcast_channel();
-    // The receiver may be gone: nobody waits for it any more.
+    // The receiver may have been dropped.
     queue.on_submitted_work_done(move || _ = sender.send(()));
     Submission(receiver)
 }
 
-/// Waits until a submission and those before it, or all so far, have run.
+/// Waits for a submission and all before it; `None` waits for everything submitted.
 pub(super) async fn settle(gpu: &Gpu, submission: Option<Submission>) -> Result<()> {
     let submission = submission.unwrap_or_else(|| all_so_far(gpu.queue()));
     match submission.0.receive().await {

@@ -1,7 +1,7 @@
-//! A native system: it has threads, and on its devices nothing moves unless someone polls.
+//! A native system: it has threads, and devices make progress only when polled.
 //!
-//! Where a future is run by [`block_on`], this thread polls and sleeps; under an app's executor, a thread of its own does,
-//! and the app's goes on.
+//! In a future run by [`block_on`], the current thread polls and sleeps. Under an app's executor a separate thread
+//! does, and the app's thread continues.
 
 use std::cell::Cell;
 use std::future::{Ready, ready};
@@ -14,11 +14,11 @@ use crate::gpu::Gpu;
 use crate::{Error, Result};
 
 thread_local! {
-    /// Whether the future under way is run by [`block_on`].
+    /// Whether the current future is run by [`block_on`].
     static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a future to its end on this thread, which may block in it.
+/// Runs a future to completion on this thread, which may block.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let before = MAY_BLOCK.replace(true);
     let output = pollster::block_on(future);
@@ -26,9 +26,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     output
 }
 
-/// Runs what takes long: here if this thread may block, else on a thread of its own, while the future waits.
+/// Runs long work: on this thread if it may block, else on a new thread that the future awaits.
 ///
-/// Errors: those of `work`; no thread can be started.
+/// Errors: those of `work`; the thread cannot be started.
 pub(in crate::gpu) async fn apart<T: Send + 'static, F: Future<Output = Result<T>>>(
     work: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T> {
@@ -40,14 +40,14 @@ pub(in crate::gpu) async fn apart<T: Send + 'static, F: Future<Output = Result<T
     let thread = std::thread::Builder::new().name("lenslet".into());
     thread
         .spawn(move || {
-            // The future may be dropped: nobody wants the result any more.
+            // The receiver may have been dropped with its future.
             let _ = sender.send(block_on(work()));
         })
         .map_err(|error| failed(error.to_string()))?;
     receiver.receive().await.unwrap_or_else(|| Err(failed("it ended without a result".into())))
 }
 
-/// What `work` gives on each of the cores, or on as many as there are `tasks`.
+/// The results of `work` on each core, or on `tasks` threads if those are fewer.
 pub(in crate::gpu) fn on_all_cores<T: Send>(tasks: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(tasks);
     std::thread::scope(|scope| {
@@ -56,7 +56,7 @@ pub(in crate::gpu) fn on_all_cores<T: Send>(tasks: usize, work: impl Fn() -> T +
     })
 }
 
-/// Commands handed to the device, to wait for.
+/// A handle for waiting on submitted commands.
 #[derive(Clone, Debug)]
 pub struct Submission(wgpu::SubmissionIndex);
 
@@ -64,7 +64,7 @@ pub(super) fn submit(queue: &wgpu::Queue, commands: wgpu::CommandBuffer) -> Subm
     Submission(queue.submit([commands]))
 }
 
-/// Waits until a submission and those before it, or all so far, have run.
+/// Waits for a submission and all before it; `None` waits for everything submitted.
 pub(super) async fn settle(gpu: &Gpu, submission: Option<Submission>) -> Result<()> {
     let device = gpu.device().clone();
     let submission_index = submission.map(|submission| submission.0);
@@ -75,11 +75,11 @@ pub(super) async fn settle(gpu: &Gpu, submission: Option<Submission>) -> Result<
     apart(|| async { poll() }).await
 }
 
-/// Whether a buffer can be mapped, as far as the device says so at once.
+/// Whether a buffer can be mapped, as far as the device reports it immediately.
 pub(super) fn can_map(device: &wgpu::Device, buffer: wgpu::Buffer) -> Ready<bool> {
     let (sender, receiver) = mpsc::channel();
     buffer.map_async(wgpu::MapMode::Read, .., move |mapped| _ = sender.send(mapped.is_ok()));
-    // An error shows itself here or already above.
+    // The error is returned here or was already returned above.
     let polled = device.poll(wgpu::PollType::Poll);
     ready(receiver.try_recv().unwrap_or(polled.is_ok()))
 }

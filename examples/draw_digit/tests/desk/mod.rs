@@ -1,4 +1,4 @@
-//! A display with the app on it, its mouse, and what can be seen.
+//! A virtual display with the app, mouse input, and screenshots.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -17,9 +17,9 @@ use x11rb::protocol::xproto::{
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
-/// The display and the app; both end with it.
+/// The display and the app; both end when dropped.
 pub struct Desk {
-    // The app goes first.
+    // The app is dropped before the display.
     app: Ending,
     x: RustConnection,
     root: Window,
@@ -27,12 +27,12 @@ pub struct Desk {
     _server: Ending,
 }
 
-/// A process that ends when it goes out of scope.
+/// A child process that is killed when dropped.
 struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -47,12 +47,12 @@ pub struct Place {
     pub height: i16,
 }
 
-/// What `--status` printed.
+/// A line printed by `--status`.
 #[derive(Debug)]
 pub struct Line(Value);
 
 impl Line {
-    /// A number, 0 if there is none yet.
+    /// A number, 0 if it is missing.
     pub fn number(&self, name: &str) -> f64 {
         self.0[name].as_f64().unwrap_or_default()
     }
@@ -71,27 +71,27 @@ impl Line {
     }
 }
 
-/// A part of the screen.
+/// A screenshot of a part of the screen.
 pub struct Sight {
     pixels: Vec<[u8; 3]>,
     width: usize,
 }
 
 impl Sight {
-    /// How many colours there are.
+    /// The number of distinct colors.
     pub fn colours(&self) -> usize {
         self.pixels.iter().collect::<BTreeSet<_>>().len()
     }
 }
 
-/// The share of pixels that are not alike.
+/// The fraction of differing pixels.
 pub fn differing(a: &Sight, b: &Sight) -> f64 {
     let count = a.pixels.iter().zip(&b.pixels).filter(|(a, b)| a != b).count();
     count as f64 / a.pixels.len() as f64
 }
 
 impl Desk {
-    /// Starts both; `None` where there is no Xvfb, which is a failure with `REQUIRE_GPU`.
+    /// Starts display and app; `None` without Xvfb, which is a failure with `REQUIRE_GPU`.
     pub fn start(folder: &Path) -> Option<Self> {
         let mut server = Command::new("Xvfb");
         server.args(["-displayfd", "1", "-screen", "0", "1280x840x24", "-nolisten", "tcp"]);
@@ -128,7 +128,7 @@ impl Desk {
         Some(Self { app, x, root, lines, _server: server })
     }
 
-    /// The first status line from now on of which `is` holds.
+    /// The first new status line that satisfies `is`.
     pub fn wait_for(&mut self, seconds: u64, what: &str, is: impl Fn(&Line) -> bool) -> Line {
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut last = None;
@@ -143,7 +143,7 @@ impl Desk {
         panic!("waited {seconds} s for {what}; the last line was {last:?}");
     }
 
-    /// Waits until the app says so, and the longest bar on the screen too. Returns how the layers look then.
+    /// Waits until the status and the longest bar on the screen show `digit`. Returns a screenshot of the layers.
     pub fn recognises(&mut self, digit: usize) -> Sight {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -158,7 +158,7 @@ impl Desk {
     fn longest_bar(&self, place: Place) -> usize {
         let sight = self.look(place);
         let rows = sight.pixels.len() / sight.width;
-        // The longer a bar, the brighter it is too.
+        // A longer bar is also brighter.
         let light = |class: &usize| {
             let row = &sight.pixels[(2 * class + 1) * rows / 20 * sight.width..][..sight.width];
             row.iter().flatten().map(|&v| u32::from(v)).sum::<u32>()
@@ -166,7 +166,7 @@ impl Desk {
         (0..10).max_by_key(light).unwrap()
     }
 
-    /// What is on the screen.
+    /// A screenshot.
     pub fn look(&self, place: Place) -> Sight {
         let [width, height] = [place.width, place.height].map(|side| side as u16);
         let image = self.x.get_image(ImageFormat::Z_PIXMAP, self.root, place.x, place.y, width, height, !0);
@@ -184,7 +184,7 @@ impl Desk {
         }
     }
 
-    /// Draws strokes, whose points are in shares of the paper, as fast as a hand.
+    /// Draws strokes, given in fractions of the paper's size, at the speed of a hand.
     pub fn draw(&self, paper: Place, strokes: &[Vec<[f32; 2]>]) {
         let at = |[x, y]: [f32; 2]| {
             [paper.x + (x * f32::from(paper.width)) as i16, paper.y + (y * f32::from(paper.height)) as i16]
@@ -214,7 +214,7 @@ impl Desk {
         self.x.configure_window(window, &size).unwrap().check().unwrap();
     }
 
-    /// Takes the device away from the app.
+    /// Destroys the app's device.
     pub fn lose_device(&mut self) {
         writeln!(self.app.0.stdin.as_mut().unwrap(), "lose").unwrap();
     }
