@@ -1,4 +1,4 @@
-"""Golden cases and their PyTorch results: inputs from a hash, outputs and gradients, collected until they are written."""
+"""Golden cases and their PyTorch results: inputs from a hash, outputs and gradients, collected until written."""
 
 import itertools
 import json
@@ -82,9 +82,10 @@ def draw(count, seed, **lists):
 
 def add(op, inputs, function, options=None, wrt=None):
     """Adds a case.
+
     `inputs` are (shape, fill) pairs, with "variable" as a third element for one that the operation replaces. `function`
-    computes y from them, or y and a dictionary of further results. `wrt` numbers the inputs that get gradients: by default
-    all floats that are not variables.
+    computes y from them, or y and a dictionary of further results. `wrt` numbers the inputs that get gradients: by
+    default all floats that are not variables.
     """
     number = len(cases)
     tensors = [torch.tensor(fill(shape, kind, 16 * number + i)) for i, (shape, kind, *_) in enumerate(inputs)]
@@ -107,7 +108,7 @@ def add(op, inputs, function, options=None, wrt=None):
 
 
 def add_trajectory(name, length, options, steps):
-    """Adds an optimizer's case: `steps` maps the initial parameters and ten gradients to the parameters after each step."""
+    """Adds an optimizer's case: `steps` maps initial parameters and ten gradients to the parameters after each step."""
     number = len(cases)
     first, *gradients = (torch.tensor(fill((length,), "any", 16 * number + i)) for i in range(11))
     values[f"{number}.y"] = np.stack([p.detach().numpy().copy() for p in steps(first, gradients)])

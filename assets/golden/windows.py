@@ -18,7 +18,7 @@ def same(size, window, stride, dilation, lower=False):
 
 
 def window(size, stride=(1, 1), dilation=(1, 1), padding=VALID, ceil=False, over=None):
-    """The options of a case. `padding` is a name, or [top, bottom, left, right]; `same` depends on the image size `over`."""
+    """Options of a case. `padding` is a name, or [top, bottom, left, right]; `same` depends on the image size `over`."""
     if padding == VALID:
         name, sides = VALID, [0, 0, 0, 0]
     elif padding in (SAME, SAME_LOWER):
@@ -48,6 +48,7 @@ def is_native(options, most=None):
 
 def place(options, over):
     """Outputs along each axis, and the overhang of the last window over the padding in ceil mode; None if none fit.
+
     A last window that would start in the padding at the end is dropped.
     """
     out, overhang = [], []

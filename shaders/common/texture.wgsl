@@ -13,16 +13,16 @@ fn area_of(rectangle: vec4<u32>, size: vec2<u32>) -> vec4<u32> {
 // values) of a texel, the center of the value is (2p + 1) texels, that of texel i is (2i + 1) values, and the support
 // of the triangle is 2 max(texels, values). Integers suffice: extents are at most 2^14.
 fn texels_of(p: u32, texels: u32, values: u32, nearest: bool) -> vec2<u32> {
-    let centre = (2u * p + 1u) * texels;
+    let center = (2u * p + 1u) * texels;
     if nearest {
-        return vec2(centre / (2u * values), centre / (2u * values) + 1u);
+        return vec2(center / (2u * values), center / (2u * values) + 1u);
     }
     let reach = 2u * max(texels, values);
-    let behind = min(texels, (centre + reach + values - 1u) / (2u * values));
-    if centre < reach + values {
+    let behind = min(texels, (center + reach + values - 1u) / (2u * values));
+    if center < reach + values {
         return vec2(0u, behind);
     }
-    return vec2((centre - reach - values) / (2u * values) + 1u, behind);
+    return vec2((center - reach - values) / (2u * values) + 1u, behind);
 }
 
 // The weight of texel i in value p: 1 - distance / support.

@@ -52,13 +52,13 @@ fn bias(n: u32) -> f32 { return bias_of[n]; }
 
 // The offsets of four rows of a, or columns of b; if these are contiguous, instead the offset of the first within its
 // matrix and the number of further ones. Beyond the last it is repeated.
-fn lines(start: u32, first: u32, extent: u32, distance: u32, are_neighbours: bool) -> vec4<u32> {
+fn lines(start: u32, first: u32, extent: u32, distance: u32, are_adjacent: bool) -> vec4<u32> {
     var places = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
     if HAS_SUMS || extent % BLOCK != 0u {
         places = min(places, vec4<u32>(extent - 1u));
     }
     let more = extent - 1u - places.x;
-    return select(start + places * distance, vec4<u32>(start + places.x, more, 0u, 0u), are_neighbours);
+    return select(start + places * distance, vec4<u32>(start + places.x, more, 0u, 0u), are_adjacent);
 }
 
 // Loads four terms from k of four rows of a, or ones; zeros beyond the end of K.

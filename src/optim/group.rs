@@ -101,8 +101,8 @@ impl FromStr for Group {
     /// Reads `PATTERN:SETTINGS`, where the settings are `lr=FACTOR`, `decay=DECAY` and `freeze`, separated by commas.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || {
-            let form = "PATTERN:SETTINGS, where settings are lr=FACTOR, decay=DECAY or freeze, separated by commas, as in \
-                        *.bias:lr=2,decay=0";
+            let form = "PATTERN:SETTINGS, where settings are lr=FACTOR, decay=DECAY or freeze, separated by commas, as \
+                        in *.bias:lr=2,decay=0";
             Error::option("group", form, text)
         };
         let number = |text: &str| text.parse::<f32>().map_err(|_| invalid());

@@ -1,4 +1,4 @@
-"""Normalization: batch (training, with its running averages, and evaluation), layer, group, instance, RMS, local response."""
+"""Normalization: batch (training, with running averages, and evaluation), layer, group, instance, RMS, local."""
 
 import itertools
 
@@ -82,7 +82,7 @@ def of_images():
         add("instance_norm", [(shape, "any"), *operands(affine, (shape[1],))], instance, options)
 
 
-def of_neighbours():
+def of_adjacent_channels():
     tried = draw(
         18, 7, shape=[(2, 7, 3, 2), (2, 5, 4), (1, 3, 2, 2)], size=[1, 2, 3, 4, 5], alpha=[1e-4, 0.5], beta=[0.75, 0.5, 1.0],
         k=[1.0, 2.0],
@@ -95,4 +95,4 @@ def of_neighbours():
 def add_all():
     of_batches()
     of_images()
-    of_neighbours()
+    of_adjacent_channels()

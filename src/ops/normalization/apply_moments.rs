@@ -178,13 +178,13 @@ impl Op for ApplyMomentsGrad {
         let [x, moments, w, dy, sum, sum_z] = [0, 1, 2, 3, 4, 5].map(|i| inputs[i].f64());
         let (means, rs) = self.0.scales(moments);
         let n = population(self.0.groups) as f64;
-        let centred = if self.0.moments == Moments::OwnAboutZero { 0.0 } else { 1.0 };
+        let centered = if self.0.moments == Moments::OwnAboutZero { 0.0 } else { 1.0 };
         let operands = x.par_chunks(ELEMENTS_PER_TASK).zip(dy.par_chunks(ELEMENTS_PER_TASK));
         out.par_chunks_mut(ELEMENTS_PER_TASK).zip(operands).enumerate().for_each(|(task, (dx, (x, dy)))| {
             for (k, (dx, (x, dy))) in dx.iter_mut().zip(x.iter().zip(dy)).enumerate() {
                 let (g, c) = self.0.group_and_channel(task * ELEMENTS_PER_TASK + k);
                 let z = (x - means[g]) * rs[g];
-                *dx = (dy * w[c] - (centred * sum[g] + z * sum_z[g]) / n) * rs[g];
+                *dx = (dy * w[c] - (centered * sum[g] + z * sum_z[g]) / n) * rs[g];
             }
         });
     }

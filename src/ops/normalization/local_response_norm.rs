@@ -138,8 +138,8 @@ impl Op for LocalResponseNorm {
 
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let (shape, beta) = (inputs[0].shape, f64::from(self.0.beta));
-        let picture = shape[1] * inner(shape);
-        out.par_chunks_mut(picture).zip(inputs[0].f64().par_chunks(picture)).for_each(|(y, x)| {
+        let image = shape[1] * inner(shape);
+        out.par_chunks_mut(image).zip(inputs[0].f64().par_chunks(image)).for_each(|(y, x)| {
             let sums = self.0.sums(x, inner(shape));
             y.iter_mut().zip(x.iter().zip(&sums)).for_each(|(y, (x, s))| *y = x * s.powf(-beta));
         });
@@ -178,9 +178,9 @@ impl Op for LocalResponseNormGrad {
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]) {
         let (shape, beta) = (inputs[0].shape, f64::from(self.0.beta));
         let inner = inner(shape);
-        let picture = shape[1] * inner;
-        let operands = inputs[0].f64().par_chunks(picture).zip(inputs[1].f64().par_chunks(picture));
-        out.par_chunks_mut(picture).zip(operands).for_each(|(dx, (x, dy))| {
+        let image = shape[1] * inner;
+        let operands = inputs[0].f64().par_chunks(image).zip(inputs[1].f64().par_chunks(image));
+        out.par_chunks_mut(image).zip(operands).for_each(|(dx, (x, dy))| {
             let sums = self.0.sums(x, inner);
             let terms = dy.iter().zip(x).zip(&sums).map(|((dy, x), s)| dy * x * s.powf(-beta - 1.0));
             let [before, after] = self.0.reach();
