@@ -5,8 +5,9 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lenslet::data::folder;
-use lenslet::data::folder::{Colour, Resize, Share};
-use lenslet::data::{Dataset, Mnist};
+use lenslet::data::folder::{COUNTS_REMEDY, Color, Resize, SKIP_REMEDY, Share};
+use lenslet::data::image::GRAY_REMEDY;
+use lenslet::data::{Dataset, FOLDER_REMEDY, Mnist};
 use lenslet::runs::Config;
 use lenslet::{Error, Result};
 
@@ -31,8 +32,8 @@ pub struct DataOptions {
     #[arg(long, value_name = "stretch|crop|pad")]
     resize: Option<Resize>,
     /// Color behind transparent pixels and around padded images: black, white, grey or #rrggbb [default: black]
-    #[arg(long, value_name = "COLOUR")]
-    background: Option<Colour>,
+    #[arg(long, value_name = "COLOR")]
+    background: Option<Color>,
     /// Skip images that cannot be read
     #[arg(long)]
     skip_bad: bool,
@@ -100,31 +101,30 @@ impl DataConfig {
         let dir = Path::new(&self.data);
         if !dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir())) {
             return self.idx().map_err(|error| match error {
-                Error::Data { path, reason } => Error::data(
-                    path,
-                    reason + "; and no folders of pictures either, one for each class, as cat and dog",
-                ),
+                Error::Data { path, reason } => {
+                    Error::data(path, reason + "; also found no folders of images, one per class, such as cat and dog")
+                }
                 other => other,
             });
         }
         let Ok(shape) = <[usize; 3]>::try_from(shape) else {
-            return Err(Error::option("network", "one that takes pictures, [C, H, W]", format!("{shape:?}")));
+            return Err(Error::option("network", "image inputs, [C, H, W]", format!("{shape:?}")));
         };
         let bar = bar();
         let progress = |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         };
-        let sets = folder::load(dir, shape, seed, &self.pictures, &progress);
+        let sets = folder::load(dir, shape, seed, &self.pictures, &progress).map_err(with_flags);
         bar.finish_and_clear();
         let folder::Sets { train, validation, test, report } = sets?;
         tell(&report);
         let count = |set: Option<&Dataset>| set.map_or(0, Dataset::len);
         let counts = [count(Some(&train)), count(validation.as_ref()), count(Some(&test))];
         let [training, validating, testing] = counts.map(|n| crate::cli::thousands(n as u64));
-        let from = if report.decoded == 0 { ", as decoded before" } else { "" };
+        let from = if report.decoded == 0 { ", from the cache" } else { "" };
         let classes = train.classes;
-        eprintln!("{classes} classes: {training} pictures to train, {validating} to validate, {testing} to test{from}");
+        eprintln!("{classes} classes: {training} training, {validating} validation and {testing} test images{from}");
         Ok(Sets { train, validation, test, held_out: 0, pictures: Some(self.pictures.clone()) })
     }
 
@@ -133,7 +133,7 @@ impl DataConfig {
         let Mnist { train, test } = crate::cli::data(&self.data)?;
         for (option, given) in [("--train", self.pictures.train), ("--test", self.pictures.test)] {
             if let Some(given) = given {
-                return Err(Error::option(option, "a folder of pictures: IDX files are split already", given));
+                return Err(Error::option(option, "a folder of images, because IDX files are already split", given));
             }
         }
         let held_out = match self.pictures.validation {
@@ -145,11 +145,31 @@ impl DataConfig {
     }
 }
 
+/// Names the command-line options in a library error about data.
+pub fn with_flags(error: Error) -> Error {
+    let flags = [
+        (SKIP_REMEDY, " with --skip-bad"),
+        (COUNTS_REMEDY, ", such as --validation 1 --test 1"),
+        (GRAY_REMEDY, " with --grey"),
+        (FOLDER_REMEDY, " with --data DIR"),
+    ];
+    match error {
+        Error::Data { path, reason } => {
+            let flag = flags.iter().find(|(remedy, _)| reason.ends_with(remedy)).map_or("", |(_, flag)| flag);
+            Error::Data { path, reason: reason + flag }
+        }
+        Error::Option { option, expected, found } if ["train", "validation", "test"].contains(&option.as_str()) => {
+            Error::Option { option: format!("--{option}"), expected, found }
+        }
+        other => other,
+    }
+}
+
 fn bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} pictures decoded  {eta} left");
+    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} images decoded  {eta} left");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }
 
@@ -157,16 +177,16 @@ fn bar() -> ProgressBar {
 fn tell(report: &folder::Report) {
     if !report.ignored.is_empty() {
         let kinds: Vec<String> = report.ignored.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        eprintln!("note: files that are no pictures by their names: {}", kinds.join(", "));
+        eprintln!("note: skipped files without an image extension: {}", kinds.join(", "));
     }
     if !report.bad.is_empty() {
-        eprintln!("note: {} pictures that cannot be read are left out:", report.bad.len());
+        eprintln!("note: skipped {} images that cannot be read:", report.bad.len());
         report.bad.iter().take(10).for_each(|bad| eprintln!("  {}: {}", bad.path, bad.reason));
         if report.bad.len() > 10 {
             eprintln!("  and {} more", report.bad.len() - 10);
         }
     }
     if let Some(reason) = &report.uncached {
-        eprintln!("note: the next run decodes the pictures again: {reason}");
+        eprintln!("note: the next run will decode the images again: {reason}");
     }
 }

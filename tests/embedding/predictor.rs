@@ -54,7 +54,7 @@ fn watched_layers_are_what_the_cpu_computes() {
 
     let session = predictor.session();
     let mut reference = Session::new(&Device::Cpu, session.graph()).unwrap();
-    reference.write(predictor.pictures(), shown.as_slice()).unwrap();
+    reference.write(predictor.images(), shown.as_slice()).unwrap();
     reference.write(predictor.parameters(), flat.as_slice()).unwrap();
     reference.run(1);
     let nodes = layers.map(|layer| predictor.activation(layer).unwrap());
