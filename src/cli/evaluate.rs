@@ -71,7 +71,7 @@ fn table(result: &Evaluation) -> String {
     for class in 0..classes {
         let shares = [result.precision(class), result.recall(class), result.f1(class)].map(percent);
         let [precision, recall, f1] = &shares;
-        text += &format!("{class:>5}  {:>8}  {precision:>9}  {recall:>7}  {f1:>7}\n", result.pictures(class));
+        text += &format!("{class:>5}  {:>6}  {precision:>9}  {recall:>7}  {f1:>7}\n", result.pictures(class));
     }
     let undecided: usize = result.undecided.iter().sum();
     if undecided > 0 {
