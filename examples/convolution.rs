@@ -9,7 +9,7 @@ fn main() -> lenslet::Result<()> {
     let w = graph.input("w", TensorType::f32([2, 1, 3, 3]))?;
     let y = graph.conv2d(x, w, None, Window::new(3).padding(1))?;
     graph.output(y);
-    let picture = Tensor::from_fn([1, 1, 8, 8], |i| if i % 8 < 4 { 0.0 } else { 1.0 }); // dark left, bright right
+    let image = Tensor::from_fn([1, 1, 8, 8], |i| if i % 8 < 4 { 0.0 } else { 1.0 }); // dark left, bright right
     let filters = Tensor::new(
         [2, 1, 3, 3],
         vec![
@@ -17,7 +17,7 @@ fn main() -> lenslet::Result<()> {
             -1.0, -2.0, -1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 1.0, // answers to horizontal edges
         ],
     )?;
-    let maps = device::evaluate(&gpu, &graph, &[(x, &picture), (w, &filters)])?;
+    let maps = device::evaluate(&gpu, &graph, &[(x, &image), (w, &filters)])?;
     for (name, map) in ["vertical edges", "horizontal edges"].iter().zip(maps[0].data().chunks(64)) {
         println!("{name}");
         map.chunks(8).for_each(|row| println!("{}", row.iter().map(|v| format!("{v:4}")).collect::<String>()));

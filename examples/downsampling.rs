@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     row("multiply-adds", summaries.iter().map(|summary| summary.multiply_adds.to_string()).collect());
     row("best images/s", rates.map(|rate| format!("{rate:.0}")).into());
     println!(
-        "With {} test pictures, 0.1 % either way is chance; a difference of means counts if it is larger than what seeds make.",
+        "With {} test images, 0.1 % either way is chance; a difference of means counts if it is larger than what seeds make.",
         mnist.test.len()
     );
     Ok(())

@@ -28,9 +28,9 @@ fn layout(first: u32, width: u32) -> wgpu::TexelCopyBufferLayout {
 }
 
 /// Uploads an image to the GPU.
-pub fn upload(gpu: &Gpu, picture: &image::RgbaImage) -> wgpu::Texture {
-    let texture = texture(gpu, picture.dimensions().into(), Usage::TEXTURE_BINDING | Usage::COPY_DST);
-    gpu.queue().write_texture(texture.as_image_copy(), picture, layout(0, picture.width()), texture.size());
+pub fn upload(gpu: &Gpu, image: &image::RgbaImage) -> wgpu::Texture {
+    let texture = texture(gpu, image.dimensions().into(), Usage::TEXTURE_BINDING | Usage::COPY_DST);
+    gpu.queue().write_texture(texture.as_image_copy(), image, layout(0, image.width()), texture.size());
     texture
 }
 

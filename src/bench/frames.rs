@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bench::pictures::pictures;
+use crate::bench::images::images;
 use crate::nn::{Model, Sequential};
 use crate::optim::Optimizer;
 use crate::train::FrameTrainer;
 use crate::{Device, Error, Result, Trainer};
 
-/// A network trained in slices on [`pictures`], next to a simulated app with a fixed frame rate.
+/// A network trained in slices on [`images`], next to a simulated app with a fixed frame rate.
 pub struct Frames {
     trainer: FrameTrainer,
     period: Duration,
@@ -57,9 +57,9 @@ impl Frames {
             return Err(Error::option("budget", expected, format!("{:.1} ms", 1e3 * budget.as_secs_f64())));
         }
         let shape = model.input();
-        let shape = <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("input", "pictures", &shape))?;
+        let shape = <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("input", "images", &shape))?;
         let trainer = Trainer::boxed(device, model, optimizer)?.batch_size(batch);
-        Ok(Self { trainer: trainer.in_frames(&pictures(shape, 10)?, u32::MAX)?, period, budget })
+        Ok(Self { trainer: trainer.in_frames(&images(shape, 10)?, u32::MAX)?, period, budget })
     }
 
     /// Runs empty frames for `length`. Each trains within its budget, then sleeps until the next frame is due.

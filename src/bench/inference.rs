@@ -5,8 +5,8 @@ use std::time::Instant;
 use cpu_time::ThreadTime;
 
 use crate::bench::Preparation;
-use crate::bench::pictures::{parameters, pictures};
-use crate::bench::training::{Stretch, check_batch, picture_shape};
+use crate::bench::images::{images, parameters};
+use crate::bench::training::{Stretch, check_batch, image_shape};
 use crate::device::Session;
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Layout, Model};
@@ -21,7 +21,7 @@ pub struct Inference {
     session: Session,
     x: NodeId,
     logits: NodeId,
-    pictures: Vec<f32>,
+    images: Vec<f32>,
     batch_floats: usize,
     next: usize,
     /// Setup times of [`Inference::new`].
@@ -35,11 +35,11 @@ impl Inference {
     pub fn new(device: &Device, model: &dyn Model, batch: usize) -> Result<Self> {
         let start = Instant::now();
         check_batch(batch)?;
-        let shape = picture_shape(model)?;
+        let shape = image_shape(model)?;
         let [c, h, w] = shape;
         let layout = Layout::of(model)?;
         let mut graph = Graph::new();
-        let x = graph.input("pictures", TensorType::f32([batch, c, h, w]))?;
+        let x = graph.input("images", TensorType::f32([batch, c, h, w]))?;
         let flat = graph.variable("parameters", layout.ty())?;
         let logits = layout.forward(model, &mut graph, flat, x)?;
         graph.output(logits);
@@ -47,9 +47,9 @@ impl Inference {
         let mut session = Session::new(device, &graph)?;
         let made = Instant::now();
         session.write(flat, parameters(&layout).as_slice())?;
-        let pictures = pictures(shape, 10)?.bytes()?.iter().map(|&p| f32::from(p) / 255.0).collect();
+        let images = images(shape, 10)?.bytes()?.iter().map(|&p| f32::from(p) / 255.0).collect();
         let preparation = Preparation::of(start, [before, made]);
-        Ok(Self { session, x, logits, pictures, batch_floats: batch * c * h * w, next: 0, preparation })
+        Ok(Self { session, x, logits, images, batch_floats: batch * c * h * w, next: 0, preparation })
     }
 
     /// Dispatches per batch; `None` on the CPU.
@@ -59,10 +59,10 @@ impl Inference {
 
     /// Computes the logits of the next batch.
     pub fn call(&mut self) -> Result<Vec<f32>> {
-        let batches = self.pictures.len() / self.batch_floats;
-        let pictures = &self.pictures[self.next % batches * self.batch_floats..][..self.batch_floats];
+        let batches = self.images.len() / self.batch_floats;
+        let images = &self.images[self.next % batches * self.batch_floats..][..self.batch_floats];
         self.next += 1;
-        self.session.write(self.x, pictures)?;
+        self.session.write(self.x, images)?;
         let answers = self.session.run_and_read(1, self.logits)?;
         self.session.finish_reading(answers)
     }

@@ -9,17 +9,17 @@ mod inference;
 mod kernels;
 mod peak;
 
-mod pictures;
+mod images;
 mod training;
 mod tune;
 
 use std::time::{Duration, Instant};
 
 pub use frames::{FrameTimes, Frames};
+pub use images::{IMAGES, images, parameters};
 pub use inference::Inference;
 pub use kernels::{Bench, KernelTime, Ready, cases};
 pub use peak::{Peak, peak_cases};
-pub use pictures::{IMAGES, parameters, pictures};
 pub use training::{DispatchTime, Profile, Stretch, Training};
 pub use tune::{Race, Runner, StepTimes, race, tune};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 
-use crate::bench::pictures::{IMAGES, parameters, pictures};
+use crate::bench::images::{IMAGES, images, parameters};
 use crate::bench::{Preparation, Spread};
 use crate::device::Session;
 use crate::gpu::block_on;
@@ -23,7 +23,7 @@ const TOLERANCE: f64 = 1e-3;
 /// The same for f16 storage, which rounds each intermediate value to 11 bits.
 const HALF_TOLERANCE: f64 = 1e-2;
 
-/// A network trained on [`pictures`], in order, without validation.
+/// A network trained on [`images`], in order, without validation.
 pub struct Training {
     pub(super) epoch: Epoch,
     order: Vec<u32>,
@@ -91,7 +91,7 @@ impl Training {
         let start = Instant::now();
         check_batch(batch)?;
         optimizer.check()?;
-        let data = pictures(picture_shape(model)?, classes(model)?)?;
+        let data = images(image_shape(model)?, classes(model)?)?;
         let layout = Layout::of(model)?;
         let steps = IMAGES / batch;
         let options = StepOptions { precision, ..StepOptions::new(batch, steps) };
@@ -219,7 +219,7 @@ pub(super) fn classes(model: &dyn Model) -> Result<usize> {
 }
 
 /// The channels, height and width of a network's input.
-pub(super) fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
+pub(super) fn image_shape(model: &dyn Model) -> Result<[usize; 3]> {
     let shape: Shape = model.input();
     <[usize; 3]>::try_from(&shape[..]).map_err(|_| Error::option("model input", "[C, H, W]", &shape))
 }

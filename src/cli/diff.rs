@@ -15,7 +15,7 @@ use crate::cli::{DeviceOption, JsonOption};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lenslet diff lenet5                      forward and backward, operation by operation
-  lenslet diff convnet --data mnist        on pictures of the test set instead of noise
+  lenslet diff convnet --data mnist        on images of the test set instead of noise
   lenslet diff --replay difference.safetensors
 Each operation gets the inputs that the reference computed, so the first out of bounds is the one that is wrong.")]
 pub struct Options {
@@ -60,9 +60,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
     let model = crate::cli::model(options.model.as_deref().context("a model")?)?;
     let batch = options.batch_size as usize;
-    let pictures = options.data.as_ref().map(|name| pictures(name, &model, batch)).transpose()?;
+    let images = options.data.as_ref().map(|name| images(name, &model, batch)).transpose()?;
     let (mut count, mut failed) = (0, None);
-    let found = diff(gpu, &model, batch, options.seed, pictures.as_deref(), |report| {
+    let found = diff(gpu, &model, batch, options.seed, images.as_deref(), |report| {
         count += 1;
         if failed.is_none() {
             failed = show(options, report).err();
@@ -79,11 +79,11 @@ fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
     bail!("{}; run it alone with `lenslet diff --replay {out}`", describe(report))
 }
 
-fn pictures(name: &str, model: &dyn Model, batch: usize) -> anyhow::Result<Vec<f32>> {
+fn images(name: &str, model: &dyn Model, batch: usize) -> anyhow::Result<Vec<f32>> {
     let test = crate::cli::data(name)?.test;
     if model.input()[..] != test.shape {
-        let expected = format!("pictures of {}", model.input());
-        return Err(lenslet::Error::option("data set", expected, format!("pictures of {:?}", test.shape)).into());
+        let expected = format!("images of {}", model.input());
+        return Err(lenslet::Error::option("data set", expected, format!("images of {:?}", test.shape)).into());
     }
     Ok((0..batch).flat_map(|i| test.image(i % test.len())).map(|&b| f32::from(b) / 255.0).collect())
 }

@@ -66,16 +66,16 @@ fn table(result: &Evaluation) -> String {
     let classes = confusion.len();
     let Evaluation { accuracy, top5, loss, .. } = result;
     let mut text = format!("accuracy {:.2} %, top-5 {:.2} %, loss {loss:.4}\n\n", 100.0 * accuracy, 100.0 * top5);
-    text += "class  pictures  precision   recall       F1\n";
+    text += "class  images  precision   recall       F1\n";
     let percent = |share: Option<f64>| share.map_or("-".to_string(), |share| format!("{:.2} %", 100.0 * share));
     for class in 0..classes {
         let shares = [result.precision(class), result.recall(class), result.f1(class)].map(percent);
         let [precision, recall, f1] = &shares;
-        text += &format!("{class:>5}  {:>8}  {precision:>9}  {recall:>7}  {f1:>7}\n", result.images(class));
+        text += &format!("{class:>5}  {:>6}  {precision:>9}  {recall:>7}  {f1:>7}\n", result.images(class));
     }
     let undecided: usize = result.undecided.iter().sum();
     if undecided > 0 {
-        text += &format!("{undecided} pictures were given no class: their logits hold NaN\n");
+        text += &format!("{undecided} images were given no class: their logits hold NaN\n");
     }
     let width = confusion.iter().flatten().max().map_or(1, |m| m.to_string().len()).max(2) + 1;
     text += "\nconfusion: a row for each right class, a column for each class given\n     ";

@@ -25,6 +25,7 @@ use std::time::Instant;
 use clap::{Args, Parser, Subcommand};
 use lenslet::data::Mnist;
 use lenslet::nn::{Layout, Model, Network};
+use lenslet::plot::thousands;
 use lenslet::runs::{Config, RunFolder};
 use lenslet::{Device, Error};
 
@@ -42,7 +43,7 @@ const EXAMPLES: &str = "Examples:
   lenslet train                                  LeNet-5 on MNIST, on the best device there is
   lenslet train --model convnet --optimizer rmsprop --epochs 5
   lenslet evaluate runs/lenet5-1                 accuracy, top-5, per-class table, confusion matrix
-  lenslet predict runs/lenet5-1 seven.png        the likeliest classes of pictures
+  lenslet predict runs/lenet5-1 seven.png        the likeliest classes of images
   lenslet view runs/lenet5-1 curves              how the training went
   lenslet devices                                which adapters there are and which one is taken
   lenslet shapes --input 7 --window 3            which stride and padding give which output";
@@ -165,7 +166,7 @@ fn is_file(name: &str) -> bool {
 
 /// MNIST, or the data in a folder.
 fn data(name: &str) -> lenslet::Result<Mnist> {
-    if name == "mnist" { Mnist::bundled() } else { Mnist::from_dir(name) }
+    if name == "mnist" { Mnist::bundled().map_err(data::with_flags) } else { Mnist::from_dir(name) }
 }
 
 /// The network of a run folder, with its weights.
@@ -204,13 +205,6 @@ impl Run {
 fn title(config: &Config) -> String {
     let last = |path: &str| Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
     format!("{} on {}", last(&config.model), last(&config.data))
-}
-
-/// A number with its digits grouped in threes.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
-    groups.join(",")
 }
 
 /// A duration.

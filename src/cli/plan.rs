@@ -20,14 +20,14 @@ use crate::cli::{DeviceOption, JsonOption, thousands};
 #[command(after_help = "Examples:
   lenslet plan lenet5 --batch-size 64
   lenslet plan lenet5 --batch-size 32 --accumulate 8
-  lenslet plan convnet --steps         every dispatch of the step, with its kernel and buffers
+  lenslet plan convnet --dispatches    every dispatch of the step, with its kernel and buffers
   lenslet plan convnet --device cpu --shaders wgsl     the WGSL of a hardware GPU's kernels, in the folder wgsl
-The data set is taken to be MNIST's 60,000 pictures, resident on the device.")]
+The data set is assumed to be MNIST's 60,000 images, resident on the device.")]
 pub struct Options {
     #[arg(help = crate::cli::model_help())]
     model: String,
     /// Batch size
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=PICTURES as u64))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=IMAGES as u64))]
     batch_size: u64,
     /// Storage type of intermediate values
     #[arg(long, default_value_t, value_name = "f32|f16")]
@@ -37,6 +37,9 @@ pub struct Options {
     accumulate: u32,
     /// Lists the buffers and the dispatches
     #[arg(long)]
+    dispatches: bool,
+    /// The former name of `--dispatches`
+    #[arg(long, hide = true)]
     steps: bool,
     /// Writes the WGSL of every shader, with all constants set, to this folder: NUMBER-LAYER-KERNEL.wgsl
     #[arg(long, value_name = "FOLDER")]
@@ -48,9 +51,12 @@ pub struct Options {
 }
 
 /// The size of MNIST's training set.
-const PICTURES: usize = 60_000;
+const IMAGES: usize = 60_000;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    if options.steps {
+        eprintln!("note: --steps of plan is now --dispatches");
+    }
     let model = crate::cli::model(&options.model)?;
     let limits = match options.device.open()? {
         Device::Gpu(gpu) => *gpu.limits(),
@@ -59,11 +65,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let layout = Layout::of(&model)?;
     let (batch, accumulate) = (options.batch_size as usize, options.accumulate as usize);
     let plan = |batch: usize| {
-        let options = StepOptions {
-            precision: options.precision,
-            accumulate,
-            ..StepOptions::new(batch, PICTURES.div_ceil(batch))
-        };
+        let options =
+            StepOptions { precision: options.precision, accumulate, ..StepOptions::new(batch, IMAGES.div_ceil(batch)) };
         plan(&model, &layout, &limits, options)
     };
     let largest = largest_batch(plan)?;
@@ -98,28 +101,28 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         writeln!(out, "{line}")?;
         return Ok(());
     }
-    if options.steps {
+    if options.dispatches || options.steps {
         writeln!(out, "{plan}")?;
     }
     let m = plan.memory;
     let ratio = m.planned as f64 / m.lower_bound.max(1) as f64;
     let largest_binding = plan.steps.iter().flat_map(|s| &s.bindings).map(|b| b.place.bytes).max().unwrap_or(0);
     let most_bindings = plan.launches().map(|launch| launch.bindings().len()).max().unwrap_or(0);
-    let shared = if accumulate > 1 { format!(", {accumulate} an update") } else { String::new() };
+    let shared = if accumulate > 1 { format!(", {accumulate} per update") } else { String::new() };
     let rows = [
         ("training step", format!("{} at batch {batch}{shared}", model.name())),
-        ("dispatches", format!("{}, of {} kernels", plan.launches().count(), plan.steps.len())),
+        ("dispatches", format!("{}, with {} kernels", plan.launches().count(), plan.steps.len())),
         ("activations", format!("{} bytes in {slots} slots", thousands(m.planned))),
         ("  without reuse", format!("{} bytes", thousands(m.naive))),
         (
             "  lower bound",
-            format!("{} bytes, the most alive at once; planned {ratio:.2} times that", thousands(m.lower_bound)),
+            format!("{} bytes, the maximum live at once; planned {ratio:.2} times that", thousands(m.lower_bound)),
         ),
         (
             "parameters",
-            format!("{} bytes; as much again for gradients and each optimizer state", thousands(parameters)),
+            format!("{} bytes, and the same for gradients and for each optimizer state", thousands(parameters)),
         ),
-        ("all buffers", format!("{} bytes, the data set included", thousands(plan.total_bytes()))),
+        ("all buffers", format!("{} bytes, including the data set", thousands(plan.total_bytes()))),
         (
             "limits needed",
             format!("a binding of {} bytes, {most_bindings} storage buffers", thousands(largest_binding)),
@@ -134,7 +137,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// Writes the shader of each dispatch, to test a driver's offline compiler without the device.
 fn write_shaders(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     for (number, step) in plan.steps.iter().enumerate() {
         let file = folder.join(format!("{number:03}-{}-{}.wgsl", step.name, step.dispatch.shader.name));
         std::fs::write(&file, step.dispatch.source()?).with_context(|| format!("cannot write {}", file.display()))?;
@@ -146,7 +149,7 @@ fn plan(model: &dyn Model, layout: &Layout, limits: &Limits, options: StepOption
     let shape = <[usize; 3]>::try_from(&model.input()[..])
         .map_err(|_| Error::option("model input", "[C, H, W]", model.input()))?;
     let classes = Summary::of(model)?.output.last().copied().unwrap_or(1);
-    let data = Spec { len: PICTURES, shape, classes };
+    let data = Spec { len: IMAGES, shape, classes };
     let step = TrainingStep::with(model, layout, &Sgd::new(0.05).momentum(0.9), data, options)?;
     compile(&step.graph, limits)
 }
@@ -159,7 +162,7 @@ fn largest_batch(plan: impl Fn(usize) -> lenslet::Result<Plan>) -> lenslet::Resu
         Err(error) => Err(error),
     };
     // `least` fits and `most` does not: memory grows with the batch size.
-    let (mut least, mut most) = (0, PICTURES + 1);
+    let (mut least, mut most) = (0, IMAGES + 1);
     while most - least > 1 {
         let middle = least.midpoint(most);
         if fits(middle)? { least = middle } else { most = middle }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use lenslet::data::folder::{Colour, Resize};
-use lenslet::data::picture::Preparation;
+use lenslet::data::folder::{Color, Resize};
+use lenslet::data::image::Preparation;
 use lenslet::infer::Classifier;
 use lenslet::nn::Model;
 use lenslet::runs::Config;
@@ -13,6 +13,7 @@ use lenslet::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use crate::cli::data::with_flags;
 use crate::cli::{DeviceOption, JsonOption, Run};
 
 #[derive(clap::Args)]
@@ -20,9 +21,9 @@ use crate::cli::{DeviceOption, JsonOption, Run};
   lenslet predict runs/lenet5-1 seven.png
   lenslet predict runs/lenet5-1 scans/*.jpg --invert --top 1     dark digits on white paper, for MNIST's bright on black
   lenslet predict runs/lenet5-1 photo.jpg --grey --resize crop
-Pictures are taken as they are unless an option says otherwise: nothing is inverted without --invert, and a coloured one for
-a network of one channel is refused without --grey. A run that learnt from a folder of pictures takes them as it took those:
-grey, resized and with the background of its config.toml. Of several pictures in a file the first counts.")]
+Images are converted only as requested: --invert inverts them, and --grey allows color images for a network of one
+channel. If the run was trained on a folder of images, its conversion is used: to grayscale, with the resizing and the
+background of its config.toml. Only the first image of a file is used.")]
 pub struct Options {
     /// A run folder written by `train`
     run: PathBuf,
@@ -36,7 +37,7 @@ pub struct Options {
     #[arg(long)]
     best: bool,
     #[command(flatten)]
-    picture: PictureOptions,
+    conversion: ImageOptions,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -45,7 +46,7 @@ pub struct Options {
 
 /// Options for the conversion of image files to a network's input.
 #[derive(clap::Args)]
-pub struct PictureOptions {
+pub struct ImageOptions {
     /// Replaces values v by 1 - v: dark ink on white paper becomes bright ink on black
     #[arg(long)]
     invert: bool,
@@ -58,18 +59,18 @@ pub struct PictureOptions {
     resize: Option<Resize>,
     /// Color behind transparent pixels and around padded images: black, white, grey or #rrggbb [default: that of the
     /// run, else black]
-    #[arg(long, value_name = "COLOUR")]
-    background: Option<Colour>,
+    #[arg(long, value_name = "COLOR")]
+    background: Option<Color>,
 }
 
-impl PictureOptions {
+impl ImageOptions {
     /// The conversion of image files for a run's network.
     pub fn of(&self, config: &Config) -> Preparation {
         let run = config.images.clone().unwrap_or_default();
         Preparation {
             resize: self.resize.unwrap_or(run.resize),
             background: self.background.unwrap_or(run.background),
-            grey: self.grey || config.images.is_some(),
+            gray: self.grey || config.images.is_some(),
             invert: self.invert,
         }
     }
@@ -80,8 +81,8 @@ const BATCH: usize = 64;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let Run { config, model, layout, parameters } = Run::open(&options.run, options.best)?;
-    let shape = picture_shape(&model)?;
-    let preparation = options.picture.of(&config);
+    let shape = image_shape(&model)?;
+    let preparation = options.conversion.of(&config);
     let device = options.device.open()?;
     let batch = options.images.len().min(BATCH);
     let mut classifier = Classifier::new(&device, &model, &layout, &parameters, batch, &[])?;
@@ -90,20 +91,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut bad = 0;
     for files in options.images.chunks(BATCH) {
         let read: Vec<Result<Vec<f32>>> = files.par_iter().map(|file| preparation.read(file, shape)).collect();
-        let (mut names, mut pictures) = (vec![], vec![]);
+        let (mut names, mut images) = (vec![], vec![]);
         for (file, values) in files.iter().zip(read) {
             match values {
                 Ok(values) => {
                     names.push(file);
-                    pictures.extend(values);
+                    images.extend(values);
                 }
                 Err(error) => {
                     bad += 1;
-                    eprintln!("{error}");
+                    eprintln!("{}", with_flags(error));
                 }
             }
         }
-        for (file, probabilities) in names.into_iter().zip(classifier.predict(&pictures)?) {
+        for (file, probabilities) in names.into_iter().zip(classifier.predict(&images)?) {
             let best = best(&probabilities, options.top as usize, &config.classes);
             if options.json.json {
                 let classes = best.iter().map(|(class, p)| json!({ "class": class, "probability": p }));
@@ -120,7 +121,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     if bad > 0 {
-        bail!("{bad} of {} pictures could not be predicted; they are named above", options.images.len());
+        bail!("{bad} of {} images could not be predicted; see the messages above", options.images.len());
     }
     Ok(())
 }
@@ -134,8 +135,8 @@ fn best(probabilities: &[f32], top: usize, names: &[String]) -> Vec<(Value, f32)
 }
 
 /// Channels, height and width of a network's input.
-pub fn picture_shape(model: &dyn Model) -> Result<[usize; 3]> {
+pub fn image_shape(model: &dyn Model) -> Result<[usize; 3]> {
     let shape = model.input();
-    let refuse = |_| Error::option(format!("input of {}", model.name()), "pictures, [C, H, W]", &shape);
+    let refuse = |_| Error::option(format!("input of {}", model.name()), "an image shape, [C, H, W]", &shape);
     shape.to_vec().try_into().map_err(refuse)
 }

@@ -15,7 +15,7 @@ use crate::cli::thousands;
 const HEIGHT: u16 = 11;
 
 /// Blue and orange of the 256-color palette, readable on dark and light backgrounds with any kind of color vision.
-const COLOURS: [u8; 2] = [33, 208];
+const COLORS: [u8; 2] = [33, 208];
 
 /// Whether to print colors.
 pub fn is_coloured() -> bool {
@@ -65,7 +65,7 @@ fn chart<'a>(
     let datasets = [0, 1].into_iter().filter(|i| !both[*i].is_empty()).map(|i| {
         let (name, marker) = names[i];
         let dataset = Dataset::default().name(name).marker(marker).graph_type(GraphType::Line).data(&both[i]);
-        dataset.style(Style::new().fg(Color::Indexed(COLOURS[i])))
+        dataset.style(Style::new().fg(Color::Indexed(COLORS[i])))
     });
     let heights =
         if values().next().is_some() { vec![label(from), label((from + to) / 2.0), label(to)] } else { vec![] };
@@ -86,8 +86,8 @@ fn text(buffer: &Buffer, is_coloured: bool) -> String {
         for run in row.chunk_by(|a, b| a.fg == b.fg) {
             let symbols: String = run.iter().map(|cell| cell.symbol()).collect();
             line += &match run[0].fg {
-                Color::Indexed(colour) if is_coloured => {
-                    Ansi::new().color256(colour).force_styling(true).apply_to(symbols).to_string()
+                Color::Indexed(color) if is_coloured => {
+                    Ansi::new().color256(color).force_styling(true).apply_to(symbols).to_string()
                 }
                 _ => symbols,
             };

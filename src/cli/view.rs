@@ -14,8 +14,8 @@ use lenslet::runs::RunFolder;
 use lenslet::{Error, Result};
 use serde_json::json;
 
-use crate::cli::data::DataConfig;
-use crate::cli::predict::{PictureOptions, picture_shape};
+use crate::cli::data::{DataConfig, with_flags};
+use crate::cli::predict::{ImageOptions, image_shape};
 use crate::cli::{DeviceOption, JsonOption, Run, terminal};
 
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ use crate::cli::{DeviceOption, JsonOption, Run, terminal};
   lenslet view runs/lenet5-1 confusion --out confusion.png
   lenslet view runs/lenet5-1 filters --layer conv2 --out filters.png
   lenslet view runs/lenet5-1 responses --image seven.png --invert --out maps.png
-  lenslet view runs/lenet5-1 activations --out units.png            for the first picture of the test set
+  lenslet view runs/lenet5-1 activations --out units.png            for the first image of the test set
   lenslet view runs/lenet5-1 augmented --augment rotate:15,shift:0.1 --out augmented.png")]
 pub struct Options {
     /// A run folder written by `train`
@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, value_name = "OPTION:VALUE,..")]
     augment: Option<Augment>,
     #[command(flatten)]
-    picture: PictureOptions,
+    conversion: ImageOptions,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// Number of training images, and number of augmented variants of each.
-const PICTURES: usize = 8;
+const IMAGES: usize = 8;
 const TIMES: usize = 9;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,9 +84,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if file.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
         return Err(Error::option("--out", "a name that ends in .png", file.display()).into());
     }
-    let picture = options.draw()?;
-    picture.save(file)?;
-    let [width, height] = picture.size();
+    let canvas = options.draw()?;
+    canvas.save(file)?;
+    let [width, height] = canvas.size();
     let mut out = std::io::stdout().lock();
     if options.json.json {
         let line = json!({ "view": name, "file": file.display().to_string(), "width": width, "height": height });
@@ -161,13 +161,13 @@ impl Options {
         let config = RunFolder::read_config(&self.run)?;
         let augment = self.augment.unwrap_or(config.augment);
         if augment.is_nothing() {
-            let expected = "how to vary the pictures, as rotate:10,shift:0.1: the run does not";
+            let expected = "how to vary the images, as rotate:10,shift:0.1: the run does not";
             return Err(Error::option("--augment", expected, "none").into());
         }
         let model = RunFolder::read_model_of(&self.run)?;
         let train = DataConfig::of(&config).load(&model.input(), config.seed)?.train;
-        let numbers: Vec<u32> = (0..train.len().min(PICTURES) as u32).collect();
-        let none = || Error::data(&config.data, "expected at least one picture to train on, found none");
+        let numbers: Vec<u32> = (0..train.len().min(IMAGES) as u32).collect();
+        let none = || Error::data(&config.data, "expected at least one image to train on, found none");
         let some = train.subset(&numbers).ok_or_else(none)?;
         let device = self.device.open()?;
         let varied = lenslet::infer::augmented(&device, &some, augment, &numbers, TIMES, config.seed)?;
@@ -182,15 +182,17 @@ impl Options {
             Tiles { name: format!("class {class}"), values, shape: [1 + TIMES, c, h, w].into() }
         };
         let rows: Vec<Tiles> = numbers.iter().map(row).collect();
-        let numbers = format!("a picture as it is, then as {TIMES} steps of training see it;  {augment}");
-        Ok(plot::pictures(&crate::cli::title(&config), &numbers, &rows)?)
+        let numbers = format!("an image as it is, then as {TIMES} steps of training see it;  {augment}");
+        Ok(plot::images(&crate::cli::title(&config), &numbers, &rows)?)
     }
 
     /// Draws the layers' outputs for an image.
     fn layers(&self, run: &Run, draw: fn(&str, &Tiles, &[Tiles]) -> Result<Canvas>) -> anyhow::Result<Canvas> {
-        let shape = picture_shape(&run.model)?;
+        let shape = image_shape(&run.model)?;
         let (name, values) = match &self.image {
-            Some(file) => (file.display().to_string(), self.picture.of(&run.config).read(file, shape)?),
+            Some(file) => {
+                (file.display().to_string(), self.conversion.of(&run.config).read(file, shape).map_err(with_flags)?)
+            }
             None => {
                 let test = run.sets(None)?.test;
                 let class = usize::from(test.labels[0]);
@@ -198,10 +200,10 @@ impl Options {
                 let values: Vec<f32> =
                     test.bytes()?[..test.image_len()].iter().map(|&byte| f32::from(byte) / 255.0).collect();
                 if test.shape != shape {
-                    let expected = format!("pictures of {:?}, as {} takes", shape, run.model.name());
+                    let expected = format!("images of {:?}, as {} takes", shape, run.model.name());
                     return Err(Error::option("data set", expected, format!("{:?}", test.shape)).into());
                 }
-                (format!("the first picture of the test set, class {class}"), values)
+                (format!("the first image of the test set, class {class}"), values)
             }
         };
         let summary = Summary::of(&run.model)?;
@@ -215,7 +217,7 @@ impl Options {
         let classes = [1, probabilities.len()].into();
         layers.push(Tiles { name: "probabilities".into(), values: probabilities, shape: classes });
         let [c, h, w] = shape;
-        let picture = Tiles { name, values, shape: [1, c, h, w].into() };
-        Ok(draw(&crate::cli::title(&run.config), &picture, &layers)?)
+        let image = Tiles { name, values, shape: [1, c, h, w].into() };
+        Ok(draw(&crate::cli::title(&run.config), &image, &layers)?)
     }
 }

@@ -54,9 +54,9 @@ impl Augment {
     }
 }
 
-const FORMS: &str = "none, or some of rotate:DEGREES, shift:SHARE, shear:DEGREES, zoom:LEAST:MOST, \
+const FORMS: &str = "none, or any of rotate:DEGREES, shift:SHARE, shear:DEGREES, zoom:LEAST:MOST, \
                      flip:horizontal|vertical|both, brightness:SHARE, contrast:SHARE, crop:PIXELS and \
-                     fill:nearest|reflect|VALUE, each once, with commas between";
+                     fill:nearest|reflect|VALUE, each once, separated by commas";
 
 impl FromStr for Augment {
     type Err = Error;
@@ -155,7 +155,7 @@ impl FromStr for Fill {
             "nearest" => Ok(Fill::Nearest),
             "reflect" => Ok(Fill::Reflect),
             _ => value().map(Fill::Value).ok_or_else(|| {
-                let expected = "nearest, reflect or a value from 0, black, to 1, white";
+                let expected = "nearest, reflect or a value from 0 (black) to 1 (white)";
                 Error::option("augment fill", expected, text)
             }),
         }
@@ -222,7 +222,7 @@ mod tests {
             ("shear:85", "0 to 80"),
             ("shift:1.5", "0 to 1"),
             ("flip:sideways", "flip:horizontal|vertical|both"),
-            ("fill:2", "nearest, reflect or a value from 0, black, to 1, white, found 2"),
+            ("fill:2", "nearest, reflect or a value from 0 (black) to 1 (white), found 2"),
             ("crop:1.5", "crop:PIXELS"),
             ("crop:5000", "0 to 4096"),
             ("contrast:inf", "0 to 1"),

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::data::{Dataset, idx};
 use crate::error::{Error, Result};
 
+/// The end of the message if the included files are not found.
+pub const FOLDER_REMEDY: &str = "set LENSLET_ASSETS to the assets folder, or choose another folder with the four files";
+
 /// The number of classes: digits, or the clothing categories of Fashion-MNIST.
 const CLASSES: usize = 10;
 
@@ -96,9 +99,8 @@ impl Mnist {
             return Self::from_dir(dir);
         }
         let looked: Vec<String> = places.iter().map(|dir| dir.display().to_string()).collect();
-        let reason = "expected the MNIST that ships with lenslet, found no such folder with IDX files";
-        let way_out = "give a folder with the four files by --data DIR, or set LENSLET_ASSETS to the assets folder";
-        Err(Error::data("assets/mnist", format!("{reason}; looked in {}; {way_out}", looked.join(", "))))
+        let reason = "expected the MNIST files included with lenslet, found no folder with IDX files";
+        Err(Error::data("assets/mnist", format!("{reason}; looked in {}; {FOLDER_REMEDY}", looked.join(", "))))
     }
 }
 
@@ -138,7 +140,7 @@ fn part(images: &Path, labels: &Path) -> Result<Dataset> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{Mnist, bundled_places};
+    use super::{FOLDER_REMEDY, Mnist, bundled_places};
 
     #[test]
     fn the_environment_comes_first_and_the_working_directory_last() {
@@ -157,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = [dir.path().join("a"), dir.path().to_path_buf()];
         let error = Mnist::first_of(&places).unwrap_err().to_string();
-        for part in [places[0].to_str().unwrap(), places[1].to_str().unwrap(), "--data DIR", "LENSLET_ASSETS"] {
+        for part in [places[0].to_str().unwrap(), places[1].to_str().unwrap(), FOLDER_REMEDY, "LENSLET_ASSETS"] {
             assert!(error.contains(part), "{part:?} not in: {error}");
         }
     }

@@ -6,15 +6,15 @@
 mod augment;
 pub mod folder;
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod image;
 mod mnist;
 mod moments;
 mod normalize;
 pub(crate) mod order;
-#[cfg(feature = "pictures")]
-pub mod picture;
 pub mod pixels;
 
-pub use mnist::Mnist;
+pub use mnist::{FOLDER_REMEDY, Mnist};
 pub use normalize::Normalize;
 pub use pixels::Pixels;
 

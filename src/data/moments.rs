@@ -15,7 +15,7 @@ impl Dataset {
     /// Errors: no indices; those of [`Dataset::read`].
     pub fn moments(&self, numbers: &[u32]) -> Result<Vec<[f64; 2]>> {
         if numbers.is_empty() {
-            return Err(Error::option("pictures", "at least one", "none"));
+            return Err(Error::option("images", "at least one", "none"));
         }
         let [channels, h, w] = self.shape;
         let (image, mut sums) = (self.image_len(), vec![[0u64; 2]; channels]);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_those_of_each_channel_of_the_pictures_asked_for() {
+    fn moments_are_those_of_each_channel_of_the_images_asked_for() {
         // Two channels of two pixels each.
         let data = Dataset::new(vec![0, 255, 7, 7, 51, 102, 7, 9, 3, 4, 5, 6], vec![0; 3], [2, 1, 2], 1).unwrap();
         let near = |found: Vec<[f64; 2]>, expected: [[f64; 2]; 2]| {
@@ -53,11 +53,11 @@ mod tests {
         };
         near(data.moments(&[0]).unwrap(), [[0.5, 0.5], [7.0 / 255.0, 0.0]]);
         near(data.moments(&[1, 1]).unwrap(), [[0.3, 0.1], [8.0 / 255.0, 1.0 / 255.0]]);
-        assert!(data.moments(&[]).unwrap_err().to_string().contains("pictures: expected at least one"));
+        assert!(data.moments(&[]).unwrap_err().to_string().contains("images: expected at least one"));
     }
 
     #[test]
-    fn many_pictures_are_looked_at_part_by_part() {
+    fn many_images_are_looked_at_part_by_part() {
         let images: Vec<u8> = (0..5 * 700_000).map(|i| (i % 256) as u8).collect();
         let mean = images.iter().map(|&v| f64::from(v)).sum::<f64>() / images.len() as f64;
         let squares = images.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / images.len() as f64;

@@ -30,7 +30,7 @@ impl Normalize {
             return Ok([mean.clone(), deviation.clone()]);
         }
         if held_out >= train.len() {
-            let expected = format!("below the {} pictures of the training set", train.len());
+            let expected = format!("below the {} images of the training set", train.len());
             return Err(Error::option("validation", expected, held_out));
         }
         let moments = train.moments(&order::split(train.len(), held_out, seed).1)?;
@@ -38,7 +38,7 @@ impl Normalize {
             let value = (255.0 * moments[channel][0]).round();
             let option = format!("normalize auto: channel {} of {}", channel + 1, moments.len());
             let found = format!("{value} of 255 in every pixel");
-            return Err(Error::option(option, "training pictures whose pixels differ, or MEAN:DEVIATION", found));
+            return Err(Error::option(option, "training images with different pixel values, or MEAN:DEVIATION", found));
         }
         Ok([0, 1].map(|i| moments.iter().map(|of_channel| of_channel[i] as f32).collect()))
     }
@@ -51,7 +51,7 @@ impl FromStr for Normalize {
     /// `0.485,0.456,0.406:0.25`.
     fn from_str(text: &str) -> Result<Self> {
         let refuse = || {
-            let expected = "auto, or MEAN:DEVIATION for all channels as 0.13:0.31, or with a number for each as \
+            let expected = "auto, or MEAN:DEVIATION for all channels such as 0.13:0.31, or per channel such as \
                             0.485,0.456,0.406:0.229,0.224,0.225";
             Error::option("normalize", expected, text)
         };
@@ -100,14 +100,14 @@ mod tests {
         let found: Vec<[f32; 2]> = mean.into_iter().zip(deviation).map(<[f32; 2]>::from).collect();
         assert_eq!(found, expected.iter().map(|of_channel| of_channel.map(|v| v as f32)).collect::<Vec<_>>());
         let all = Normalize::Auto.of(&data, 20, 7).unwrap_err().to_string();
-        assert_eq!(all, "validation: expected below the 20 pictures of the training set, found 20");
+        assert_eq!(all, "validation: expected below the 20 images of the training set, found 20");
     }
 
     #[test]
     fn a_channel_of_one_value_is_refused() {
         let data = Dataset::new(vec![1, 9, 2, 9, 3, 9], vec![0; 3], [2, 1, 1], 1).unwrap();
         let error = Normalize::Auto.of(&data, 0, 1).unwrap_err().to_string();
-        let says = "normalize auto: channel 2 of 2: expected training pictures whose pixels differ, or MEAN:DEVIATION, found 9 \
+        let says = "normalize auto: channel 2 of 2: expected training images with different pixel values, or MEAN:DEVIATION, found 9 \
                     of 255 in every pixel";
         assert_eq!(error, says);
     }

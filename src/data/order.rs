@@ -24,8 +24,8 @@ pub(crate) fn split(len: usize, validation: usize, seed: u64) -> (Vec<u32>, Vec<
 }
 
 /// The shuffled order of an epoch (counted from 0) over `images`. The last batch is padded with masked rows.
-pub(crate) fn epoch(pictures: &[u32], batch: usize, seed: u64, epoch: u32) -> Vec<u32> {
-    let mut order = pictures.to_vec();
+pub(crate) fn epoch(images: &[u32], batch: usize, seed: u64, epoch: u32) -> Vec<u32> {
+    let mut order = images.to_vec();
     shuffle(&mut order, seed, u64::from(epoch));
     whole_batches(order, batch)
 }
@@ -38,8 +38,8 @@ pub(crate) fn whole_batches(mut order: Vec<u32>, batch: usize) -> Vec<u32> {
 
 /// `order` with its masked rows at the end replaced by repeated images.
 pub(crate) fn shown(order: &[u32]) -> Vec<u32> {
-    let pictures = order.iter().take_while(|&&picture| picture != IGNORE).copied();
-    pictures.clone().chain(pictures.cycle()).take(order.len()).collect()
+    let images = order.iter().take_while(|&&image| image != IGNORE).copied();
+    images.clone().chain(images.cycle()).take(order.len()).collect()
 }
 
 /// The learning rate of each step. It is negative, which skips the update, in all but the last step of each group of
@@ -53,8 +53,8 @@ pub(crate) fn rates_of_updates(rates: &[f32], every: usize) -> Vec<f32> {
 /// the update. `weights` has one value per image of the set; if empty, all images have equal weight.
 pub(crate) fn shares(order: &[u32], steps: usize, every: usize, weights: &[f32]) -> Vec<f32> {
     let weigh = |batch: &[u32]| -> f64 {
-        let pictures = batch.iter().filter(|&&picture| picture != IGNORE);
-        pictures.map(|&picture| weights.get(picture as usize).map_or(1.0, |&weight| f64::from(weight))).sum()
+        let images = batch.iter().filter(|&&image| image != IGNORE);
+        images.map(|&image| weights.get(image as usize).map_or(1.0, |&weight| f64::from(weight))).sum()
     };
     let of_steps: Vec<f64> = order.chunks(order.len() / steps).map(weigh).collect();
     let share = |group: &[f64]| {
@@ -69,16 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_holds_every_picture_once_in_whole_batches() {
-        let (validation, pictures) = split(100, 30, 7);
-        assert_eq!((validation.len(), pictures.len()), (30, 70));
-        let order = epoch(&pictures, 32, 7, 0);
+    fn an_epoch_holds_every_image_once_in_whole_batches() {
+        let (validation, images) = split(100, 30, 7);
+        assert_eq!((validation.len(), images.len()), (30, 70));
+        let order = epoch(&images, 32, 7, 0);
         assert_eq!(order.len(), 96);
         let mut seen: Vec<u32> = order.iter().copied().filter(|&i| i != IGNORE).chain(validation).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
-        assert_ne!(order, epoch(&pictures, 32, 7, 1));
-        assert_eq!(order, epoch(&pictures, 32, 7, 0));
+        assert_ne!(order, epoch(&images, 32, 7, 1));
+        assert_eq!(order, epoch(&images, 32, 7, 0));
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_count_for_nothing_show_the_first_pictures() {
+    fn rows_that_count_for_nothing_show_the_first_images() {
         assert_eq!(shown(&[4, 1, 9, IGNORE, IGNORE]), [4, 1, 9, 4, 1]);
         assert_eq!(shown(&[4, IGNORE, IGNORE]), [4, 4, 4]);
         assert_eq!(shown(&[3, 2]), [3, 2]);

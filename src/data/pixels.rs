@@ -106,7 +106,7 @@ impl Records {
         let mut places: Vec<(u32, &mut [u8])> =
             numbers.iter().map(|&i| self.numbers[i as usize]).zip(into.chunks_exact_mut(*record)).collect();
         places.sort_unstable_by_key(|(number, _)| *number);
-        let mut file = file.lock().expect("no panic while the file is read");
+        let mut file = file.lock().expect("no panic while the lock is held");
         for (number, to) in places {
             let at = u64::from(number) * *record as u64;
             let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(to));
@@ -116,8 +116,8 @@ impl Records {
                     return Err(Error::io(path, "read")(error));
                 }
                 _ => {
-                    let damage = format!("offset {at}: expected {record} bytes of a picture as they were written");
-                    return Err(Error::data(path, damage + ", found others; remove the file, it is made again"));
+                    let damage = format!("offset {at}: expected the {record} bytes of an image as written");
+                    return Err(Error::data(path, damage + ", found other bytes; remove the file, it is rewritten"));
                 }
             }
         }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, HOW_TO_GET_A_DRIVER, adapters, adapters_async};
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 pub(crate) use cache::path as cache_path;
 pub use copies::Copies;
 pub use replay::{Preparation, Replay};

@@ -25,7 +25,7 @@ use crate::{Error, Result, Shape};
 pub struct Classifier {
     session: Session,
     nodes: Nodes,
-    picture: usize,
+    image: usize,
     batch: usize,
     shapes: Vec<Shape>,
 }
@@ -48,25 +48,25 @@ impl Classifier {
         let mut session = Session::new(device, &graph)?;
         session.write(nodes.parameters, parameters)?;
         let shapes = nodes.watched.iter().map(|(_, node)| graph.shape(*node).clone()).collect();
-        Ok(Self { session, nodes, picture: model.input().elements(), batch, shapes })
+        Ok(Self { session, nodes, image: model.input().elements(), batch, shapes })
     }
 
     /// The class probabilities of consecutive images `f32[n, C, H, W]` with values in `[0, 1]`, as in training.
     ///
     /// Errors: not a whole number of images; the device is lost.
-    pub fn predict(&mut self, pictures: &[f32]) -> Result<Vec<Vec<f32>>> {
-        if !pictures.len().is_multiple_of(self.picture) {
-            let expected = format!("a multiple of {}, the values of a picture", self.picture);
-            return Err(Error::option("values of pictures", expected, pictures.len()));
+    pub fn predict(&mut self, images: &[f32]) -> Result<Vec<Vec<f32>>> {
+        if !images.len().is_multiple_of(self.image) {
+            let expected = format!("a multiple of {}, the values of an image", self.image);
+            return Err(Error::option("values of images", expected, images.len()));
         }
         let mut all = vec![];
-        for part in pictures.chunks(self.batch * self.picture) {
+        for part in images.chunks(self.batch * self.image) {
             let mut whole = part.to_vec();
-            whole.resize(self.batch * self.picture, 0.0);
-            self.session.write(self.nodes.pictures, whole.as_slice())?;
+            whole.resize(self.batch * self.image, 0.0);
+            self.session.write(self.nodes.images, whole.as_slice())?;
             let pending = self.session.run_and_read(1, self.nodes.probabilities)?;
             let rows = self.session.finish_reading(pending)?;
-            let rows = rows.chunks(rows.len() / self.batch).take(part.len() / self.picture);
+            let rows = rows.chunks(rows.len() / self.batch).take(part.len() / self.image);
             all.extend(rows.map(<[f32]>::to_vec));
         }
         Ok(all)

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// A network compiled for inference on a GPU, which can be encoded into an app's own command encoder.
 ///
-/// Values stay on the device: an app writes images into [`pictures`](Self::pictures) (by
+/// Values stay on the device: an app writes images into [`images`](Self::images) (by
 /// [`TextureInput`](crate::TextureInput), or with its own shader through [`GpuSession::buffer`]),
 /// [encodes](Self::encode) the computation, and uses [`probabilities`](Self::probabilities) and
 /// [activations](Self::activation) in place.
@@ -33,7 +33,7 @@ use crate::{Error, Result};
 pub struct Predictor {
     session: GpuSession,
     layout: Layout,
-    pictures: NodeId,
+    images: NodeId,
     parameters: NodeId,
     probabilities: NodeId,
     watched: Vec<(String, NodeId)>,
@@ -64,8 +64,8 @@ impl Predictor {
     }
 
     fn of(session: GpuSession, layout: &Layout, nodes: Nodes) -> Result<Self> {
-        let Nodes { pictures, parameters, probabilities, watched } = nodes;
-        Ok(Self { session, layout: layout.clone(), pictures, parameters, probabilities, watched })
+        let Nodes { images, parameters, probabilities, watched } = nodes;
+        Ok(Self { session, layout: layout.clone(), images, parameters, probabilities, watched })
     }
 
     /// The session on the device.
@@ -79,8 +79,8 @@ impl Predictor {
     }
 
     /// The input images, `f32[batch, C, H, W]`.
-    pub fn pictures(&self) -> NodeId {
-        self.pictures
+    pub fn images(&self) -> NodeId {
+        self.images
     }
 
     /// The flat parameters.
@@ -128,20 +128,20 @@ impl Predictor {
     /// The class probabilities of images, row by row, waiting for the device.
     ///
     /// Errors: images of another shape; the device is lost.
-    pub fn predict(&self, pictures: &[f32]) -> Result<Vec<f32>> {
-        block_on(self.predict_async(pictures))
+    pub fn predict(&self, images: &[f32]) -> Result<Vec<f32>> {
+        block_on(self.predict_async(images))
     }
 
     /// The `async` form of [`Predictor::predict`].
-    pub async fn predict_async(&self, pictures: &[f32]) -> Result<Vec<f32>> {
-        self.session.write(self.pictures, pictures.into())?;
+    pub async fn predict_async(&self, images: &[f32]) -> Result<Vec<f32>> {
+        self.session.write(self.images, images.into())?;
         self.session.finish_reading_async(self.session.submit_and_read(1, self.probabilities)?).await
     }
 }
 
 /// The inputs and outputs of a network's computation.
 pub(crate) struct Nodes {
-    pub pictures: NodeId,
+    pub images: NodeId,
     pub parameters: NodeId,
     pub probabilities: NodeId,
     pub watched: Vec<(String, NodeId)>,
@@ -153,12 +153,12 @@ pub(crate) fn build(model: &dyn Model, layout: &Layout, batch: usize, watched: &
     }
     let mut graph = Graph::new();
     let shape: Vec<usize> = [batch].into_iter().chain(model.input().iter().copied()).collect();
-    let pictures = graph.input("pictures", TensorType::f32(shape))?;
+    let images = graph.input("images", TensorType::f32(shape))?;
     let parameters = graph.variable("parameters", layout.ty())?;
-    let (logits, layers) = layout.forward_layers(model, &mut graph, parameters, pictures)?;
+    let (logits, layers) = layout.forward_layers(model, &mut graph, parameters, images)?;
     let shape = graph.shape(logits);
     if shape.len() != 2 {
-        let expected = "a row of numbers for each picture, [batch, classes]";
+        let expected = "a row of numbers for each image, [batch, classes]";
         return Err(Error::option(format!("output of {}", model.name()), expected, shape));
     }
     graph.set_scope("probabilities");
@@ -167,7 +167,7 @@ pub(crate) fn build(model: &dyn Model, layout: &Layout, batch: usize, watched: &
     let found = |layer: &&str| Ok((layer.to_string(), find(&layers, layer, "a layer of the network")?));
     let watched: Vec<(String, NodeId)> = watched.iter().map(found).collect::<Result<_>>()?;
     watched.iter().for_each(|(_, node)| graph.output(*node));
-    Ok((graph, Nodes { pictures, parameters, probabilities, watched }))
+    Ok((graph, Nodes { images, parameters, probabilities, watched }))
 }
 
 fn find(layers: &[(String, NodeId)], layer: &str, what: &str) -> Result<NodeId> {

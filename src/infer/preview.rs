@@ -40,29 +40,29 @@ pub fn augmented(
     seed: u64,
 ) -> Result<Dataset> {
     if let Some(number) = numbers.iter().find(|number| **number as usize >= data.len()) {
-        return Err(Error::option("picture", format!("a number below {}", data.len()), number));
+        return Err(Error::option("image", format!("a number below {}", data.len()), number));
     }
     let Some(set) = data.subset(numbers).filter(|_| times > 0) else {
-        return Err(Error::option("pictures", "at least one, varied at least once", numbers.len() * times));
+        return Err(Error::option("images", "at least one, varied at least once", numbers.len() * times));
     };
     let (n, [c, h, w]) = (set.len(), set.shape);
     let mut graph = Graph::new();
-    let pictures = graph.input("pictures", TensorType::u8([n, c, h, w]))?;
+    let images = graph.input("images", TensorType::u8([n, c, h, w]))?;
     let order = graph.input("order", TensorType::u32([n * times]))?;
     let step = graph.input("step", TensorType::u32([1]))?;
-    let x = graph.gather_images(pictures, order, step, n)?;
+    let x = graph.gather_images(images, order, step, n)?;
     let y = graph.augment(x, step, augment, seed)?;
     graph.output(y);
     let mut session = Session::new(&device.into(), &graph)?;
-    session.write(pictures, &*set.bytes()?)?;
+    session.write(images, &*set.bytes()?)?;
     session.write(order, (0..n as u32).cycle().take(n * times).collect::<Vec<_>>().as_slice())?;
     let row = c * h * w;
     let mut images = vec![0; n * times * row];
     for t in 0..times {
         session.write(step, [t as u32].as_slice())?;
         session.run(1);
-        for (i, picture) in session.read(y)?.chunks(row).enumerate() {
-            let bytes = picture.iter().map(|v| (255.0 * v).round() as u8);
+        for (i, image) in session.read(y)?.chunks(row).enumerate() {
+            let bytes = image.iter().map(|v| (255.0 * v).round() as u8);
             images[(i * times + t) * row..][..row].iter_mut().zip(bytes).for_each(|(image, byte)| *image = byte);
         }
     }

@@ -19,7 +19,7 @@ pub const VERMILLION: Ink = [213, 94, 0];
 pub const GREEN: Ink = [0, 158, 115];
 /// Text colors, from the most to the least prominent.
 pub const BLACK: Ink = [25, 25, 25];
-pub const GREY: Ink = [95, 95, 95];
+pub const GRAY: Ink = [95, 95, 95];
 pub const PALE: Ink = [228, 228, 228];
 pub const WHITE: Ink = [255; 3];
 
@@ -52,7 +52,7 @@ impl Canvas {
     /// Errors: more than 16,384 pixels wide or high.
     pub(super) fn new(width: f32, height: f32) -> Result<Self> {
         let [w, h] = [width, height].map(|side| (side * SCALE as f32).ceil());
-        let refuse = || Error::option("picture", format!("at most {MOST}x{MOST} pixels"), format!("{w}x{h}"));
+        let refuse = || Error::option("image", format!("at most {MOST}x{MOST} pixels"), format!("{w}x{h}"));
         let fits = w >= 1.0 && h >= 1.0 && w <= MOST && h <= MOST;
         let mut pixels = fits.then(|| Pixmap::new(w as u32, h as u32)).flatten().ok_or_else(refuse)?;
         pixels.fill(Color::WHITE);
@@ -200,10 +200,10 @@ impl Canvas {
     }
 
     /// Draws a color bar from 0 at its left to 1 at its right.
-    pub(super) fn ramp(&mut self, at: [f32; 2], width: f32, height: f32, colour: impl Fn(f64) -> Ink) {
+    pub(super) fn ramp(&mut self, at: [f32; 2], width: f32, height: f32, color: impl Fn(f64) -> Ink) {
         let [width, height] = [width, height].map(|side| (side * SCALE as f32) as usize);
         let texel = |i: usize| {
-            let [r, g, b] = colour(i as f64 / (width.max(2) - 1) as f64).map(|v| f32::from(v) / 255.0);
+            let [r, g, b] = color(i as f64 / (width.max(2) - 1) as f64).map(|v| f32::from(v) / 255.0);
             [r, g, b, 1.0]
         };
         let row: Vec<[f32; 4]> = (0..width).map(texel).collect();

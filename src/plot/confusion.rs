@@ -1,8 +1,8 @@
 //! Confusion matrices.
 
-use crate::gpu::texture::ColourMap;
+use crate::gpu::texture::ColorMap;
 use crate::infer::Evaluation;
-use crate::plot::canvas::{Align, BLACK, Canvas, GREY, Ink, PALE, WHITE};
+use crate::plot::canvas::{Align, BLACK, Canvas, GRAY, Ink, PALE, WHITE};
 use crate::plot::{HEAD, counted, head, thousands};
 use crate::{Error, Result};
 
@@ -56,10 +56,10 @@ pub fn confusion(name: &str, evaluation: &Evaluation, names: &[String]) -> Resul
     let plan = Plan { classes, cell, left, top, every: (15.0 / cell).ceil() as usize, upright };
     let side = cell * classes as f32;
     let mut canvas = Canvas::new((left + side + 110.0).max(560.0), top + side + 118.0)?;
-    let pictures: usize = matrix.iter().flatten().sum();
+    let images: usize = matrix.iter().flatten().sum();
     let numbers = format!(
         "{};  accuracy {:.2} %, loss {:.4}",
-        counted(pictures as u64, "picture", "pictures"),
+        counted(images as u64, "image", "images"),
         100.0 * evaluation.accuracy,
         evaluation.loss
     );
@@ -76,7 +76,7 @@ fn inks(share: f64) -> [Ink; 2] {
     let place = share.sqrt();
     // The few errors of a good network are pale, so that frequent errors stand out.
     let paleness = 0.75 * (1.0 - place / 0.35).max(0.0);
-    let [r, g, b] = ColourMap::Viridis.colour(1.0 - place).map(|v| v + (1.0 - v) * paleness);
+    let [r, g, b] = ColorMap::Viridis.color(1.0 - place).map(|v| v + (1.0 - v) * paleness);
     let light = 0.299 * r + 0.587 * g + 0.114 * b;
     [[r, g, b].map(|v| (255.0 * v).round() as u8), if light > 0.5 { BLACK } else { WHITE }]
 }
@@ -110,8 +110,8 @@ impl Plan {
                 false => canvas.text(&name, [left + middle, top - 13.0], 13.0, BLACK, Align::Middle),
             }
         }
-        canvas.turned("right class", [20.0, top + self.side() / 2.0], 13.0, GREY, Align::Middle, -90.0);
-        canvas.text("class given", [left + self.side() / 2.0, HEAD + 14.0], 13.0, GREY, Align::Middle);
+        canvas.turned("right class", [20.0, top + self.side() / 2.0], 13.0, GRAY, Align::Middle, -90.0);
+        canvas.text("class given", [left + self.side() / 2.0, HEAD + 14.0], 13.0, GRAY, Align::Middle);
     }
 
     fn cells(&self, canvas: &mut Canvas, matrix: &[Vec<usize>]) {
@@ -139,14 +139,14 @@ impl Plan {
         let side = self.side();
         let frame = [[left, top], [left + side, top], [left + side, top + side], [left, top + side], [left, top]];
         let frame = frame.map(|[x, y]| [x - gap / 2.0, y - gap / 2.0]);
-        canvas.line(&frame, 1.0, GREY);
+        canvas.line(&frame, 1.0, GRAY);
     }
 
     /// Recall beside the rows, precision below the columns.
     fn margins(&self, canvas: &mut Canvas, matrix: &[Vec<usize>]) {
         let Self { left, top, cell, classes, .. } = *self;
         let side = self.side();
-        canvas.text("recall", [left + side + 14.0, top - 13.0], 13.0, GREY, Align::Left);
+        canvas.text("recall", [left + side + 14.0, top - 13.0], 13.0, GRAY, Align::Left);
         for (class, row) in matrix.iter().enumerate().step_by(self.every) {
             let text = percent(row[class], row.iter().sum());
             canvas.text(&text, [left + side + 14.0, top + self.middle(class)], 13.0, BLACK, Align::Left);
@@ -154,7 +154,7 @@ impl Plan {
         if classes > 16 {
             return;
         }
-        canvas.text("precision", [left - 8.0, top + side + 16.0], 13.0, GREY, Align::Right);
+        canvas.text("precision", [left - 8.0, top + side + 16.0], 13.0, GRAY, Align::Right);
         for class in 0..classes {
             let given: usize = matrix.iter().map(|row| row[class]).sum();
             let size = if cell < 50.0 { 11.0 } else { 13.0 };
@@ -169,11 +169,11 @@ impl Plan {
         canvas.ramp([x, y], width, 12.0, |share| inks(share * share)[0]);
         for percent in [0.0f32, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0] {
             let at = x + width * (percent / 100.0).sqrt();
-            canvas.line(&[[at, y + 12.0], [at, y + 16.0]], 1.0, GREY);
-            canvas.text(&percent.to_string(), [at, y + 25.0], 11.0, GREY, Align::Middle);
+            canvas.line(&[[at, y + 12.0], [at, y + 16.0]], 1.0, GRAY);
+            canvas.text(&percent.to_string(), [at, y + 25.0], 11.0, GRAY, Align::Middle);
         }
         canvas.line(&[[x, y + 12.0], [x + width, y + 12.0]], 0.8, PALE);
-        let text = "% of the right class's pictures; white: none";
-        canvas.text(text, [x, y + 45.0], 12.0, GREY, Align::Left);
+        let text = "% of the right class's images; white: none";
+        canvas.text(text, [x, y + 45.0], 12.0, GRAY, Align::Left);
     }
 }

@@ -1,6 +1,6 @@
 //! Training curves: loss, accuracy and learning rate over steps and epochs.
 
-use crate::plot::canvas::{Align, BLACK, BLUE, Canvas, GREEN, GREY, Ink, PALE, VERMILLION};
+use crate::plot::canvas::{Align, BLACK, BLUE, Canvas, GRAY, GREEN, Ink, PALE, VERMILLION};
 use crate::plot::series::{Curves, Points, decades, ticks};
 use crate::plot::{HEAD, counted, head, thousands};
 use crate::runs::LogLine;
@@ -146,12 +146,12 @@ fn epochs(canvas: &mut Canvas, curves: &Curves, top: f32, panels: [&Panel<'_>; 3
     let every = shown.get(1).map_or(1.0, |second| second - shown[0]).max(1.0) as u32;
     for &(epoch, step) in curves.epochs.iter().filter(|(epoch, _)| epoch % every == 0) {
         let x = panels[0].x(step as f64);
-        canvas.text(&epoch.to_string(), [x, top - 12.0], 12.0, GREY, Align::Middle);
+        canvas.text(&epoch.to_string(), [x, top - 12.0], 12.0, GRAY, Align::Middle);
         for panel in panels {
             canvas.line(&[[x, panel.top], [x, panel.top + panel.height]], 0.8, PALE);
         }
     }
-    canvas.text("epoch", [WIDTH - RIGHT + 16.0, top - 12.0], 12.0, GREY, Align::Left);
+    canvas.text("epoch", [WIDTH - RIGHT + 16.0, top - 12.0], 12.0, GRAY, Align::Left);
 }
 
 impl Panel<'_> {
@@ -183,9 +183,9 @@ impl Panel<'_> {
         for (value, text) in marks {
             let y = self.y(value);
             canvas.line(&[[LEFT, y], [right, y]], 0.8, PALE);
-            canvas.text(&text, [LEFT - 8.0, y], 12.0, GREY, Align::Right);
+            canvas.text(&text, [LEFT - 8.0, y], 12.0, GRAY, Align::Right);
         }
-        canvas.line(&[[LEFT, self.top], [LEFT, self.top + self.height], [right, self.top + self.height]], 1.0, GREY);
+        canvas.line(&[[LEFT, self.top], [LEFT, self.top + self.height], [right, self.top + self.height]], 1.0, GRAY);
         let title = match self.axis {
             Axis::Linear { .. } => self.title.to_string(),
             Axis::Logarithmic { .. } => format!("{} (logarithmic)", self.title),
@@ -198,8 +198,8 @@ impl Panel<'_> {
         let y = self.top + self.height;
         for step in ticks([0.0, self.steps], 8).0.into_iter().filter(|step| step.fract() == 0.0) {
             let x = self.x(step);
-            canvas.line(&[[x, y], [x, y + 4.0]], 1.0, GREY);
-            canvas.text(&thousands(step as u64), [x, y + 15.0], 12.0, GREY, Align::Middle);
+            canvas.line(&[[x, y], [x, y + 4.0]], 1.0, GRAY);
+            canvas.text(&thousands(step as u64), [x, y + 15.0], 12.0, GRAY, Align::Middle);
         }
         canvas.text("step", [(LEFT + WIDTH - RIGHT) / 2.0, y + 37.0], 13.0, BLACK, Align::Middle);
     }

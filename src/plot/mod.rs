@@ -24,9 +24,9 @@ pub use canvas::{Canvas, Ink};
 pub use confusion::confusion;
 pub use curves::curves;
 pub use series::{Curves, Points, ticks};
-pub use sheet::{Tiles, activations, filters, pictures, responses};
+pub use sheet::{Tiles, activations, filters, images, responses};
 
-use canvas::{Align, BLACK, GREY};
+use canvas::{Align, BLACK, GRAY};
 
 /// Height of the title and the line below it.
 const HEAD: f32 = 64.0;
@@ -34,14 +34,14 @@ const HEAD: f32 = 64.0;
 /// Draws the title and a line of numbers.
 fn head(canvas: &mut Canvas, name: &str, numbers: &str) {
     let room = canvas.size()[0] as f32 / canvas::SCALE as f32 - 40.0;
-    for (text, y, size, ink) in [(name, 22.0, 19.0, BLACK), (numbers, 45.0, 13.0, GREY)] {
+    for (text, y, size, ink) in [(name, 22.0, 19.0, BLACK), (numbers, 45.0, 13.0, GRAY)] {
         let text = canvas.cut(text, size, room);
         canvas.text(&text, [20.0, y], size, ink, Align::Left);
     }
 }
 
-/// A number with its digits grouped in threes.
-fn thousands(n: u64) -> String {
+/// A number with its digits grouped in threes: `61,706`.
+pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group));
     groups.collect::<Vec<_>>().join(",")
@@ -146,15 +146,15 @@ mod tests {
             Tiles { name: name.into(), values, shape: shape.to_vec().into() }
         };
         for channels in [1, 2, 3] {
-            let picture = tiles("picture", &[1, channels, 30, 20], 0.5);
+            let image = tiles("image", &[1, channels, 30, 20], 0.5);
             let layers = [
                 tiles("conv", &[1, 5, 9, 300], f32::NAN),
                 tiles("many", &[1, 2000, 2, 2], 0.0),
                 tiles("dense", &[1, 3000], -1.0),
             ];
-            assert!(responses("x", &picture, &layers).unwrap().size()[1] < 8000);
-            assert!(activations("x", &picture, &layers).unwrap().size()[1] < 4000);
-            assert!(responses("x", &picture, &layers[2..]).is_err());
+            assert!(responses("x", &image, &layers).unwrap().size()[1] < 8000);
+            assert!(activations("x", &image, &layers).unwrap().size()[1] < 4000);
+            assert!(responses("x", &image, &layers[2..]).is_err());
         }
     }
 }

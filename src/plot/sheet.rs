@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::gpu::TextureWrite;
-use crate::gpu::texture::{ColourMap, ValueRange};
-use crate::plot::canvas::{Align, BLACK, Canvas, GREY, Ink, SCALE};
+use crate::gpu::texture::{ColorMap, ValueRange};
+use crate::plot::canvas::{Align, BLACK, Canvas, GRAY, Ink, SCALE};
 use crate::plot::{HEAD, counted, head};
 use crate::shape::Shape;
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ struct Section {
     size: [u32; 2],
     texels: Vec<[f32; 4]>,
     /// The color map and the range of values, if it has a color bar.
-    key: Option<(ColourMap, [f32; 2])>,
+    key: Option<(ColorMap, [f32; 2])>,
 }
 
 /// Draws the filters of a convolution, `[K, C, R, S]` in a range of the flat parameters: in color if C is 3, one tile
@@ -75,21 +75,21 @@ pub fn filters(name: &str, layer: &str, parameters: &[f32], range: Range<usize>,
         false => String::new(),
     };
     let text = format!("{layer}: {} of {c} x {r} x {s}{left_out}", counted(k as u64, "filter", "filters"));
-    let key = (c != 3).then_some((ColourMap::Diverging, [-reach, reach]));
+    let key = (c != 3).then_some((ColorMap::Diverging, [-reach, reach]));
     let numbers = format!("{of};  weights from {} to {}", signed(least), signed(largest));
     sheet(name, &numbers, vec![Section { text, key, ..drawn }])
 }
 
 /// Draws the feature maps of an image by layer, each scaled from its minimum (dark) to its maximum (bright). Layers
-/// without maps are omitted. `picture` is drawn unscaled.
+/// without maps are omitted. `image` is drawn unscaled.
 ///
 /// Errors: no maps; a number of values that differs from the shape.
-pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
+pub fn responses(name: &str, image: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
     let with_maps = layers.iter().filter(|layer| layer.shape.len() == 4).collect::<Vec<_>>();
     if with_maps.is_empty() {
         return Err(Error::option("network", "a layer with maps, as convolutions have", "only layers of units"));
     }
-    let mut sections = vec![shown(picture)?];
+    let mut sections = vec![shown(image)?];
     for layer in &with_maps {
         let [_, c, h, w] = layer.shape.nchw("maps").map_err(|e| Error::option("maps", e, &layer.shape))?;
         let (count, values) = (c.min(MOST), &layer.values[..layer.values.len().min(c.min(MOST) * h * w)]);
@@ -102,7 +102,7 @@ pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas
     }
     sheet(
         name,
-        "what each layer makes of the picture, each map from its least value (dark) to its largest (bright)",
+        "what each layer makes of the image, each map from its least value (dark) to its largest (bright)",
         sections,
     )
 }
@@ -110,12 +110,12 @@ pub fn responses(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas
 /// Draws images in rows of `[N, C, H, W]`, each row with its name.
 ///
 /// Errors: a number of values that differs from the shape.
-pub fn pictures(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
+pub fn images(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
     let section = |row: &Tiles| {
-        let [n, c, h, w] = row.shape.nchw("pictures").map_err(|e| Error::option("pictures", e, &row.shape))?;
+        let [n, c, h, w] = row.shape.nchw("images").map_err(|e| Error::option("images", e, &row.shape))?;
         let (write, tiles) = match c {
-            3 => (TextureWrite::pictures(), n),
-            _ => (TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0)), n * c),
+            3 => (TextureWrite::images(), n),
+            _ => (TextureWrite::maps().colors(ColorMap::Gray).range(ValueRange::Fixed(0.0, 1.0)), n * c),
         };
         let drawn = drawn(write.columns(tiles), &row.values, &[1, n * c, h, w].into(), [tiles, tiles], [h, w])?;
         Ok(Section { text: row.name.clone(), ..drawn })
@@ -127,8 +127,8 @@ pub fn pictures(name: &str, numbers: &str, rows: &[Tiles]) -> Result<Canvas> {
 /// (white) to the largest magnitude; negative values are blue, positive values red.
 ///
 /// Errors: a number of values that differs from the shape.
-pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
-    let mut sections = vec![shown(picture)?];
+pub fn activations(name: &str, image: &Tiles, layers: &[Tiles]) -> Result<Canvas> {
+    let mut sections = vec![shown(image)?];
     for layer in layers {
         let &[_, units, ref map @ ..] = &layer.shape[..] else { continue };
         let size = map.iter().product::<usize>().max(1);
@@ -140,12 +140,12 @@ pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canv
         let count = means.len().min(MOST);
         let columns = count.min(60);
         let write =
-            TextureWrite::maps().colours(ColourMap::Diverging).range(ValueRange::Fixed(-reach, reach)).columns(columns);
+            TextureWrite::maps().colors(ColorMap::Diverging).range(ValueRange::Fixed(-reach, reach)).columns(columns);
         let drawn = drawn(write, &means[..count], &[1, count, 1, 1].into(), [count, columns], [1, 1])?;
         let kind = if map.is_empty() { ["unit", "units"] } else { ["map", "maps"] };
         let of = counted(units as u64, kind[0], kind[1]);
         let text = format!("{}: {of}, {silent} silent, from {} to {}", layer.name, signed(least), signed(largest));
-        sections.push(Section { text, key: Some((ColourMap::Diverging, [-reach, reach])), ..drawn });
+        sections.push(Section { text, key: Some((ColorMap::Diverging, [-reach, reach])), ..drawn });
     }
     sheet(
         name,
@@ -155,15 +155,15 @@ pub fn activations(name: &str, picture: &Tiles, layers: &[Tiles]) -> Result<Canv
 }
 
 /// Draws the network's input.
-fn shown(picture: &Tiles) -> Result<Section> {
-    let [_, c, h, w] = picture.shape.nchw("a picture").map_err(|e| Error::option("picture", e, &picture.shape))?;
+fn shown(image: &Tiles) -> Result<Section> {
+    let [_, c, h, w] = image.shape.nchw("an image").map_err(|e| Error::option("image", e, &image.shape))?;
     let write = match c {
-        3 => TextureWrite::pictures(),
-        _ => TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0)),
+        3 => TextureWrite::images(),
+        _ => TextureWrite::maps().colors(ColorMap::Gray).range(ValueRange::Fixed(0.0, 1.0)),
     };
     let tiles = if c == 3 { 1 } else { c };
-    let drawn = drawn(write.columns(tiles), &picture.values, &picture.shape, [tiles, tiles], [h, w])?;
-    Ok(Section { text: picture.name.clone(), ..drawn })
+    let drawn = drawn(write.columns(tiles), &image.values, &image.shape, [tiles, tiles], [h, w])?;
+    Ok(Section { text: image.name.clone(), ..drawn })
 }
 
 fn least_and_largest(values: &[f32]) -> [f32; 2] {
@@ -217,8 +217,8 @@ fn sheet(name: &str, numbers: &str, sections: Vec<Section>) -> Result<Canvas> {
     for Section { text, size, texels, key } in sections {
         let text = canvas.cut(&text, 14.0, WIDTH - 2.0 * MARGIN - 220.0);
         canvas.text(&text, [MARGIN, y + LINE / 2.0], 14.0, BLACK, Align::Left);
-        if let Some((colours, range)) = key {
-            scale(&mut canvas, y + LINE / 2.0, colours, range);
+        if let Some((colors, range)) = key {
+            scale(&mut canvas, y + LINE / 2.0, colors, range);
         }
         let [left, top] = [MARGIN, y + LINE];
         canvas.texels([left, top], size[0] as usize, &texels);
@@ -228,10 +228,10 @@ fn sheet(name: &str, numbers: &str, sections: Vec<Section>) -> Result<Canvas> {
 }
 
 /// Draws the color bar at the right end of a line.
-fn scale(canvas: &mut Canvas, y: f32, colours: ColourMap, [from, to]: [f32; 2]) {
+fn scale(canvas: &mut Canvas, y: f32, colors: ColorMap, [from, to]: [f32; 2]) {
     let (right, width) = (WIDTH - MARGIN - 44.0, 110.0);
-    let ink = |share: f64| -> Ink { colours.colour(share).map(|v| (255.0 * v).round() as u8) };
+    let ink = |share: f64| -> Ink { colors.color(share).map(|v| (255.0 * v).round() as u8) };
     canvas.ramp([right - width, y - 5.0], width, 10.0, ink);
-    canvas.text(&signed(from), [right - width - 6.0, y], 11.0, GREY, Align::Right);
-    canvas.text(&signed(to), [right + 6.0, y], 11.0, GREY, Align::Left);
+    canvas.text(&signed(from), [right - width - 6.0, y], 11.0, GRAY, Align::Right);
+    canvas.text(&signed(to), [right + 6.0, y], 11.0, GRAY, Align::Left);
 }

@@ -67,13 +67,13 @@ fn a_reproduction_of_a_network_in_a_file_runs_without_the_file() {
 }
 
 #[test]
-fn a_network_of_other_classes_and_pictures_can_be_planned() {
+fn a_network_of_other_classes_and_images_can_be_planned() {
     let place = Place::new();
     let net = "input = [3, 9, 9]\nlayer = [{ kind = 'flatten' }, { kind = 'dense', units = 2 }]";
     fs::write(place.path("two.toml"), net).unwrap();
     place.succeeds("plan two.toml --device cpu");
-    let pictures = "[3, 9, 9]";
-    place.refuses("train --model two.toml --data data --device cpu --out run", 2, &[pictures, "[1, 28, 28]"]);
+    let images = "[3, 9, 9]";
+    place.refuses("train --model two.toml --data data --device cpu --out run", 2, &[images, "[1, 28, 28]"]);
 }
 
 #[test]

@@ -98,6 +98,6 @@ fn coloured_pictures_are_normalised_channel_by_channel() {
     }
     let flat =
         "train --data flat --model small.toml --validation 2 --test 2 --normalize auto --device cpu --out flat-run";
-    let parts = ["normalize auto: channel 2 of 3", "whose pixels differ", "found 5 of 255 in every pixel"];
+    let parts = ["normalize auto: channel 2 of 3", "different pixel values", "found 5 of 255 in every pixel"];
     place.refused(flat, place.run(flat), 2, &parts);
 }

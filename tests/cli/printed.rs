@@ -45,10 +45,13 @@ fn plan_shows_the_memory_of_a_step() {
     let more = shared["bytes_total"].as_u64().unwrap() - number("bytes_total");
     assert!(more >= number("bytes_parameters"), "gradients between steps take {more} bytes");
 
-    let text = &place.succeeds("plan lenet5 --batch-size 64 --device cpu --steps")[0];
+    let text = &place.succeeds("plan lenet5 --batch-size 64 --device cpu --dispatches")[0];
     for part in ["dispatches", "activations", "lower bound", "parameters", "limits needed", "largest batch", "sgd"] {
         assert!(text.contains(part), "{text}");
     }
+    let [former, note] = place.succeeds("plan lenet5 --batch-size 64 --device cpu --steps");
+    assert_eq!(&former, text);
+    assert!(note.contains("note: --steps of plan is now --dispatches"), "{note}");
 }
 
 #[test]
@@ -65,7 +68,7 @@ fn plan_writes_the_text_of_every_kernel() {
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains(&format!("fn {kernel}(")) && !text.contains("// unroll"), "{name}: {text}");
     }
-    place.refuses("plan lenet5 --device cpu --shaders wgsl/000-batch-copy.wgsl", 1, &["cannot make the folder"]);
+    place.refuses("plan lenet5 --device cpu --shaders wgsl/000-batch-copy.wgsl", 1, &["cannot create the folder"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn a_run_leaves_a_folder_that_evaluates_to_the_same() {
     has(&log[1], &["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "weights_sha256"]);
 
     let table = place.succeeds("evaluate run --device cpu")[0].clone();
-    assert!(table.contains("class  pictures  precision") && table.contains("confusion"), "{table}");
+    assert!(table.contains("class  images  precision") && table.contains("confusion"), "{table}");
     assert!(out.contains(table.split(',').next().unwrap()), "{out} and {table}");
 }
 
@@ -210,7 +210,7 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
     write_pictures(&place, 12);
     let train = "train --data pictures --validation 1 --test 2 --device cpu --epochs 2 --batch-size 16 --json --out";
     let [out, err] = place.succeeds(&format!("{train} run"));
-    assert!(err.contains("10 classes: 90 images to train, 10 to validate, 20 to test\n"), "{err}");
+    assert!(err.contains("10 classes: 90 training, 10 validation and 20 test images\n"), "{err}");
     let lines = objects(&out);
     let end = lines.last().unwrap();
     let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
@@ -218,7 +218,7 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
         assert!(config.contains(line), "{config}");
     }
     let [evaluated, err] = place.succeeds("evaluate run --device cpu --json");
-    assert!(err.contains("20 to test, from the cache\n"), "{err}");
+    assert!(err.contains("20 test images, from the cache\n"), "{err}");
     assert_eq!(objects(&evaluated)[0]["accuracy"], end["test_accuracy"]);
     // Window by window, to the same weights.
     let streamed = place.json(&format!("{train} streamed --resident 0"));
@@ -230,7 +230,7 @@ fn a_folder_of_pictures_is_trained_on_and_evaluated() {
         &arguments,
         place.run(&arguments),
         1,
-        &["1 of 121 pictures", "kind3/bad.png: expected JPEG", "--skip-bad"],
+        &["1 of 121 images", "kind3/bad.png: expected JPEG", "--skip-bad"],
     );
-    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of images either"]);
+    place.refuses("train --data pictures/kind3", 1, &["the four IDX files", "no folders of images, one per class"]);
 }

@@ -23,14 +23,14 @@ fn trained() -> Place {
 }
 
 /// Writes the first image of class `class` to a file, in the format of its extension.
-fn write_picture(place: &Place, name: &str, class: usize, change: impl Fn(u8) -> u8) {
+fn write_image(place: &Place, name: &str, class: usize, change: impl Fn(u8) -> u8) {
     let (pixels, _) = pictures::pictures(10, [1, 28, 28], 10);
-    let picture = GrayImage::from_fn(28, 28, |x, y| Luma([change(pixels[class * 784 + (y * 28 + x) as usize])]));
-    let picture = DynamicImage::from(picture);
+    let image = GrayImage::from_fn(28, 28, |x, y| Luma([change(pixels[class * 784 + (y * 28 + x) as usize])]));
+    let image = DynamicImage::from(image);
     // Some formats have no images of one channel.
-    let is_grey = name.ends_with("png") || name.ends_with("jpg");
-    let picture = if is_grey { picture } else { picture.to_rgba8().into() };
-    picture.save(place.path(name)).unwrap();
+    let is_gray = name.ends_with("png") || name.ends_with("jpg");
+    let image = if is_gray { image } else { image.to_rgba8().into() };
+    image.save(place.path(name)).unwrap();
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn a_run_is_drawn_at_its_end_and_by_view() {
     for part in ["lenet5 on data", "loss", "accuracy", "training", "held out", "steps"] {
         assert!(text.contains(part), "{text}");
     }
-    assert!(!text.contains('\u{1b}'), "colours are for terminals: {text:?}");
+    assert!(!text.contains('\u{1b}'), "colors are for terminals: {text:?}");
 
-    write_picture(&place, "four.png", 4, |v| v);
+    write_image(&place, "four.png", 4, |v| v);
     place.succeeds("view run responses --device cpu --image four.png --out maps.png");
     place.succeeds("view run filters --layer conv2 --out filters2.png");
     let parts = ["--layer", "conv1, conv2", "found fc1"];
@@ -105,11 +105,11 @@ fn runs_that_are_not_whole_are_drawn_as_far_as_they_go_or_refused() {
 }
 
 #[test]
-fn pictures_of_any_format_have_their_classes() {
+fn images_of_any_format_have_their_classes() {
     let place = trained();
     let names: Vec<String> =
         ["png", "bmp", "webp", "jpg", "gif"].iter().map(|format| format!("seven.{format}")).collect();
-    names.iter().for_each(|name| write_picture(&place, name, 7, |v| v));
+    names.iter().for_each(|name| write_image(&place, name, 7, |v| v));
     let lines = place.json(&format!("predict run {} --grey --top 10 --device cpu --json", names.join(" ")));
     for (line, name) in lines.iter().zip(&names) {
         has(line, &["file", "classes"]);
@@ -123,7 +123,7 @@ fn pictures_of_any_format_have_their_classes() {
     assert!(lines[..3].iter().all(|line| line["classes"] == lines[0]["classes"]), "of formats that lose nothing");
 
     // Dark on bright differs from the training images, unless `--invert` is given.
-    write_picture(&place, "dark.png", 7, |v| 255 - v);
+    write_image(&place, "dark.png", 7, |v| 255 - v);
     let of = |options: &str| place.json(&format!("predict run dark.png --device cpu --json {options}"))[0].clone();
     assert_eq!(of("--invert")["classes"][0]["class"], 7);
     assert_ne!(of("--invert")["classes"], of("")["classes"]);
@@ -134,12 +134,12 @@ fn pictures_of_any_format_have_their_classes() {
 }
 
 #[test]
-fn bad_pictures_are_named_and_the_others_predicted() {
+fn bad_images_are_named_and_the_others_predicted() {
     let place = trained();
-    write_picture(&place, "five.png", 5, |v| v);
+    write_image(&place, "five.png", 5, |v| v);
     let whole = fs::read(place.path("five.png")).unwrap();
     fs::write(place.path("cut.png"), &whole[..whole.len() / 2]).unwrap();
-    fs::write(place.path("words.jpg"), "no picture").unwrap();
+    fs::write(place.path("words.jpg"), "no image").unwrap();
     fs::write(place.path("empty.gif"), "").unwrap();
     RgbImage::from_pixel(40, 30, Rgb([200, 10, 10])).save(place.path("red.png")).unwrap();
 
@@ -150,11 +150,11 @@ fn bad_pictures_are_named_and_the_others_predicted() {
     let lines = objects(&out);
     assert_eq!((lines.len(), &lines[0]["classes"][0]["class"]), (1, &5.into()), "{out}");
     for part in
-        ["words.jpg: ", "cut.png: ", "missing.png: cannot read", "empty.gif: ", "red.png: a coloured picture", "--grey"]
+        ["words.jpg: ", "cut.png: ", "missing.png: cannot read", "empty.gif: ", "red.png: a colored image", "--grey"]
     {
         assert!(err.contains(part), "{err} lacks {part}");
     }
-    assert!(err.contains("error: 5 of 6 pictures") && !err.contains("panicked"), "{err}");
+    assert!(err.contains("error: 5 of 6 images") && !err.contains("panicked"), "{err}");
 
     for resize in ["stretch", "crop", "pad --background white"] {
         place.succeeds(&format!("predict run red.png --grey --resize {resize} --device cpu"));

@@ -54,7 +54,7 @@ fn watched_layers_are_what_the_cpu_computes() {
 
     let session = predictor.session();
     let mut reference = Session::new(&Device::Cpu, session.graph()).unwrap();
-    reference.write(predictor.pictures(), shown.as_slice()).unwrap();
+    reference.write(predictor.images(), shown.as_slice()).unwrap();
     reference.write(predictor.parameters(), flat.as_slice()).unwrap();
     reference.run(1);
     let nodes = layers.map(|layer| predictor.activation(layer).unwrap());
@@ -91,7 +91,7 @@ fn filters_are_ranges_of_the_flat_parameters() {
     assert_eq!(error(Predictor::new(&gpu, &model, &layout, 0, &[]).map(|_| ())), "batch: expected at least 1, found 0");
     let maps = Sequential::new([1, 12, 12]).conv2d(2, 3);
     let error = error(Predictor::new(&gpu, &maps, &Layout::of(&maps).unwrap(), 1, &[]).map(|_| ()));
-    assert!(error.contains("a row of numbers for each picture, [batch, classes], found [1, 2, 10, 10]"), "{error}");
+    assert!(error.contains("a row of numbers for each image, [batch, classes], found [1, 2, 10, 10]"), "{error}");
     let picture = Tensor::from_fn([1, 1, 12, 12], |i| i as f32);
     assert!(predictor.predict(&picture.data()[1..]).unwrap_err().to_string().contains("found 143 values"));
 }

@@ -17,11 +17,11 @@ fn skipping() -> Options {
 }
 
 #[test]
-fn bad_pictures_are_listed_or_left_out_if_asked() {
+fn bad_images_are_listed_or_left_out_if_asked() {
     let place = Place::with(&["a", "b"], 20);
     let noise = RgbImage::from_fn(40, 40, |x, y| Rgb([(x * 97 + y * 31) as u8, (x * y) as u8, (x ^ y) as u8]));
     place.put("a/bad0.png", b"");
-    place.put("a/bad1.png", b"not a picture at all");
+    place.put("a/bad1.png", b"not an image at all");
     place.put("a/bad2.png", b"II*\0 a TIFF file");
     for (i, (extension, format)) in FORMATS.into_iter().enumerate() {
         let file = encoded(&noise.clone().into(), format);
@@ -38,13 +38,13 @@ fn bad_pictures_are_listed_or_left_out_if_asked() {
     place.refuses(
         &some_tested,
         &[
-            "data: 13 of 59 pictures cannot be read:",
+            "data: 13 of 59 images cannot be read:",
             "\n  a/bad0.png: an empty file\n",
             "\n  a/bad1.png: expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found none of them\n",
             "\n  a/bad2.png: expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found Tiff\n",
-            "\n  a/bad3.jpg: a JPEG file that ends too early\n",
+            "\n  a/bad3.jpg: a truncated JPEG file\n",
             "\n  and 3 more\n",
-            "go on without them by --skip-bad",
+            "\nrepair or remove them, or skip them",
         ],
     );
     // The second time the cache is used.
@@ -59,7 +59,7 @@ fn bad_pictures_are_listed_or_left_out_if_asked() {
 }
 
 #[test]
-fn a_picture_that_claims_to_be_huge_is_bad_before_it_takes_memory() {
+fn a_image_that_claims_to_be_huge_is_bad_before_it_takes_memory() {
     let place = Place::with(&["a", "b"], 5);
     // The size is at byte 16, and a checksum follows the header's 13 bytes.
     let mut file = png(1, 1, [0; 3]);
@@ -68,32 +68,32 @@ fn a_picture_that_claims_to_be_huge_is_bad_before_it_takes_memory() {
     crc.update(&file[12..29]);
     file[29..33].copy_from_slice(&crc.sum().to_be_bytes());
     place.put("a/huge.png", &file);
-    place.refuses(&one_tested(), &["a/huge.png: a picture of 65536x65536, which takes more than 512 MiB"]);
+    place.refuses(&one_tested(), &["a/huge.png: an image of 65536x65536, more than 512 MiB when decoded"]);
 }
 
 #[test]
-fn a_class_that_only_has_bad_pictures_is_refused_even_if_they_are_left_out() {
+fn a_class_that_only_has_bad_images_is_refused_even_if_they_are_left_out() {
     let place = Place::with(&["a", "b"], 5);
     (0..4).for_each(|i| place.put(&format!("c/{i}.png"), b"?"));
     place.refuses(
         &skipping(),
-        &["class \"c\": train: expected a picture that can be read, found none; 4 of 14 pictures"],
+        &["class \"c\": train: expected at least one readable image, found none; 4 of 14 images"],
     );
     let place = Place::new();
     (0..8).for_each(|i| place.put(&format!("{}/{i}.png", ["a", "b"][i % 2]), b"?"));
-    place.refuses(&skipping(), &["8 of 8 pictures cannot be read:"]);
+    place.refuses(&skipping(), &["8 of 8 images cannot be read:"]);
 }
 
 #[test]
 fn folders_without_classes_are_refused() {
     let refuses = |place: &Place, parts: &[&str]| place.refuses(&one_tested(), parts);
-    let expected = "expected a folder for each class with JPEG, PNG, BMP, GIF or WebP files in it";
+    let expected = "expected a folder per class with JPEG, PNG, BMP, GIF or WebP files";
     refuses(&Place::new(), &[expected, "found no folder in it"]);
-    refuses(&Place::with(&["only"], 3), &[expected, "found one class alone: only"]);
+    refuses(&Place::with(&["only"], 3), &[expected, "found only one class: only"]);
     let place = Place::with(&["a", "b"], 3);
     place.put("c/readme.txt", b"x");
     fs::create_dir_all(place.path("d/deeper")).unwrap();
-    refuses(&place, &["expected pictures in the folder of each class, found none in c, d; add some or remove it"]);
+    refuses(&place, &["expected images in the folder of each class, found none in c, d; add some or remove it"]);
     let place = Place::new();
     (0..257).for_each(|i| fs::create_dir(place.path(&format!("class{i}"))).unwrap());
     refuses(&place, &["expected at most 256 classes, found 257 folders"]);
@@ -108,12 +108,12 @@ fn folders_without_classes_are_refused() {
     let error = load(Place::new().data(), [2, 4, 4], 1, &one_tested(), &|_, _| ()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "shape for pictures: expected [1, H, W] for grey or [3, H, W] for red, green and blue, found [2, 4, 4]"
+        "shape for images: expected [1, H, W] for grayscale or [3, H, W] for red, green and blue, found [2, 4, 4]"
     );
 }
 
 #[test]
-fn what_is_no_picture_by_its_name_is_left_out_and_counted() {
+fn what_is_no_image_by_its_name_is_left_out_and_counted() {
     let place = Place::with(&["a", "b"], 4);
     for name in ["a/Thumbs.db", "a/notes.txt", "b/more.TXT", "b/plain", "stray.png", "a/._0.png", ".hidden/0.png"] {
         place.put(name, b"?");
@@ -143,8 +143,8 @@ fn links_are_followed_but_not_in_circles() {
     symlink(place.path("a/0.png"), place.path("b/link.png")).unwrap();
     assert_eq!(place.load(&one_tested()).unwrap().train.len(), 7);
     symlink(place.path("gone.png"), place.path("b/broken.png")).unwrap();
-    place.refuses(&one_tested(), &["1 of 10 pictures cannot be read:\n  b/broken.png: No such file"]);
+    place.refuses(&one_tested(), &["1 of 10 images cannot be read:\n  b/broken.png: No such file"]);
     fs::remove_file(place.path("b/broken.png")).unwrap();
     symlink(place.path("a"), place.path("a/round")).unwrap();
-    place.refuses(&one_tested(), &["a/round: expected a folder, found a link that leads back to ", "data/a"]);
+    place.refuses(&one_tested(), &["a/round: expected a folder, found a cyclic link to ", "data/a"]);
 }

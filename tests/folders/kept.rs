@@ -28,7 +28,7 @@ fn the_second_run_decodes_nothing_and_sees_the_same() {
 }
 
 #[test]
-fn changed_pictures_and_options_are_decoded_again_and_take_no_more_room() {
+fn changed_images_and_options_are_decoded_again_and_take_no_more_room() {
     let place = Place::with(&["a", "b"], 10);
     place.load(&options()).unwrap();
     // The new file has the same length but another modification time.
@@ -105,6 +105,6 @@ fn sets_of_more_bytes_than_memory_stay_in_the_file() {
     bytes[16] ^= 1;
     fs::write(&file, bytes).unwrap();
     let error = sets.train.bytes().unwrap_err().to_string();
-    let reason = "offset 16: expected 16 bytes of a picture as they were written, found others; remove the file";
+    let reason = "offset 16: expected the 16 bytes of an image as written, found other bytes; remove the file";
     assert!(error.contains(reason), "{error}");
 }

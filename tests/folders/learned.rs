@@ -15,7 +15,7 @@ fn shape(class: usize, i: u32) -> RgbImage {
         |salt: u32, most: u32| ((i * 7919 + salt * 104_729 + 13).wrapping_mul(2_654_435_761) >> 8) & (0xffff % most);
     let random = |salt, most: u32| random(salt, 0x1_0000) % most;
     let (x0, y0, radius) = (14 + random(1, 12) as i32, 14 + random(2, 12) as i32, 6 + random(3, 4) as i32);
-    let colour = Rgb([4, 5, 6].map(|salt| 150 + random(salt, 100) as u8));
+    let color = Rgb([4, 5, 6].map(|salt| 150 + random(salt, 100) as u8));
     RgbImage::from_fn(40, 40, |x, y| {
         let (dx, dy) = ((x as i32 - x0).abs(), (y as i32 - y0).abs());
         let inside = match class {
@@ -23,7 +23,7 @@ fn shape(class: usize, i: u32) -> RgbImage {
             1 => (dx.max(dy) <= radius) && dx.max(dy) > radius - 3,
             _ => dx <= radius && dy <= 1,
         };
-        if inside { colour } else { Rgb([20 + random(7, 60) as u8; 3]) }
+        if inside { color } else { Rgb([20 + random(7, 60) as u8; 3]) }
     })
 }
 
@@ -44,8 +44,8 @@ fn shapes_are_learned_from_files_of_five_formats() {
         let mut trainer = Trainer::new(&device, &model, Adam::new(0.003)).unwrap().batch_size(16);
         let report = trainer.fit((&sets.train, sets.validation.as_ref().unwrap()), 8).unwrap();
         let validated = report.epochs.last().unwrap().validation.as_ref().unwrap();
-        let pictures: usize = validated.confusion.iter().flatten().sum();
-        assert_eq!(pictures, sets.validation.as_ref().unwrap().len());
+        let images: usize = validated.confusion.iter().flatten().sum();
+        assert_eq!(images, sets.validation.as_ref().unwrap().len());
         let tested = trainer.evaluate(&sets.test).unwrap();
         assert!(tested.accuracy > 0.9, "{}: {}", device.name(), tested.accuracy);
     }

@@ -83,8 +83,8 @@ pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 }
 
 /// A PNG file of one color.
-pub fn png(w: u32, h: u32, colour: [u8; 3]) -> Vec<u8> {
-    encoded(&RgbImage::from_pixel(w, h, Rgb(colour)).into(), ImageFormat::Png)
+pub fn png(w: u32, h: u32, color: [u8; 3]) -> Vec<u8> {
+    encoded(&RgbImage::from_pixel(w, h, Rgb(color)).into(), ImageFormat::Png)
 }
 
 /// The decoded values of one image: alone in its class, as the only training image.

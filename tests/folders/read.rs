@@ -1,7 +1,7 @@
 //! Decoded values of images.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use lenslet::data::folder::{Colour, Options, Resize};
+use lenslet::data::folder::{Color, Options, Resize};
 
 use crate::place::{FORMATS, encoded, pixels, png};
 
@@ -32,10 +32,10 @@ fn all_five_formats_become_planes_of_red_green_and_blue() {
 }
 
 #[test]
-fn grey_mixes_colours_and_copies_grey() {
-    let colours = [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([77; 3], 77), ([255; 3], 255)];
-    for (colour, expected) in colours {
-        assert_eq!(pixels("x.png", &png(3, 2, colour), [1, 2, 2], &Options::default()).unwrap(), [expected; 4]);
+fn gray_mixes_colors_and_copies_grey() {
+    let colors = [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([77; 3], 77), ([255; 3], 255)];
+    for (color, expected) in colors {
+        assert_eq!(pixels("x.png", &png(3, 2, color), [1, 2, 2], &Options::default()).unwrap(), [expected; 4]);
     }
 }
 
@@ -53,7 +53,7 @@ fn sixteen_bits_are_narrowed_to_the_nearest() {
 fn what_is_transparent_shows_the_background() {
     let image = RgbaImage::from_fn(2, 1, |x, _| Rgba([200, 100, 0, if x == 0 { 0 } else { 51 }]));
     let file = encoded(&image.into(), ImageFormat::Png);
-    let options = Options { background: Colour([10, 20, 30]), ..Options::default() };
+    let options = Options { background: Color([10, 20, 30]), ..Options::default() };
     assert_eq!(pixels("x.png", &file, [3, 1, 2], &options).unwrap(), [10, 48, 20, 36, 30, 24]);
 }
 
@@ -74,7 +74,7 @@ fn stretched_cropped_and_padded() {
     let image = RgbImage::from_fn(8, 2, |x, _| Rgb([if (2..6).contains(&x) { 255 } else { 0 }; 3]));
     let file = encoded(&image.into(), ImageFormat::Png);
     let of = |resize| {
-        let options = Options { resize, background: Colour([9; 3]), ..Options::default() };
+        let options = Options { resize, background: Color([9; 3]), ..Options::default() };
         pixels("x.png", &file, [1, 4, 4], &options).unwrap()
     };
     let stretched = of(Resize::Stretch);

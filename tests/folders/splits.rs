@@ -22,7 +22,7 @@ fn shares(train: Option<Share>, validation: Option<Share>, test: Option<Share>) 
 }
 
 #[test]
-fn shares_split_every_picture_once_and_the_same_way_everywhere() {
+fn shares_split_every_image_once_and_the_same_way_everywhere() {
     let place = Place::with(&["b", "a"], 100);
     let sets = place.load(&Options::default()).unwrap();
     assert_eq!(sets.train.names, ["a", "b"]);
@@ -39,7 +39,7 @@ fn shares_split_every_picture_once_and_the_same_way_everywhere() {
 }
 
 #[test]
-fn shares_keep_each_picture_in_its_set_whatever_else_comes_or_goes() {
+fn shares_keep_each_image_in_its_set_whatever_else_comes_or_goes() {
     let place = Place::with(&["a", "b"], 60);
     let options = shares(Some(Share::Part(0.5)), Some(Share::Part(0.2)), Some(Share::Part(0.3)));
     let before = places(&place.load(&options).unwrap());
@@ -103,20 +103,20 @@ fn wrong_splits_are_refused() {
     let cases = [
         (
             shares(count(8), count(2), count(2)),
-            "class \"a\": expected 12 pictures for all sets, found 10; ask for fewer",
+            "class \"a\": expected 12 images for all sets, found 10; reduce the counts",
         ),
-        (shares(count(8), part(0.1), count(2)), "--validation: expected a count, as another set of the same pictures"),
-        (shares(count(8), None, None), "--test: expected a count beside other counts, as 500, found none"),
-        (shares(count(0), None, count(1)), "--train: expected at least 1 picture of each class, found 0"),
-        (shares(part(0.5), part(0.5), part(0.5)), "shares of the pictures: expected at most 1 in all, found 1.5"),
-        (shares(None, None, part(0.0)), "--test: expected at least 1 picture of each class, found 0.0"),
+        (shares(count(8), part(0.1), count(2)), "validation: expected a count, because another set of these images"),
         (
-            shares(None, None, part(1e-6)),
-            "class \"a\": test: expected 1 pictures, found 0; add pictures, or ask for other",
+            shares(count(8), None, None),
+            "test: expected a count such as 500, because another set is given as a count, found none",
         ),
-        (shares(None, None, count(usize::MAX)), "pictures for all sets, found 10"),
+        (shares(count(0), None, count(1)), "train: expected at least 1 image of each class, found 0"),
+        (shares(part(0.5), part(0.5), part(0.5)), "fractions of the images: expected a sum of at most 1, found 1.5"),
+        (shares(None, None, part(0.0)), "test: expected at least 1 image of each class, found 0.0"),
+        (shares(None, None, part(1e-6)), "class \"a\": test: expected 1 images, found 0; add images, or set other"),
+        (shares(None, None, count(usize::MAX)), "images for all sets, found 10"),
     ];
     cases.iter().for_each(|(options, message)| place.refuses(options, &[message]));
     let place = Place::with(&["train/a", "train/b", "test/a", "test/b"], 4);
-    place.refuses(&shares(None, None, count(5)), &["class \"a\": test: expected 5 pictures, found 4"]);
+    place.refuses(&shares(None, None, count(5)), &["class \"a\": test: expected 5 images, found 4"]);
 }

@@ -45,7 +45,7 @@ fn trained(device: &Device, model: &Sequential, data: &Dataset, resident: u64, f
 }
 
 #[test]
-fn a_window_of_pictures_gives_the_same_bytes_as_all_of_them() {
+fn a_window_of_images_gives_the_same_bytes_as_all_of_them() {
     let data = noise();
     for device in devices() {
         for averages in [false, true] {
@@ -102,5 +102,5 @@ fn a_file_that_breaks_while_it_is_read_ends_the_training() {
     let model = Sequential::new([1, 4, 4]).flatten().dense(2);
     let mut trainer = Trainer::new(&Device::Cpu, &model, Sgd::new(0.1)).unwrap().batch_size(4).resident(0);
     let error = trainer.fit(&sets.train, 1).unwrap_err().to_string();
-    assert!(error.contains("bytes of a picture as they were written, found others"), "{error}");
+    assert!(error.contains("bytes of an image as written, found other bytes"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! What reads and writes textures, in every form: it has no operation, so no case of the table reaches its shaders.
 
-use lenslet::gpu::texture::{Channels, ColourMap, Light, Sampling, TexturePass, ValueRange};
+use lenslet::gpu::texture::{Channels, ColorMap, Light, Sampling, TexturePass, ValueRange};
 use lenslet::wgpu::TextureFormat as Format;
 use lenslet::{Shape, TextureRead, TextureWrite};
 
@@ -11,7 +11,7 @@ pub fn passes() -> Vec<(String, TexturePass)> {
 
 fn reads() -> Vec<(String, TexturePass)> {
     let read = TextureRead::new;
-    let several = read().row(1).inverted(true).normalised([0.5, 0.4, 0.3], [0.2]);
+    let several = read().row(1).inverted(true).normalized([0.5, 0.4, 0.3], [0.2]);
     let all = [
         (read(), Format::R8Unorm, [2, 1, 28, 28]),
         (read(), Format::R32Float, [1, 3, 1, 7]),
@@ -20,7 +20,7 @@ fn reads() -> Vec<(String, TexturePass)> {
         (read().light(Light::Linear).sampling(Sampling::Nearest), Format::Rg8Unorm, [1, 2, 8, 8]),
         (read().light(Light::Encoded), Format::Rgba16Float, [1, 1, 28, 28]),
         (read().channels(Channels::Only(3)), Format::Rgba8Unorm, [1, 3, 9, 9]),
-        (read().channels(Channels::Grey([0.25, 0.5, -1e-30])), Format::Rgba32Float, [1, 2, 9, 9]),
+        (read().channels(Channels::Gray([0.25, 0.5, -1e-30])), Format::Rgba32Float, [1, 2, 9, 9]),
     ];
     let passes = |(read, format, shape): (TextureRead, Format, [usize; 4])| {
         let passes = read.passes(format, [16384, 300], &shape.into()).expect("it can be read");
@@ -36,12 +36,12 @@ fn writes() -> Vec<(String, TexturePass)> {
         (TextureWrite::maps(), Format::Rgba8Unorm, shape(&[3, 6, 28, 28])),
         (TextureWrite::maps().row(2).range(Whole).columns(5).gap(0), Format::Rgba16Float, shape(&[3, 6, 1200, 800])),
         (TextureWrite::maps().range(Symmetric), Format::Rgba32Float, shape(&[1, 1, 1, 1])),
-        (TextureWrite::pictures().linear(true), Format::Rgba32Float, shape(&[3, 6, 20, 30])),
+        (TextureWrite::images().linear(true), Format::Rgba32Float, shape(&[3, 6, 20, 30])),
         (TextureWrite::filters(64..364, [4, 3, 5, 5]), Format::Rgba8Unorm, shape(&[1000])),
         (TextureWrite::filters(64..364, [6, 2, 5, 5]).range(SymmetricTile), Format::Rgba8Unorm, shape(&[1000])),
         (TextureWrite::bars().row(1).background([0.0; 4]), Format::Rgba8Unorm, shape(&[2, 10])),
         (TextureWrite::horizontal_bars().range(Tile), Format::Rgba8Unorm, shape(&[2, 10])),
-        (TextureWrite::cells().range(Fixed(-1.0, 1e38)).colours(ColourMap::Grey), Format::Rgba8Unorm, shape(&[70, 10])),
+        (TextureWrite::cells().range(Fixed(-1.0, 1e38)).colors(ColorMap::Gray), Format::Rgba8Unorm, shape(&[70, 10])),
     ];
     let passes = |(write, format, shape): (TextureWrite, Format, Shape)| {
         let passes = write.passes(format, [8192, 8000], &shape).expect("it can be written");

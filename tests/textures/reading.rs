@@ -96,8 +96,8 @@ fn the_cpu_resizes_as_image_does() {
         let texels: Vec<[f32; 4]> = numbers.chunks(4).map(|v| v.try_into().unwrap()).collect();
         let read = TextureRead::new().rectangle(cut);
         let found = read.apply(Format::Rgba32Float, &texels, size, &[4, h, w].into()).unwrap();
-        let picture = image::Rgba32FImage::from_raw(size[0], size[1], numbers).unwrap();
-        let part = crop_imm(&picture, cut[0], cut[1], cut[2], cut[3]).to_image();
+        let image = image::Rgba32FImage::from_raw(size[0], size[1], numbers).unwrap();
+        let part = crop_imm(&image, cut[0], cut[1], cut[2], cut[3]).to_image();
         let expected = resize(&part, w as u32, h as u32, FilterType::Triangle);
         let planes: Vec<f32> = (0..4).flat_map(|c| expected.pixels().map(move |p| p.0[c])).collect();
         assert_close(&found, &planes, 1e-5, &format!("{size:?} {cut:?} to {h}x{w}"));
@@ -114,10 +114,10 @@ fn channels_are_mixed_repeated_and_picked() {
         (Format::Rgba8Unorm, 4, read()),
         (Format::Rgba8Unorm, 1, read().channels(Channels::Only(3))),
         (Format::Rgba8UnormSrgb, 3, read().channels(Channels::Only(1))),
-        (Format::Rgba8Unorm, 3, read().channels(Channels::Grey([0.25, 0.5, 0.25]))),
+        (Format::Rgba8Unorm, 3, read().channels(Channels::Gray([0.25, 0.5, 0.25]))),
         (Format::Rgba8Unorm, 1, read().inverted(true)),
-        (Format::Rgba8Unorm, 3, read().normalised([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])),
-        (Format::Rgba8Unorm, 3, read().inverted(true).normalised([0.5], [])),
+        (Format::Rgba8Unorm, 3, read().normalized([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])),
+        (Format::Rgba8Unorm, 3, read().inverted(true).normalized([0.5], [])),
     ] {
         compared(&gpu, format, [9, 8], [channels, 5, 4], &read, 1e-5);
     }
@@ -126,7 +126,7 @@ fn channels_are_mixed_repeated_and_picked() {
     write(&gpu, &texture, 0, bytemuck::cast_slice(&[0.5f32, 0.25, 1.0, 0.0]));
     let view = texture.create_view(&Default::default());
     let found = read_view(&gpu, &view, [1, 1, 1], &read().inverted(true));
-    assert_close(&found, &[1.0 - (0.299 * 0.5 + 0.587 * 0.25 + 0.114)], 1e-6, "grey");
+    assert_close(&found, &[1.0 - (0.299 * 0.5 + 0.587 * 0.25 + 0.114)], 1e-6, "gray");
     // Unselected channels have no influence, whatever their values.
     write(&gpu, &texture, 0, bytemuck::cast_slice(&[f32::NAN, f32::INFINITY, 0.75, f32::NAN]));
     assert_close(&read_view(&gpu, &view, [1, 1, 1], &read().channels(Channels::Only(2))), &[0.75], 0.0, "blue");
@@ -166,7 +166,7 @@ fn a_view_may_have_another_format_or_be_a_mip_level() {
 }
 
 #[test]
-fn a_rectangle_moves_from_frame_to_frame_and_other_pictures_of_the_batch_stay() {
+fn a_rectangle_moves_from_frame_to_frame_and_other_images_of_the_batch_stay() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
     let (texture, texels) = random(&gpu, Format::Rgba8Unorm, [40, 30]);
     let (session, x) = session(&gpu, &[3, 3, 4, 5]);

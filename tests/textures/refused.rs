@@ -43,8 +43,8 @@ fn what_does_not_fit_is_refused_with_expected_and_found() {
     says(input(x, &rgba, &read().rectangle([7, 0, 2, 1])), &["rectangle", "within 8x6", "[7, 0, 2, 1]"]);
     says(input(x, &rgba, &read().rectangle([0, 0, 0, 1])), &["at least one texel"]);
     says(input(x, &rgba, &read().rectangle([u32::MAX, 0, 2, 1])), &["within 8x6"]);
-    says(input(x, &rgba, &read().normalised([0.0, 0.0], [1.0])), &["mean", "one finite number, or 3"]);
-    says(input(x, &rgba, &read().normalised([0.0], [0.0])), &["deviation", "[0.0]"]);
+    says(input(x, &rgba, &read().normalized([0.0, 0.0], [1.0])), &["mean", "one finite number, or 3"]);
+    says(input(x, &rgba, &read().normalized([0.0], [0.0])), &["deviation", "[0.0]"]);
     says(input(x, &rgba, &read().channels(Channels::Only(4))), &["channel", "below 4", "found 4"]);
     let two = texture(&gpu, Format::Rg8Unorm, [8, 6], all);
     says(input(x, &two, &read()), &["Channels::Only", "3 channels", "texture of 2"]);
@@ -82,7 +82,7 @@ fn what_does_not_fit_is_refused_with_expected_and_found() {
     says(output(y, &canvas, &maps().columns(3).gap(5)), &["at least 13x1 texels", "8x6"]);
     says(output(y, &canvas, &maps().range(ValueRange::Fixed(1.0, 1.0))), &["range", "the smaller first", "1 to 1"]);
     says(output(y, &canvas, &TextureWrite::bars()), &["must be a matrix", "[2, 3, 4, 5]"]);
-    says(output(kept, &canvas, &TextureWrite::pictures()), &["multiple of three", "[1, 5, 4, 4]"]);
+    says(output(kept, &canvas, &TextureWrite::images()), &["multiple of three", "[1, 5, 4, 4]"]);
     says(output(y, &canvas, &TextureWrite::filters(0..9, [1, 1, 2, 5])), &["10 values of 120", "0..9"]);
     says(output(y, &canvas, &TextureWrite::filters(115..125, [1, 1, 2, 5])), &["115..125"]);
     says(TextureOutput::size(&[1, 1, 4, 4].into(), &maps(), 5000), &["scale", "16384", "20000x20000"]);

@@ -1,6 +1,6 @@
 //! Writing of textures: maps, filters, bars and cells, colors, ranges.
 
-use lenslet::gpu::texture::{ColourMap, ValueRange};
+use lenslet::gpu::texture::{ColorMap, ValueRange};
 use lenslet::wgpu::{TextureFormat as Format, TextureUsages as Usage};
 use lenslet::{Gpu, HostData, ShaderChecks, Shape, TextureOutput, TextureWrite};
 
@@ -40,7 +40,7 @@ fn values(len: usize) -> Vec<f32> {
 
 #[test]
 fn everything_is_drawn_as_on_the_cpu() {
-    use ColourMap::{Diverging, Grey, Viridis};
+    use ColorMap::{Diverging, Gray, Viridis};
     use ValueRange::{Fixed, Symmetric, SymmetricTile, Tile, Whole};
     for checks in [ShaderChecks::Trusted, ShaderChecks::Checked] {
         let Some(gpu) = common::gpu(checks) else { return };
@@ -48,15 +48,15 @@ fn everything_is_drawn_as_on_the_cpu() {
         let (maps_shape, flat) = (&[2, 6, 5, 7][..], &[1000][..]);
         for (write, shape, size) in [
             (maps(), maps_shape, [100, 83]),
-            (maps().row(1).range(Whole).colours(Grey).columns(4).gap(0), maps_shape, [97, 31]),
-            (maps().range(Fixed(-0.5, 0.5)).colours(Diverging).gap(3), maps_shape, [50, 40]),
+            (maps().row(1).range(Whole).colors(Gray).columns(4).gap(0), maps_shape, [97, 31]),
+            (maps().range(Fixed(-0.5, 0.5)).colors(Diverging).gap(3), maps_shape, [50, 40]),
             // Fewer texels than values; the last row of tiles is incomplete.
             (maps().range(SymmetricTile).columns(4).background([0.2, 0.4, 0.6, 0.0]), maps_shape, [17, 9]),
-            (TextureWrite::pictures().range(Whole), maps_shape, [41, 19]),
-            (TextureWrite::pictures(), &[1, 3, 30, 20][..], [20, 30]),
+            (TextureWrite::images().range(Whole), maps_shape, [41, 19]),
+            (TextureWrite::images(), &[1, 3, 30, 20][..], [20, 30]),
             (TextureWrite::filters(64..364, [4, 3, 5, 5]), flat, [61, 64]),
             (TextureWrite::filters(1..301, [6, 2, 5, 5]).range(Tile), flat, [61, 64]),
-            (TextureWrite::filters(700..1000, [12, 1, 5, 5]).colours(Viridis), flat, [90, 64]),
+            (TextureWrite::filters(700..1000, [12, 1, 5, 5]).colors(Viridis), flat, [90, 64]),
             (TextureWrite::bars(), &[3, 10][..], [59, 40]),
             (TextureWrite::bars().row(2).range(Symmetric).gap(0), &[3, 10][..], [59, 40]),
             (TextureWrite::horizontal_bars().row(1).range(Whole), &[3, 10][..], [50, 64]),
@@ -74,7 +74,7 @@ fn everything_is_drawn_as_on_the_cpu() {
 }
 
 #[test]
-fn what_is_no_number_and_what_is_constant_has_a_colour() {
+fn what_is_no_number_and_what_is_constant_has_a_color() {
     use ValueRange::{Fixed, Symmetric, SymmetricTile, Tile, Whole};
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     for checks in [ShaderChecks::Trusted, ShaderChecks::Checked] {
@@ -104,15 +104,15 @@ fn what_is_no_number_and_what_is_constant_has_a_colour() {
 #[test]
 fn the_size_shows_every_value_in_as_many_texels() {
     let Some(gpu) = common::gpu(ShaderChecks::Trusted) else { return };
-    let write = TextureWrite::maps().range(ValueRange::Whole).colours(ColourMap::Grey).gap(2);
+    let write = TextureWrite::maps().range(ValueRange::Whole).colors(ColorMap::Gray).gap(2);
     let shape = Shape::from([1, 5, 2, 3]);
     let size = TextureOutput::size(&shape, &write, 4).unwrap();
     // Two columns of 12 texels are closer to a square than three.
     assert_eq!(size, [2 * 12 + 2, 3 * 8 + 2 * 2]);
     let values: Vec<f32> = (0..30).map(|v| v as f32 / 29.0).collect();
-    let picture = drawn(&gpu, &values, &shape, Format::Rgba32Float, size, &write);
+    let image = drawn(&gpu, &values, &shape, Format::Rgba32Float, size, &write);
     for (i, value) in values.iter().enumerate() {
-        let shown = picture.iter().filter(|texel| (texel[0] - value).abs() < 1e-4).count();
+        let shown = image.iter().filter(|texel| (texel[0] - value).abs() < 1e-4).count();
         assert_eq!(shown, 16, "value {i}");
     }
     let bars = TextureOutput::size(&[7, 10].into(), &TextureWrite::bars().gap(3), 5).unwrap();
@@ -127,9 +127,9 @@ fn bars_are_as_long_as_their_values() {
     let (values, shape) = ([0.0, 0.25, 1.0, 0.52], Shape::from([1, 4]));
     let length = |write: TextureWrite, of: fn(usize) -> usize| -> Vec<usize> {
         let black = [0.0, 0.0, 0.0, 1.0];
-        let write = write.gap(0).colours(ColourMap::Grey);
-        let picture = drawn(&gpu, &values, &shape, Format::Rgba8Unorm, [20; 2], &write);
-        let filled = |bar: usize| picture.iter().enumerate().filter(|(i, t)| of(*i) / 5 == bar && **t != black).count();
+        let write = write.gap(0).colors(ColorMap::Gray);
+        let image = drawn(&gpu, &values, &shape, Format::Rgba8Unorm, [20; 2], &write);
+        let filled = |bar: usize| image.iter().enumerate().filter(|(i, t)| of(*i) / 5 == bar && **t != black).count();
         (0..4).map(|bar| filled(bar) / 5).collect()
     };
     assert_eq!(length(TextureWrite::bars(), |i| i % 20), [0, 5, 20, 10]);

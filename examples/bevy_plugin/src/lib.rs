@@ -28,7 +28,7 @@ pub struct LensletPlugin;
 /// Images of the network, drawn entirely on the GPU.
 #[derive(Resource, Clone, ExtractResource)]
 #[extract_app(RenderApp)]
-pub struct Pictures {
+pub struct Images {
     /// The filters of the first convolution; negative weights are blue, positive ones red.
     pub filters: Handle<Image>,
     /// Their responses to a digit of MNIST's test set.
@@ -46,13 +46,13 @@ struct Network {
 
 impl Plugin for LensletPlugin {
     fn build(&self, app: &mut App) {
-        let mut images = app.world_mut().resource_mut::<Assets<Image>>();
+        let mut assets = app.world_mut().resource_mut::<Assets<Image>>();
         let mut image = Image::new_target_texture(SIZE[0], SIZE[1], TextureFormat::Rgba8Unorm, None);
         image.asset_usage = RenderAssetUsages::RENDER_WORLD;
         image.texture_descriptor.usage =
             TextureUsages::STORAGE_BINDING | TextureUsages::TEXTURE_BINDING | TextureUsages::COPY_SRC;
-        let pictures = Pictures { filters: images.add(image.clone()), responses: images.add(image) };
-        app.insert_resource(pictures).add_plugins(ExtractResourcePlugin::<Pictures>::default());
+        let images = Images { filters: assets.add(image.clone()), responses: assets.add(image) };
+        app.insert_resource(images).add_plugins(ExtractResourcePlugin::<Images>::default());
         app.sub_app_mut(RenderApp)
             .add_systems(RenderStartup, begin)
             .add_systems(Render, prepare.in_set(RenderSystems::PrepareBindGroups))
@@ -68,14 +68,14 @@ fn begin(mut commands: Commands, device: Res<RenderDevice>, queue: Res<RenderQue
     let trainer = Trainer::new(&gpu, &model, Sgd::new(0.05).momentum(0.9))?.in_frames(&mnist.train, 5)?;
     let predictor = Predictor::new(&gpu, &model, &Layout::of(&model)?, 1, &["conv1"])?;
     let digit: Vec<f32> = mnist.test.image(0).iter().map(|byte| f32::from(*byte) / 255.0).collect();
-    predictor.session().write(predictor.pictures(), digit.as_slice().into())?;
+    predictor.session().write(predictor.images(), digit.as_slice().into())?;
     commands.insert_resource(Network { trainer, predictor, outputs: None });
     Ok(())
 }
 
 /// Creates the outputs when the images' textures exist.
-fn prepare(mut network: ResMut<Network>, pictures: Res<Pictures>, images: Res<RenderAssets<GpuImage>>) -> Result {
-    let found = [&pictures.filters, &pictures.responses].map(|picture| images.get(picture));
+fn prepare(mut network: ResMut<Network>, images: Res<Images>, assets: Res<RenderAssets<GpuImage>>) -> Result {
+    let found = [&images.filters, &images.responses].map(|image| assets.get(image));
     let ([Some(filters), Some(responses)], None) = (found, &network.outputs) else { return Ok(()) };
     let predictor = &network.predictor;
     let (range, shape) = predictor.filters("conv1")?;

@@ -1,7 +1,7 @@
 //! Filters and responses of a network in training, on two sprites: `cargo run --release`.
 
 use bevy::prelude::*;
-use bevy_plugin::{LensletPlugin, Pictures, SIZE};
+use bevy_plugin::{LensletPlugin, Images, SIZE};
 
 fn main() {
     App::new()
@@ -12,10 +12,10 @@ fn main() {
         .run();
 }
 
-fn show(mut commands: Commands, pictures: Res<Pictures>) {
+fn show(mut commands: Commands, images: Res<Images>) {
     commands.spawn(Camera2d);
     let size = Vec2::from(SIZE.map(|side| 1.5 * side as f32));
-    for (image, y) in [(&pictures.filters, 110.0), (&pictures.responses, -110.0)] {
+    for (image, y) in [(&images.filters, 110.0), (&images.responses, -110.0)] {
         let sprite = Sprite { image: image.clone(), custom_size: Some(size), ..default() };
         commands.spawn((sprite, Transform::from_xyz(0.0, y, 0.0)));
     }

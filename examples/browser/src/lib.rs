@@ -24,7 +24,7 @@ pub struct Frame {
     /// Completed steps so far.
     pub steps: u32,
     /// Number of images whose losses arrived in this frame.
-    pub pictures: f64,
+    pub images: f64,
     /// The sum of their losses.
     pub loss: f64,
     /// The number of them that were classified correctly.
@@ -58,7 +58,7 @@ impl Training {
         let sum = |of: fn(&lenslet::train::StepReport) -> f32| progress.steps.iter().map(|s| f64::from(of(s))).sum();
         Ok(Frame {
             steps: self.frames.steps() as u32,
-            pictures: sum(|step| step.counted),
+            images: sum(|step| step.counted),
             loss: sum(|step| step.loss * step.counted),
             correct: sum(|step| step.correct),
             is_finished: progress.is_finished,

@@ -204,7 +204,7 @@ impl App {
         let file = env::temp_dir().join(format!("draw_digit-{}.safetensors", process::id()));
         let saved = self.network.as_ref().is_ok_and(|network| {
             network.save_checkpoint(&file).unwrap_or_else(|error| {
-                eprintln!("draw_digit: what was learnt since is lost with the device: {error}");
+                eprintln!("draw_digit: what was learned since is lost with the device: {error}");
                 false
             })
         });

@@ -83,9 +83,9 @@ pub struct Rate {
 
 impl Rate {
     /// Records the total number of training images so far.
-    pub fn mark(&mut self, pictures: f64) {
+    pub fn mark(&mut self, images: f64) {
         let now = Instant::now();
-        self.marks.push_back((now, pictures));
+        self.marks.push_back((now, images));
         while self.marks.front().is_some_and(|(then, _)| now - *then > Duration::from_secs(1)) {
             self.marks.pop_front();
         }

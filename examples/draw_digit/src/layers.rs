@@ -3,8 +3,8 @@
 use eframe::egui::{Color32, Rect, Sense, Ui, pos2, vec2};
 
 use crate::app::App;
+use crate::images::Image;
 use crate::network::Layer;
-use crate::pictures::Picture;
 use crate::theme;
 
 /// Gap between tiles.
@@ -69,8 +69,8 @@ impl Tiles {
     }
 }
 
-fn paint(ui: &Ui, picture: &Picture, tile: usize, place: Rect) {
-    ui.painter().image(picture.id, place, picture.tile(tile), Color32::WHITE);
+fn paint(ui: &Ui, image: &Image, tile: usize, place: Rect) {
+    ui.painter().image(image.id, place, image.tile(tile), Color32::WHITE);
 }
 
 impl App {

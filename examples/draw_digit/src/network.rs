@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use lenslet::data::Mnist;
 use lenslet::formats::weights;
-use lenslet::gpu::texture::{Channels, ColourMap, ValueRange};
+use lenslet::gpu::texture::{Channels, ColorMap, ValueRange};
 use lenslet::nn::{Layout, Sequential};
 use lenslet::optim::Sgd;
 use lenslet::runs::RunFolder;
@@ -18,7 +18,7 @@ use lenslet::train::{Checkpoint, Progress};
 use lenslet::{Error, FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureRead, TextureWrite, Trainer, models};
 
 use crate::canvas::Canvas;
-use crate::pictures::Picture;
+use crate::images::Image;
 
 /// Batch size of training.
 const BATCH: usize = 64;
@@ -36,8 +36,8 @@ pub struct Layer {
     pub maps: usize,
     /// Channels of each filter.
     pub channels: usize,
-    pub filters: Picture,
-    pub responses: Picture,
+    pub filters: Image,
+    pub responses: Image,
 }
 
 /// The network and its images.
@@ -47,9 +47,9 @@ pub struct Network {
     predictor: Predictor,
     input: TextureInput,
     /// The network's input.
-    pub seen: Picture,
+    pub seen: Image,
     /// The class probabilities as bars.
-    pub bars: Picture,
+    pub bars: Image,
     pub layers: Vec<Layer>,
     training: Training,
     /// The initial parameters of the training,
@@ -76,13 +76,13 @@ impl Network {
         let session = predictor.session();
         // The paper's three channels are equal.
         let read = TextureRead::new().channels(Channels::Only(0)).rectangle(canvas.rectangle());
-        let input = TextureInput::new(session, predictor.pictures(), &canvas.view(), &read)?;
+        let input = TextureInput::new(session, predictor.images(), &canvas.view(), &read)?;
 
-        let picture = |node, write, tiles, size| Picture::new(render, session, node, write, tiles, size);
-        let seen = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
-        let seen = picture(predictor.pictures(), seen, [1, 1], None)?;
+        let image = |node, write, tiles, size| Image::new(render, session, node, write, tiles, size);
+        let seen = TextureWrite::maps().colors(ColorMap::Gray).range(ValueRange::Fixed(0.0, 1.0));
+        let seen = image(predictor.images(), seen, [1, 1], None)?;
         let bars = TextureWrite::horizontal_bars();
-        let bars = picture(predictor.probabilities(), bars, [1, 10], Some(BARS))?;
+        let bars = image(predictor.probabilities(), bars, [1, 10], Some(BARS))?;
         let layer = |name: &str, title, [columns, rows]: [usize; 2]| {
             let (range, shape) = predictor.filters(name)?;
             let (maps, channels) = (shape[0], shape[1]);
@@ -93,12 +93,12 @@ impl Network {
                 title,
                 maps,
                 channels,
-                filters: picture(predictor.parameters(), filters, [channels, maps], None)?,
-                responses: picture(predictor.activation(name)?, responses, [columns, rows], None)?,
+                filters: image(predictor.parameters(), filters, [channels, maps], None)?,
+                responses: image(predictor.activation(name)?, responses, [columns, rows], None)?,
             })
         };
         let layers = vec![
-            layer("conv1", "conv1: 6 filters, and below each what it finds in the picture", [6, 1])?,
+            layer("conv1", "conv1: 6 filters, and below each what it finds in the image", [6, 1])?,
             layer("conv2", "conv2: 16 filters of six channels, and what they find in the maps above", [8, 2])?,
         ];
         let initial = layout.initial(1);
@@ -122,7 +122,7 @@ impl Network {
         }
         self.predictor.encode(&mut encoder);
         let layers = self.layers.iter().flat_map(|layer| [&layer.filters, &layer.responses]);
-        layers.chain([&self.seen, &self.bars]).for_each(|picture| picture.encode(&mut encoder));
+        layers.chain([&self.seen, &self.bars]).for_each(|image| image.encode(&mut encoder));
         self.gpu.queue().submit([encoder.finish()]);
         Ok(())
     }

@@ -38,7 +38,7 @@ impl App {
                     ui.painter().image(network.seen.id, rect, network.seen.tile(0), Color32::WHITE);
                 }
                 ui.vertical(|ui| {
-                    ui.label(theme::caption("What the network sees: 28×28,\nfitted and centred as in MNIST"));
+                    ui.label(theme::caption("What the network sees: 28×28,\nfitted and centered as in MNIST"));
                     let clear = ui.add(Button::new("Clear").shortcut_text("C"));
                     self.places.clear = clear.rect;
                     if clear.clicked() {

@@ -15,7 +15,7 @@ use lenslet::nn::Layout;
 const ENOUGH: u64 = 250;
 
 #[test]
-fn digits_are_recognised_while_the_network_learns_them() {
+fn digits_are_recognized_while_the_network_learns_them() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mut desk) = Desk::start(folder.path()) else { return };
     desk.wait_for(60, "the first line", |_| true);
@@ -24,19 +24,19 @@ fn digits_are_recognised_while_the_network_learns_them() {
     let before = desk.wait_for(10, "a smaller window", |line| line.place("layers").x < 600);
     assert!(before.text("message").contains("model.safetensors"), "a folder without weights is told of: {before:?}");
     let untrained = desk.look(before.place("layers"));
-    assert!(untrained.colours() > 8, "filters of an untrained network show, in {} colours", untrained.colours());
+    assert!(untrained.colors() > 8, "filters of an untrained network show, in {} colors", untrained.colors());
 
     desk.click(before.place("train"));
     desk.draw(before.place("paper"), &zero());
     let trained = |line: &Line| line.number("step") >= ENOUGH as f64 && line.number("accuracy") > 0.85;
-    let line = desk.wait_for(60, "a network that has learnt", trained);
+    let line = desk.wait_for(60, "a network that has learned", trained);
     println!("{line:?}");
-    let mut maps = desk.recognises(0);
+    let mut maps = desk.recognizes(0);
     assert!(differing(&maps, &untrained) > 0.1, "filters and maps change in training");
     for (digit, strokes) in [(3, three()), (7, seven())] {
         desk.click(line.place("clear"));
         desk.draw(line.place("paper"), &strokes);
-        let now = desk.recognises(digit);
+        let now = desk.recognizes(digit);
         assert!(differing(&maps, &now) > 0.05, "maps show what is drawn");
         maps = now;
     }
@@ -57,7 +57,7 @@ fn digits_are_recognised_while_the_network_learns_them() {
     let Place { x, y, width, height } = larger.place("layers");
     assert!(x + width <= 1200 && y + height <= 800, "all is in the window");
     desk.rest(Duration::from_secs(1));
-    assert!(desk.look(larger.place("layers")).colours() > 20);
+    assert!(desk.look(larger.place("layers")).colors() > 20);
     desk.assert_alive();
 }
 
@@ -81,10 +81,10 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
     // The losses are not those of an untrained network.
     let next = desk.wait_for(60, "another step", |line| line.number("step") > step);
     assert!(next.number("loss") < 1.5, "{next:?}");
-    let learnt = |line: &Line| line.number("step") >= ENOUGH as f64;
-    desk.wait_for(60, "a network that has learnt", learnt);
+    let learned = |line: &Line| line.number("step") >= ENOUGH as f64;
+    desk.wait_for(60, "a network that has learned", learned);
     desk.draw(next.place("paper"), &zero());
-    desk.recognises(0);
+    desk.recognizes(0);
     desk.assert_alive();
 }
 

@@ -8,7 +8,7 @@ use lenslet::Gpu;
 
 use crate::digits::{PIECES, RADIUS, pieces};
 use crate::figure::{Look, Tubes};
-use crate::network::{Network, Pictures};
+use crate::network::{Images, Network};
 use crate::panels::Panels;
 use crate::scene::{SIDE, Scene};
 use crate::{BACKGROUND, Graphics, Result, texture};
@@ -43,7 +43,7 @@ impl App {
         let gpu = Gpu::from_wgpu(device.clone(), graphics.queue.clone());
         let scene = Scene::new(device);
         let [.., width, height] = BARS;
-        let (network, Pictures { seen, first, second, bars }) = Network::new(&gpu, &scene.target, [width, height])?;
+        let (network, Images { seen, first, second, bars }) = Network::new(&gpu, &scene.target, [width, height])?;
         let labels = labels(&gpu);
         let mut panels = Panels::new(device, format);
         let places = [
@@ -101,7 +101,7 @@ impl App {
         };
         let [at_rest, learning] = self.times.spent.map(told);
         format!(
-            "{}: frames while the network learnt: {learning}; else: {at_rest}; {} steps",
+            "{}: frames while the network learned: {learning}; else: {at_rest}; {} steps",
             self.gpu.name(),
             self.steps()
         )
@@ -132,7 +132,7 @@ fn labels(gpu: &Gpu) -> wgpu::Texture {
     let to_clip = orthographic(-across, across, 0.0, 30.0, -1.0, 1.0);
     figure.set(
         gpu.queue(),
-        &Look { to_world: Mat4::IDENTITY, to_clip, colour: vec3(0.8, 0.83, 0.87), radius: RADIUS },
+        &Look { to_world: Mat4::IDENTITY, to_clip, color: vec3(0.8, 0.83, 0.87), radius: RADIUS },
         &all,
     );
     let mut encoder = gpu.device().create_command_encoder(&Default::default());

@@ -59,11 +59,11 @@ pub fn pieces(digit: usize) -> [Vec4; PIECES] {
         begun = ended;
     }
     let middle = pieces.iter().map(|(a, b)| (a + b) / 2.0).sum::<Vec2>() / PIECES as f32;
-    let centred = |i: usize| {
+    let centered = |i: usize| {
         let (a, b) = (pieces[i].0 - middle, pieces[i].1 - middle);
         a.extend(b.x).extend(b.y)
     };
-    std::array::from_fn(centred)
+    std::array::from_fn(centered)
 }
 
 fn length(stroke: &[Vec2]) -> f32 {

@@ -2,7 +2,7 @@
 
 use glam::{Mat4, Vec3, Vec4};
 
-use crate::colour;
+use crate::color;
 
 /// Samples per texel of the render target, which is resolved into a single-sampled texture for reading.
 const SAMPLES: u32 = 4;
@@ -23,7 +23,7 @@ pub struct Tubes {
 pub struct Look {
     pub to_world: Mat4,
     pub to_clip: Mat4,
-    pub colour: Vec3,
+    pub color: Vec3,
     pub radius: f32,
 }
 
@@ -80,7 +80,7 @@ impl Tubes {
         };
         let (samples, depth) = (attachment(target.format()), attachment(DEPTH));
         let target = target.create_view(&Default::default());
-        Self { pipeline, samples, depth, target, background: colour(background) }
+        Self { pipeline, samples, depth, target, background: color(background) }
     }
 
     /// A figure with at most `most` segments.
@@ -136,9 +136,9 @@ impl Tubes {
 impl Figure {
     /// Sets the appearance and segments for the next submission.
     pub fn set(&mut self, queue: &wgpu::Queue, look: &Look, pieces: &[Vec4]) {
-        let Look { to_world, to_clip, colour, radius } = look;
+        let Look { to_world, to_clip, color, radius } = look;
         let matrices = [to_world.to_cols_array(), to_clip.to_cols_array()].concat();
-        let floats = [matrices, vec![colour.x, colour.y, colour.z, *radius]].concat();
+        let floats = [matrices, vec![color.x, color.y, color.z, *radius]].concat();
         queue.write_buffer(&self.look, 0, bytemuck::cast_slice(&floats));
         queue.write_buffer(&self.pieces, 0, bytemuck::cast_slice(pieces));
         self.count = pieces.len() as u32;

@@ -23,11 +23,11 @@ impl Canvas {
     /// Reads the rendered image, waiting for the device.
     ///
     /// Errors: the device is lost.
-    pub fn picture(&self, Graphics { device, queue, .. }: &Graphics) -> Result<RgbaImage> {
+    pub fn image(&self, Graphics { device, queue, .. }: &Graphics) -> Result<RgbaImage> {
         let [width, height] = SIZE;
         let row = (4 * width).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
         let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("picture"),
+            label: Some("image"),
             size: u64::from(row * height),
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
@@ -51,14 +51,14 @@ impl Canvas {
 /// Saves an image.
 ///
 /// Errors: the file cannot be written; the message names it.
-pub fn save(picture: &RgbaImage, path: &Path) -> Result<()> {
-    picture.save(path).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+pub fn save(image: &RgbaImage, path: &Path) -> Result<()> {
+    image.save(path).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
 /// Draws frames, a sixtieth of a second of the scene's time apart, and saves the last one if a path is given.
 ///
 /// Errors: there is no device; the device is lost; the file cannot be written.
-pub fn run(frames: u32, picture: Option<&Path>) -> Result<()> {
+pub fn run(frames: u32, image: Option<&Path>) -> Result<()> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let graphics = Graphics::new(&instance, None)?;
     let format = wgpu::TextureFormat::Rgba8Unorm;
@@ -70,8 +70,8 @@ pub fn run(frames: u32, picture: Option<&Path>) -> Result<()> {
         app.train()?;
     }
     println!("{}", app.summary());
-    if let Some(path) = picture {
-        save(&canvas.picture(&graphics)?, path)?;
+    if let Some(path) = image {
+        save(&canvas.image(&graphics)?, path)?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ const BACKGROUND: [f32; 4] = [0.075, 0.085, 0.105, 1.0];
 /// The color behind the scene's digit, nearly as dark as MNIST's.
 const DARK: [f32; 4] = [0.02, 0.025, 0.04, 1.0];
 
-fn colour([r, g, b, a]: [f32; 4]) -> wgpu::Color {
+fn color([r, g, b, a]: [f32; 4]) -> wgpu::Color {
     let [r, g, b, a] = [r, g, b, a].map(f64::from);
     wgpu::Color { r, g, b, a }
 }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use render_loop::{run_headless, run_in_window};
 
-const USAGE: &str = "usage: render_loop [--headless] [--frames N] [--picture FILE.png] [--help]
+const USAGE: &str = "usage: render_loop [--headless] [--frames N] [--image FILE.png] [--help]
 
-Opens a window with a turning digit and a network that learns to recognise it from what is drawn.
+Opens a window with a turning digit and a network that learns to recognize it from what is drawn.
 
   --headless          draw into a texture instead, 600 frames unless --frames says how many
   --frames N          end after N frames
-  --picture FILE.png  save the last of these frames
+  --image FILE.png  save the last of these frames
 ";
 
 /// Command-line options.
@@ -19,17 +19,17 @@ Opens a window with a turning digit and a network that learns to recognise it fr
 struct Options {
     headless: bool,
     frames: Option<u32>,
-    picture: Option<PathBuf>,
+    image: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Some(Options { headless, frames, picture }) = parse(std::env::args().skip(1)) else {
+    let Some(Options { headless, frames, image }) = parse(std::env::args().skip(1)) else {
         print!("{USAGE}");
         return ExitCode::from(2);
     };
     let outcome = match headless {
-        true => run_headless(frames.unwrap_or(600), picture.as_deref()),
-        false => run_in_window(frames, picture),
+        true => run_headless(frames.unwrap_or(600), image.as_deref()),
+        false => run_in_window(frames, image),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +47,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
         match argument.as_str() {
             "--headless" => options.headless = true,
             "--frames" => options.frames = Some(arguments.next()?.parse().ok()?),
-            "--picture" => options.picture = Some(arguments.next()?.into()),
+            "--image" => options.image = Some(arguments.next()?.into()),
             _ => return None,
         }
     }

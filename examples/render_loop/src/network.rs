@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use lenslet::gpu::texture::{ColourMap, ValueRange};
+use lenslet::gpu::texture::{ColorMap, ValueRange};
 use lenslet::{FrameTrainer, Gpu, Predictor, Result, TextureInput, TextureOutput, TextureRead, TextureWrite, Trainer};
 use lenslet::{NodeId, data::Mnist, models, nn::Layout, optim::Sgd};
 
@@ -30,7 +30,7 @@ enum Training {
 }
 
 /// Images of the network.
-pub struct Pictures {
+pub struct Images {
     pub seen: wgpu::Texture,
     pub first: wgpu::Texture,
     pub second: wgpu::Texture,
@@ -40,14 +40,14 @@ pub struct Pictures {
 impl Network {
     /// The network with the scene as its input, and the textures that [`encode`](Self::encode) draws to; that of the
     /// bars has `bars` texels.
-    pub fn new(gpu: &Gpu, scene: &wgpu::Texture, bars: [u32; 2]) -> Result<(Self, Pictures)> {
+    pub fn new(gpu: &Gpu, scene: &wgpu::Texture, bars: [u32; 2]) -> Result<(Self, Images)> {
         let model = models::lenet5();
         let layout = Layout::of(&model)?;
         let predictor = Predictor::new(gpu, &model, &layout, 1, &["conv1", "conv2"])?;
         predictor.set_parameters(&layout.initial(1))?;
         let session = predictor.session();
         let view = scene.create_view(&Default::default());
-        let input = TextureInput::new(session, predictor.pictures(), &view, &TextureRead::new())?;
+        let input = TextureInput::new(session, predictor.images(), &view, &TextureRead::new())?;
 
         let mut outputs = vec![];
         let mut draw = |node: NodeId, write: TextureWrite, size: [u32; 2]| {
@@ -57,18 +57,18 @@ impl Network {
             Ok(texture)
         };
         let (first, second) = (predictor.activation("conv1")?, predictor.activation("conv2")?);
-        let grey = TextureWrite::maps().colours(ColourMap::Grey).range(ValueRange::Fixed(0.0, 1.0));
+        let gray = TextureWrite::maps().colors(ColorMap::Gray).range(ValueRange::Fixed(0.0, 1.0));
         let maps =
             |columns| TextureWrite::maps().columns(columns).gap(8).range(ValueRange::Whole).background(BACKGROUND);
-        let pictures = Pictures {
-            seen: draw(predictor.pictures(), grey, [28 * 5; 2])?,
+        let images = Images {
+            seen: draw(predictor.images(), gray, [28 * 5; 2])?,
             first: draw(first, maps(3), [3 * 112 + 16, 2 * 112 + 8])?,
             second: draw(second, maps(4), [4 * 80 + 24; 2])?,
             bars: draw(predictor.probabilities(), TextureWrite::horizontal_bars().gap(8).background(BACKGROUND), bars)?,
         };
         let training = Training::Coming(prepare(gpu.clone()));
         let budget = Duration::from_millis(if gpu.is_software() { 25 } else { 6 });
-        Ok((Self { predictor, input, outputs, training, budget }, pictures))
+        Ok((Self { predictor, input, outputs, training, budget }, images))
     }
 
     /// Sets the rectangle of the scene to read.

@@ -2,7 +2,7 @@
 
 use wgpu::util::DeviceExt as _;
 
-use crate::{BACKGROUND, SIZE, colour};
+use crate::{BACKGROUND, SIZE, color};
 
 /// Draws panels.
 pub struct Panels {
@@ -69,7 +69,7 @@ impl Panels {
                 view: &to.create_view(&Default::default()),
                 depth_slice: None,
                 resolve_target: None,
-                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(colour(BACKGROUND)), store: wgpu::StoreOp::Store },
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(color(BACKGROUND)), store: wgpu::StoreOp::Store },
             })],
             ..Default::default()
         });

@@ -53,11 +53,11 @@ impl Scene {
         let near = perspective(2.0 * (VIEW / DISTANCE).atan(), 1.0, 1.0, 20.0);
         let to_clip = near * Mat4::from_translation(vec3(0.0, 0.0, -DISTANCE));
         let to_world = Mat4::from_translation(place.extend(0.0)) * turn;
-        let look = Look { to_world, to_clip, colour: vec3(1.0, 0.98, 0.93), radius: RADIUS };
+        let look = Look { to_world, to_clip, color: vec3(1.0, 0.98, 0.93), radius: RADIUS };
         self.digit.set(queue, &look, &shape);
         // Outside the network's rectangle.
-        let colour = vec3(0.2, 0.75, 0.75);
-        let look = Look { to_world: Mat4::IDENTITY, to_clip, colour, radius: 0.012 };
+        let color = vec3(0.2, 0.75, 0.75);
+        let look = Look { to_world: Mat4::IDENTITY, to_clip, color, radius: 0.012 };
         self.finder.set(queue, &look, &corners(place, REACH + 0.04));
         self.tubes.encode(encoder, &[&self.digit, &self.finder]);
         rectangle(place)

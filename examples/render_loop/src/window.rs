@@ -16,8 +16,8 @@ use crate::{App, Canvas, Graphics, Result, SIZE, Scene};
 /// Opens the window. Ends when it is closed, or after `frames` frames; the last frame is saved if a path is given.
 ///
 /// Errors: there is no window or device; the device is lost; the file cannot be written.
-pub fn run(frames: Option<u32>, picture: Option<PathBuf>) -> Result<()> {
-    let mut starter = Starter { frames, picture, running: None, outcome: Ok(()) };
+pub fn run(frames: Option<u32>, image: Option<PathBuf>) -> Result<()> {
+    let mut starter = Starter { frames, image, running: None, outcome: Ok(()) };
     EventLoop::new()?.run_app(&mut starter)?;
     starter.outcome
 }
@@ -25,7 +25,7 @@ pub fn run(frames: Option<u32>, picture: Option<PathBuf>) -> Result<()> {
 /// The handler of the event loop.
 struct Starter {
     frames: Option<u32>,
-    picture: Option<PathBuf>,
+    image: Option<PathBuf>,
     running: Option<Running>,
     outcome: Result<()>,
 }
@@ -57,7 +57,7 @@ impl ApplicationHandler for Starter {
             WindowEvent::Resized(size) => running.resize([size.width, size.height]),
             WindowEvent::RedrawRequested => match running.frame() {
                 Ok(()) if self.frames.is_some_and(|frames| running.frames >= frames) => {
-                    let outcome = running.save(self.picture.take());
+                    let outcome = running.save(self.image.take());
                     self.end(events, outcome);
                 }
                 Ok(()) => running.window.request_redraw(),
@@ -138,6 +138,6 @@ impl Running {
         let Some(path) = path else { return Ok(()) };
         let canvas = Canvas::new(&self.graphics.device, self.configuration.format);
         self.app.frame(self.begun.elapsed().as_secs_f32(), &canvas.texture)?;
-        save(&canvas.picture(&self.graphics)?, &path)
+        save(&canvas.image(&self.graphics)?, &path)
     }
 }

@@ -9,10 +9,13 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgba};
 
-use crate::data::folder::options::{Colour, Resize};
+use crate::data::folder::options::{Color, Resize};
 
 /// Maximum size in bytes of a file, and of a decoded image.
 const MOST_BYTES: u64 = 512 << 20;
+
+/// The end of the message for a color image that may not be converted to grayscale.
+pub const GRAY_REMEDY: &str = "convert it, or allow the conversion to grayscale";
 
 /// The reason why an image could not be decoded.
 pub enum Failure {
@@ -28,9 +31,9 @@ pub struct Taking {
     /// The method of resizing.
     pub resize: Resize,
     /// The color behind transparent pixels and around padded images.
-    pub background: Colour,
+    pub background: Color,
     /// Whether color images may be converted to grayscale.
-    pub grey: bool,
+    pub gray: bool,
 }
 
 /// Decodes an image file to bytes `[C, H, W]`.
@@ -42,20 +45,18 @@ pub fn decode(path: &Path, shape: [usize; 3], taking: Taking) -> Result<Vec<u8>,
 
 /// Decodes the content of an image file to bytes `[C, H, W]`, with C 1 or 3.
 pub fn pixels(bytes: &[u8], shape: [usize; 3], taking: Taking) -> Result<Vec<u8>, String> {
-    let ([channels, h, w], Taking { resize, background, grey: may_be_grey }) = (shape, taking);
+    let ([channels, h, w], Taking { resize, background, gray: may_be_gray }) = (shape, taking);
     let image = read(bytes)?;
     let size = [image.width(), image.height()];
     let mut from = over(&image, background);
     drop(image);
     let mut behind = background.0.to_vec();
     if channels == 1 {
-        let is_coloured = |pixel: &[u8]| pixel[0] != pixel[1] || pixel[1] != pixel[2];
-        if !may_be_grey && from.chunks_exact(3).any(is_coloured) {
-            return Err(
-                "a coloured picture, for a network of one channel: say --grey to mix its colours to grey".into()
-            );
+        let is_colored = |pixel: &[u8]| pixel[0] != pixel[1] || pixel[1] != pixel[2];
+        if !may_be_gray && from.chunks_exact(3).any(is_colored) {
+            return Err(format!("a color image for a network of one channel; {GRAY_REMEDY}"));
         }
-        (from, behind) = (from.chunks_exact(3).map(grey).collect(), vec![grey(&behind)]);
+        (from, behind) = (from.chunks_exact(3).map(gray).collect(), vec![gray(&behind)]);
     }
 
     let [from_w, from_h] = size.map(f64::from);
@@ -93,7 +94,7 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
     reader.limits(limits.clone());
     match reader.format() {
         // The decoder fills missing data instead of failing.
-        Some(Jpeg) if !is_whole_jpeg(bytes) => return Err("a JPEG file that ends too early".into()),
+        Some(Jpeg) if !is_whole_jpeg(bytes) => return Err("a truncated JPEG file".into()),
         Some(Jpeg | Png | Bmp | Gif | WebP) => {}
         Some(other) => return Err(format!("expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found {other:?}")),
         None => return Err("expected JPEG, PNG, BMP, GIF or WebP by its first bytes, found none of them".into()),
@@ -101,7 +102,7 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
     let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
     limits.reserve(decoder.total_bytes()).map_err(|_| {
         let (w, h) = decoder.dimensions();
-        format!("a picture of {w}x{h}, which takes more than {} MiB", MOST_BYTES >> 20)
+        format!("an image of {w}x{h}, more than {} MiB when decoded", MOST_BYTES >> 20)
     })?;
     // Damaged EXIF data counts as no rotation.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -111,7 +112,7 @@ fn read(bytes: &[u8]) -> Result<DynamicImage, String> {
 }
 
 /// RGB pixels, row by row, composited over the background.
-fn over(image: &DynamicImage, background: Colour) -> Vec<u8> {
+fn over(image: &DynamicImage, background: Color) -> Vec<u8> {
     if !image.color().has_alpha() {
         return image.to_rgb8().into_raw();
     }
@@ -145,7 +146,7 @@ fn resized(
     Ok(to.into_vec())
 }
 
-fn grey(rgb: &[u8]) -> u8 {
+fn gray(rgb: &[u8]) -> u8 {
     let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }

@@ -13,12 +13,12 @@ const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
 /// Folder names of the sets, in the order training, validation, test.
 const SETS: [&[&str]; 3] = [&["train"], &["validation", "valid", "val"], &["test"]];
 
-const EXPECTED: &str = "expected a folder for each class with JPEG, PNG, BMP, GIF or WebP files in it (cat/1.jpg, \
+const EXPECTED: &str = "expected a folder per class with JPEG, PNG, BMP, GIF or WebP files (cat/1.jpg, \
                         dog/7.png), or such folders within train, validation and test";
 
 /// An image file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
+pub struct ImageFile {
     pub class: u8,
     /// Path relative to the data folder, separated by `/`.
     pub path: String,
@@ -35,7 +35,7 @@ pub struct Listing {
     /// Class names, in order.
     pub names: Vec<String>,
     /// Image files of the training, validation and test folder, sorted by path; `None` without such a folder.
-    pub sets: [Option<Vec<Picture>>; 3],
+    pub sets: [Option<Vec<ImageFile>>; 3],
     /// The number of skipped files by extension.
     pub ignored: BTreeMap<String, usize>,
 }
@@ -58,19 +58,19 @@ impl Listing {
             && folders.iter().any(|name| name == "train")
             && !self::folders(&entries(&dir.join("train"))?).is_empty();
         if !by_sets {
-            let (names, pictures) = walk.classes("")?;
-            return Ok(Self { names, sets: [Some(pictures), None, None], ignored: walk.ignored });
+            let (names, images) = walk.classes("")?;
+            return Ok(Self { names, sets: [Some(images), None, None], ignored: walk.ignored });
         }
-        let (names, pictures) = walk.classes("train/")?;
-        let mut sets = [Some(pictures), None, None];
+        let (names, images) = walk.classes("train/")?;
+        let mut sets = [Some(images), None, None];
         for (number, folder) in folders.iter().filter_map(|name| Some((set(name).filter(|&set| set > 0)?, name))) {
-            let (found, pictures) = walk.classes(&format!("{folder}/"))?;
+            let (found, images) = walk.classes(&format!("{folder}/"))?;
             if found != names {
                 let (classes, found) = (names.join(", "), found.join(", "));
                 let reason = format!("expected the classes of train: {classes}; found {found}");
                 return Err(Error::data(dir.join(folder), reason));
             }
-            if sets[number].replace(pictures).is_some() {
+            if sets[number].replace(images).is_some() {
                 let reason = format!("expected one folder of {}, found several", SETS[number].join(", "));
                 return Err(Error::data(dir, reason));
             }
@@ -91,63 +91,60 @@ struct Walk<'a> {
 enum Entry {
     Folder,
     /// An image file; `None` if its metadata cannot be read.
-    Picture(Option<Metadata>),
+    Image(Option<Metadata>),
     Other,
 }
 
 impl Walk<'_> {
     /// The classes below `prefix`, and their images.
-    fn classes(&mut self, prefix: &str) -> Result<(Vec<String>, Vec<Picture>)> {
+    fn classes(&mut self, prefix: &str) -> Result<(Vec<String>, Vec<ImageFile>)> {
         let dir = self.root.join(prefix);
         let found = entries(&dir)?;
         let names = folders(&found);
         match &names[..] {
             [] => return Err(Error::data(dir, format!("{EXPECTED}; found no folder in it"))),
-            [one] => return Err(Error::data(dir, format!("{EXPECTED}; found one class alone: {one}"))),
+            [one] => return Err(Error::data(dir, format!("{EXPECTED}; found only one class: {one}"))),
             many if many.len() <= 256 => {}
             many => {
                 return Err(Error::data(dir, format!("expected at most 256 classes, found {} folders", many.len())));
             }
         }
         found.iter().filter(|(_, entry)| !matches!(entry, Entry::Folder)).for_each(|(name, _)| self.ignore(name));
-        let mut pictures: Vec<Picture> = vec![];
+        let mut images: Vec<ImageFile> = vec![];
         let mut empty = vec![];
         for (class, name) in names.iter().enumerate() {
-            let before = pictures.len();
-            self.pictures(&format!("{prefix}{name}"), class as u8, "", &mut pictures)?;
-            if pictures.len() == before {
+            let before = images.len();
+            self.images(&format!("{prefix}{name}"), class as u8, "", &mut images)?;
+            if images.len() == before {
                 empty.push(name.as_str());
             }
         }
         if !empty.is_empty() {
-            let reason = format!("expected pictures in the folder of each class, found none in {}", empty.join(", "));
+            let reason = format!("expected images in the folder of each class, found none in {}", empty.join(", "));
             return Err(Error::data(dir, reason + "; add some or remove it"));
         }
-        pictures.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((names, pictures))
+        images.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok((names, images))
     }
 
     /// Collects the images of a class from a folder and its subfolders.
-    fn pictures(&mut self, folder: &str, class: u8, within: &str, into: &mut Vec<Picture>) -> Result<()> {
+    fn images(&mut self, folder: &str, class: u8, within: &str, into: &mut Vec<ImageFile>) -> Result<()> {
         let dir = self.root.join(folder);
         let real = fs::canonicalize(&dir).map_err(Error::io(&dir, "read"))?;
         if self.above.contains(&real) {
-            return Err(Error::data(
-                dir,
-                format!("expected a folder, found a link that leads back to {}", real.display()),
-            ));
+            return Err(Error::data(dir, format!("expected a folder, found a cyclic link to {}", real.display())));
         }
         self.above.push(real);
         for (name, entry) in entries(&dir)? {
             let (path, within) = (format!("{folder}/{name}"), format!("{within}{name}"));
             match entry {
-                Entry::Folder => self.pictures(&path, class, &format!("{within}/"), into)?,
-                Entry::Picture(what) => {
+                Entry::Folder => self.images(&path, class, &format!("{within}/"), into)?,
+                Entry::Image(what) => {
                     let since =
                         |what: &Metadata| Some(what.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos());
                     let modified = what.as_ref().and_then(since).unwrap_or(0);
                     let bytes = what.map_or(0, |what| what.len());
-                    into.push(Picture { class, path, within, bytes, modified });
+                    into.push(ImageFile { class, path, within, bytes, modified });
                 }
                 Entry::Other => self.ignore(&name),
             }
@@ -169,11 +166,11 @@ fn entries(dir: &Path) -> Result<Vec<(String, Entry)>> {
     for entry in fs::read_dir(dir).map_err(Error::io(dir, "read"))? {
         let entry = entry.map_err(Error::io(dir, "read"))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_picture = extension(&name).is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
+        let is_image = extension(&name).is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
         let entry = match fs::metadata(entry.path()) {
             Ok(what) if what.is_dir() => Entry::Folder,
-            Ok(what) if is_picture => Entry::Picture(Some(what)),
-            Err(_) if is_picture => Entry::Picture(None),
+            Ok(what) if is_image => Entry::Image(Some(what)),
+            Err(_) if is_image => Entry::Image(None),
             _ => Entry::Other,
         };
         if !name.starts_with('.') {

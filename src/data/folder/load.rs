@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::folder::cache::Cache;
 use crate::data::folder::decode::{Failure, Taking, decode};
-use crate::data::folder::listing::{Listing, Picture};
+use crate::data::folder::listing::{ImageFile, Listing};
 use crate::data::folder::options::Options;
 use crate::data::folder::split::split;
 use crate::data::{Dataset, Pixels};
@@ -22,6 +22,9 @@ const DECODED_AT_ONCE: usize = 256;
 
 /// Maximum number of bad images listed in a message.
 const LISTED: usize = 10;
+
+/// The end of the message for images that cannot be read.
+pub const SKIP_REMEDY: &str = "repair or remove them, or skip them";
 
 /// The data sets of a folder.
 #[derive(Clone, Debug)]
@@ -73,12 +76,12 @@ pub fn load(
 ) -> Result<Sets> {
     let dir = dir.as_ref();
     if ![1, 3].contains(&shape[0]) || shape.contains(&0) {
-        let expected = "[1, H, W] for grey or [3, H, W] for red, green and blue";
-        return Err(Error::option("shape for pictures", expected, format!("{shape:?}")));
+        let expected = "[1, H, W] for grayscale or [3, H, W] for red, green and blue";
+        return Err(Error::option("shape for images", expected, format!("{shape:?}")));
     }
     let listing = Listing::read(dir)?;
     let sets = split(dir, &listing, options, seed)?;
-    let mut chosen: Vec<&Picture> = sets.iter().flatten().collect();
+    let mut chosen: Vec<&ImageFile> = sets.iter().flatten().collect();
     chosen.sort_by(|a, b| a.path.cmp(&b.path));
     let work = Work { dir, chosen, shape, options, progress };
     let whole = listing.sets.iter().flatten().map(Vec::len).sum::<usize>() == work.chosen.len();
@@ -89,20 +92,20 @@ pub fn load(
     }
 
     let is_bad = |path: &str| report.bad.binary_search_by(|bad| bad.path.as_str().cmp(path)).is_ok();
-    let good: Vec<&Picture> = work.chosen.iter().copied().filter(|picture| !is_bad(&picture.path)).collect();
-    let labels = good.iter().map(|picture| picture.class).collect();
+    let good: Vec<&ImageFile> = work.chosen.iter().copied().filter(|image| !is_bad(&image.path)).collect();
+    let labels = good.iter().map(|image| image.class).collect();
     if good.is_empty() {
         return Err(Error::data(dir, listed(&report.bad, work.chosen.len())));
     }
     let all = Dataset::of(pixels, labels, shape, listing.names.len())?.named(listing.names)?;
-    let set = |name: &str, pictures: &[Picture]| {
-        let of = |picture: &Picture| good.binary_search_by(|other| other.path.cmp(&picture.path)).ok();
-        let numbers: Vec<u32> = pictures.iter().filter_map(of).map(|i| i as u32).collect();
+    let set = |name: &str, images: &[ImageFile]| {
+        let of = |image: &ImageFile| good.binary_search_by(|other| other.path.cmp(&image.path)).ok();
+        let numbers: Vec<u32> = images.iter().filter_map(of).map(|i| i as u32).collect();
         let has = |class: u8| numbers.iter().any(|&i| all.labels[i as usize] == class);
-        match pictures.iter().find(|picture| !has(picture.class)) {
-            Some(Picture { class, .. }) => {
+        match images.iter().find(|image| !has(image.class)) {
+            Some(ImageFile { class, .. }) => {
                 let name_of = &all.names[usize::from(*class)];
-                let class = format!("class \"{name_of}\": {name}: expected a picture that can be read");
+                let class = format!("class \"{name_of}\": {name}: expected at least one readable image");
                 Err(Error::data(dir, format!("{class}, found none; {}", listed(&report.bad, work.chosen.len()))))
             }
             None => Ok(all.subset(&numbers)),
@@ -117,7 +120,7 @@ pub fn load(
 struct Work<'a> {
     dir: &'a Path,
     /// Sorted by path.
-    chosen: Vec<&'a Picture>,
+    chosen: Vec<&'a ImageFile>,
     shape: [usize; 3],
     options: &'a Options,
     progress: &'a (dyn Fn(usize, usize) + Sync),
@@ -144,10 +147,11 @@ impl Work<'_> {
         }
         let mut report = Report { decoded: self.chosen.len(), ..Report::default() };
         if !in_memory {
-            let none = || Error::option("LENSLET_CACHE", "a folder for pictures, as this system names none", "nothing");
+            let none =
+                || Error::option("LENSLET_CACHE", "a cache folder for images, because this system has none", "nothing");
             let cache = cache.ok_or_else(none)?;
             cache.replace(|keep| Ok(self.decode(keep)?.0))?;
-            let damaged = || Error::data(cache.path(), "expected the pictures that were written, found others");
+            let damaged = || Error::data(cache.path(), "expected the images as written, found other bytes");
             let (records, contents) = cache.open().ok_or_else(damaged)?;
             return Ok((Pixels::File(records), Report { bad: contents.bad, ..report }));
         }
@@ -173,15 +177,15 @@ impl Work<'_> {
     fn decode(&self, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Vec<Bad>, bool)> {
         let (mut bad, mut is_lasting, done) = (vec![], true, AtomicUsize::new(0));
         let Options { resize, background, .. } = *self.options;
-        let taking = Taking { resize, background, grey: true };
+        let taking = Taking { resize, background, gray: true };
         for some in self.chosen.chunks(DECODED_AT_ONCE) {
-            let decode = |picture: &&Picture| {
-                let decoded = decode(&self.dir.join(&picture.path), self.shape, taking);
+            let decode = |image: &&ImageFile| {
+                let decoded = decode(&self.dir.join(&image.path), self.shape, taking);
                 (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, self.chosen.len());
                 decoded
             };
             let decoded: Vec<_> = some.par_iter().map(decode).collect();
-            for (picture, decoded) in some.iter().zip(decoded) {
+            for (image, decoded) in some.iter().zip(decoded) {
                 let reason = match decoded {
                     Ok(bytes) => {
                         keep(&bytes)?;
@@ -193,7 +197,7 @@ impl Work<'_> {
                         error.to_string()
                     }
                 };
-                bad.push(Bad { path: picture.path.clone(), reason });
+                bad.push(Bad { path: image.path.clone(), reason });
             }
         }
         Ok((bad, is_lasting))
@@ -208,7 +212,7 @@ impl Work<'_> {
         let asked = format!("{} {:?} {resize} {background} {choice:?}", dir.display(), self.shape);
         let mut key = Sha256::new();
         key.update(env!("CARGO_PKG_VERSION"));
-        for Picture { path, bytes, modified, .. } in &self.chosen {
+        for ImageFile { path, bytes, modified, .. } in &self.chosen {
             key.update(format!("{path}\0{bytes} {modified}\n"));
         }
         let name = dir.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned());
@@ -223,12 +227,12 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 
 /// A message that lists the first bad images and the remedy.
 fn listed(bad: &[Bad], all: usize) -> String {
-    let mut text = format!("{} of {all} pictures cannot be read:", bad.len());
+    let mut text = format!("{} of {all} images cannot be read:", bad.len());
     for Bad { path, reason } in bad.iter().take(LISTED) {
         text += &format!("\n  {path}: {reason}");
     }
     if bad.len() > LISTED {
         text += &format!("\n  and {} more", bad.len() - LISTED);
     }
-    text + "\nrepair or remove them, or go on without them by --skip-bad"
+    text + "\n" + SKIP_REMEDY
 }

@@ -29,18 +29,20 @@
 //! with the same images, size and options. An outdated or damaged file is rewritten. A set larger than
 //! [`Options::memory`] stays in that file.
 
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 mod cache;
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 pub(super) mod decode;
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 mod listing;
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 mod load;
 mod options;
-#[cfg(feature = "pictures")]
+#[cfg(feature = "images")]
 mod split;
 
-#[cfg(feature = "pictures")]
-pub use load::{Bad, Report, Sets, load};
-pub use options::{Colour, Options, Resize, Share};
+#[cfg(feature = "images")]
+pub use load::{Bad, Report, SKIP_REMEDY, Sets, load};
+pub use options::{Color, Options, Resize, Share};
+#[cfg(feature = "images")]
+pub use split::COUNTS_REMEDY;

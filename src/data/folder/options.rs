@@ -25,7 +25,7 @@ pub struct Options {
     /// The method of resizing to the network's input.
     pub resize: Resize,
     /// The color behind transparent pixels and around padded images.
-    pub background: Colour,
+    pub background: Color,
     /// Whether to skip images that cannot be read. By default they are an error.
     pub skip_bad: bool,
     /// Maximum size in bytes of decoded images kept in memory; larger sets stay in the cache file.
@@ -44,7 +44,7 @@ impl Default for Options {
             validation: None,
             test: None,
             resize: Resize::Stretch,
-            background: Colour([0; 3]),
+            background: Color([0; 3]),
             skip_bad: false,
             memory: 1 << 30,
             cache: None,
@@ -68,7 +68,9 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self> {
         let part = || text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).map(Share::Part);
         let share = text.parse().ok().map(Share::Count).or_else(part);
-        share.ok_or_else(|| Error::option("share of the pictures", "a count as 500 or a share as 0.2", text))
+        share.ok_or_else(|| {
+            Error::option("fraction of the images", "a count such as 500 or a fraction such as 0.2", text)
+        })
     }
 }
 
@@ -114,25 +116,25 @@ impl fmt::Display for Resize {
 /// An RGB color, written `black`, `white`, `grey` or `#rrggbb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Colour(pub [u8; 3]);
+pub struct Color(pub [u8; 3]);
 
-const COLOURS: [(&str, u8); 3] = [("black", 0), ("grey", 128), ("white", 255)];
+const COLORS: [(&str, u8); 3] = [("black", 0), ("grey", 128), ("white", 255)];
 
-impl FromStr for Colour {
+impl FromStr for Color {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let named = COLOURS.iter().find(|(name, _)| *name == text).map(|(_, value)| Colour([*value; 3]));
+        let named = COLORS.iter().find(|(name, _)| *name == text).map(|(_, value)| Color([*value; 3]));
         let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && !digits.starts_with('+'));
         let numbered = || {
             let [_, bytes @ ..] = u32::from_str_radix(digits?, 16).ok()?.to_be_bytes();
-            Some(Colour(bytes))
+            Some(Color(bytes))
         };
-        named.or_else(numbered).ok_or_else(|| Error::option("colour", "black, white, grey or #rrggbb", text))
+        named.or_else(numbered).ok_or_else(|| Error::option("color", "black, white, grey or #rrggbb", text))
     }
 }
 
-impl fmt::Display for Colour {
+impl fmt::Display for Color {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [r, g, b] = self.0;
         write!(f, "#{r:02x}{g:02x}{b:02x}")
@@ -158,7 +160,7 @@ macro_rules! text {
         )*
     };
 }
-text!(Share, Resize, Colour);
+text!(Share, Resize, Color);
 
 #[cfg(test)]
 mod tests {
@@ -169,18 +171,18 @@ mod tests {
         assert_eq!("500".parse::<Share>().unwrap(), Share::Count(500));
         assert_eq!("0.25".parse::<Share>().unwrap(), Share::Part(0.25));
         assert_eq!("1.0".parse::<Share>().unwrap().to_string(), "1.0");
-        assert_eq!("#0a00ff".parse::<Colour>().unwrap(), Colour([10, 0, 255]));
+        assert_eq!("#0a00ff".parse::<Color>().unwrap(), Color([10, 0, 255]));
         for wrong in ["-1", "1.5", "NaN", "all", ""] {
             assert!(wrong.parse::<Share>().is_err(), "{wrong}");
         }
         for wrong in ["#fff", "#+12345", "red", "#éab1"] {
-            assert!(wrong.parse::<Colour>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Color>().is_err(), "{wrong}");
         }
         let options = Options {
             train: Some(Share::Count(1000)),
             validation: Some(Share::Part(1.0)),
             resize: Resize::Pad,
-            background: Colour([255; 3]),
+            background: Color([255; 3]),
             skip_bad: true,
             ..Options::default()
         };

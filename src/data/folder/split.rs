@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::data::folder::listing::{Listing, Picture};
+use crate::data::folder::listing::{ImageFile, Listing};
 use crate::data::folder::options::{Options, Share};
 use crate::{Error, Result};
 
@@ -17,10 +17,13 @@ const TEST: usize = 2;
 const VALIDATED: f64 = 0.1;
 const TESTED: f64 = 0.2;
 
+/// The end of the message for a class with too few images.
+pub const COUNTS_REMEDY: &str = "add images, or set other counts";
+
 /// The images of the training, validation and test set, each sorted by path. The validation set may be empty.
 ///
 /// Errors: fractions and counts mixed for the images of one folder; a class with too few images.
-pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Result<[Vec<Picture>; 3]> {
+pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Result<[Vec<ImageFile>; 3]> {
     let mut asked = [options.train, options.validation, options.test];
     let has_folder = |set: usize| set != TRAIN && listing.sets[set].is_some();
     let drawn: Vec<usize> = (0..3).filter(|&set| !has_folder(set)).collect();
@@ -29,10 +32,16 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
         asked[set] = match (set, asked[set], counts) {
             (_, Some(Share::Count(0)), _) => Some(Share::Count(0)),
             (_, Some(Share::Part(part)), true) => {
-                let expected = "a count, as another set of the same pictures has one";
-                return Err(Error::option(format!("--{}", NAMES[set]), expected, Share::Part(part)));
+                let expected = "a count, because another set of these images is given as a count";
+                return Err(Error::option(NAMES[set], expected, Share::Part(part)));
             }
-            (TEST, None, true) => return Err(Error::option("--test", "a count beside other counts, as 500", "none")),
+            (TEST, None, true) => {
+                return Err(Error::option(
+                    NAMES[TEST],
+                    "a count such as 500, because another set is given as a count",
+                    "none",
+                ));
+            }
             (VALIDATION, None, false) => Some(Share::Part(VALIDATED)),
             (TEST, None, false) => Some(Share::Part(TESTED)),
             (_, given, _) => given,
@@ -40,7 +49,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
     }
     for set in [TRAIN, TEST] {
         if let Some(none @ (Share::Count(0) | Share::Part(0.0))) = asked[set] {
-            return Err(Error::option(format!("--{}", NAMES[set]), "at least 1 picture of each class", none));
+            return Err(Error::option(NAMES[set], "at least 1 image of each class", none));
         }
     }
     let part = |set: usize| match asked[set] {
@@ -50,20 +59,20 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
     let whole: f64 = (0..3).map(part).sum();
     // Decimal fractions that add up to 1 may exceed it in binary.
     if whole > 1.0 + 1e-9 {
-        return Err(Error::option("shares of the pictures", "at most 1 in all", whole));
+        return Err(Error::option("fractions of the images", "a sum of at most 1", whole));
     }
 
     let mut taken = [vec![], vec![], vec![]];
     for (class, name) in listing.names.iter().enumerate() {
         let numbered = |set: usize| {
-            let pictures = listing.sets[set].iter().flatten().filter(|picture| usize::from(picture.class) == class);
-            let mut numbered: Vec<(u64, &Picture)> = pictures.map(|p| (number(seed, name, &p.within), p)).collect();
+            let images = listing.sets[set].iter().flatten().filter(|image| usize::from(image.class) == class);
+            let mut numbered: Vec<(u64, &ImageFile)> = images.map(|p| (number(seed, name, &p.within), p)).collect();
             numbered.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
             numbered
         };
         let too_few = |set: usize, wanted: usize, there: usize| {
-            let reason = format!("class \"{name}\": {}: expected {wanted} pictures, found {there}", NAMES[set]);
-            Error::data(dir, reason + "; add pictures, or ask for other counts, as --validation 1 --test 1")
+            let reason = format!("class \"{name}\": {}: expected {wanted} images, found {there}", NAMES[set]);
+            Error::data(dir, reason + "; " + COUNTS_REMEDY)
         };
         for set in [VALIDATION, TEST].into_iter().filter(|&set| has_folder(set)) {
             let own = numbered(set);
@@ -75,7 +84,7 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
             if count > own.len() {
                 return Err(too_few(set, count, own.len()));
             }
-            taken[set].extend(own[..count].iter().map(|(_, picture)| (*picture).clone()));
+            taken[set].extend(own[..count].iter().map(|(_, image)| (*image).clone()));
         }
         let pool = numbered(TRAIN);
         let below = |end: f64| pool.partition_point(|(number, _)| unit(*number) < end);
@@ -89,8 +98,8 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
                 let held_out = count(TEST).saturating_add(count(VALIDATION));
                 let wanted = held_out.saturating_add(count(TRAIN).max(1));
                 if wanted > pool.len() {
-                    let all = format!("class \"{name}\": expected {wanted} pictures for all sets");
-                    return Err(Error::data(dir, format!("{all}, found {}; ask for fewer", pool.len())));
+                    let all = format!("class \"{name}\": expected {wanted} images for all sets");
+                    return Err(Error::data(dir, format!("{all}, found {}; reduce the counts", pool.len())));
                 }
                 let first = if asked[TRAIN].is_some() { pool.len() - count(TRAIN) } else { held_out };
                 [count(TEST), held_out, first]
@@ -107,10 +116,10 @@ pub fn split(dir: &Path, listing: &Listing, options: &Options, seed: u64) -> Res
             if ranges[set].is_empty() && set != VALIDATION {
                 return Err(too_few(set, 1, 0));
             }
-            taken[set].extend(pool[ranges[set].clone()].iter().map(|(_, picture)| (*picture).clone()));
+            taken[set].extend(pool[ranges[set].clone()].iter().map(|(_, image)| (*image).clone()));
         }
     }
-    taken.iter_mut().for_each(|pictures| pictures.sort_by(|a, b| a.path.cmp(&b.path)));
+    taken.iter_mut().for_each(|images| images.sort_by(|a, b| a.path.cmp(&b.path)));
     Ok(taken)
 }
 

@@ -8,14 +8,14 @@
 //! [`TextureRead`] and [`TextureWrite`] define the conversions; each has a method `apply` that computes the same on the
 //! CPU.
 
-mod colours;
+mod colors;
 mod input;
 mod output;
 mod pass;
 mod read;
 mod write;
 
-pub use colours::{ColourMap, decoded, encoded};
+pub use colors::{ColorMap, decoded, encoded};
 pub use input::TextureInput;
 pub use output::TextureOutput;
 pub use pass::{Bind, TexturePass};

@@ -49,8 +49,8 @@ impl TextureOutput {
             bound.push((of_parts, vec![values.clone(), parts.as_entire_binding()]));
             bound.push((of_tiles, vec![parts.as_entire_binding(), ranges.as_entire_binding()]));
         }
-        let picture = wgpu::BindingResource::TextureView(view);
-        bound.push((passes.picture, vec![values, ranges.as_entire_binding(), picture]));
+        let image = wgpu::BindingResource::TextureView(view);
+        bound.push((passes.image, vec![values, ranges.as_entire_binding(), image]));
         Ok(Self { passes: Passes::new(gpu, &bound).await? })
     }
 

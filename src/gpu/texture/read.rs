@@ -3,7 +3,7 @@
 use wgpu::TextureFormat;
 
 use crate::gpu::texture::LARGEST_SIDE;
-use crate::gpu::texture::colours::{decoded, encoded};
+use crate::gpu::texture::colors::{decoded, encoded};
 use crate::gpu::texture::pass::{Bind, TexturePass};
 use crate::kernel::{Dispatch, f32_literal};
 use crate::shape::Shape;
@@ -48,7 +48,7 @@ pub enum Channels {
     #[default]
     Natural,
     /// The weighted sum of red, green and blue, in every channel.
-    Grey([f32; 3]),
+    Gray([f32; 3]),
     /// A single channel, red (0), green (1), blue (2) or alpha (3), in every channel.
     Only(usize),
 }
@@ -134,7 +134,7 @@ impl TextureRead {
     }
 
     /// Sets the mean to subtract and the standard deviation to divide by: one number, or one per channel.
-    pub fn normalised(mut self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Self {
+    pub fn normalized(mut self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Self {
         (self.mean, self.deviation) = (mean.into(), deviation.into());
         self
     }
@@ -146,7 +146,7 @@ impl TextureRead {
     pub fn passes(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<[TexturePass; 2]> {
         let [n, c, h, w] = shape.nchw("what a texture is read into").map_err(|e| Error::option("shape", e, shape))?;
         if self.row >= n {
-            return Err(Error::option("row", format!("below {n}, the pictures of the batch"), self.row));
+            return Err(Error::option("row", format!("below {n}, the images of the batch"), self.row));
         }
         self.check([c, h, w])?;
         let (channels, decodes) = channels_of(format)?;
@@ -225,17 +225,17 @@ impl TextureRead {
 
     /// For each of `to` output channels, the texture channels and their weights.
     fn terms(&self, from: usize, to: usize) -> Result<Vec<Vec<(usize, f32)>>> {
-        let grey = |weights: [f32; 3]| weights.into_iter().enumerate().collect::<Vec<_>>();
+        let gray = |weights: [f32; 3]| weights.into_iter().enumerate().collect::<Vec<_>>();
         match self.channels {
             Channels::Only(channel) if channel < from => Ok(vec![vec![(channel, 1.0)]; to]),
             Channels::Only(channel) => {
                 Err(Error::option("channel", format!("below {from}, the channels of the texture"), channel))
             }
-            Channels::Grey(weights) if weights.iter().any(|w| !w.is_finite()) => {
-                Err(Error::option("weights of grey", "finite numbers", format!("{weights:?}")))
+            Channels::Gray(weights) if weights.iter().any(|w| !w.is_finite()) => {
+                Err(Error::option("weights of gray", "finite numbers", format!("{weights:?}")))
             }
-            Channels::Grey(weights) if from >= 3 => Ok(vec![grey(weights); to]),
-            Channels::Natural if to == 1 && from >= 3 => Ok(vec![grey([0.299, 0.587, 0.114])]),
+            Channels::Gray(weights) if from >= 3 => Ok(vec![gray(weights); to]),
+            Channels::Natural if to == 1 && from >= 3 => Ok(vec![gray([0.299, 0.587, 0.114])]),
             Channels::Natural if from == 1 && to <= 3 => Ok(vec![vec![(0, 1.0)]; to]),
             Channels::Natural if from >= to => Ok((0..to).map(|c| vec![(c, 1.0)]).collect()),
             _ => {
@@ -299,8 +299,8 @@ impl TextureRead {
             if self.sampling == Sampling::Nearest {
                 return ((2 * p + 1) * from as usize / (2 * to), vec![1.0]);
             }
-            let centre = (p as f64 + 0.5) * n;
-            let weight = |i: u32| 1.0 - ((f64::from(i) + 0.5) * m - centre).abs() / n.max(m);
+            let center = (p as f64 + 0.5) * n;
+            let weight = |i: u32| 1.0 - ((f64::from(i) + 0.5) * m - center).abs() / n.max(m);
             let counts: Vec<u32> = (0..from).filter(|&i| weight(i) > 0.0).collect();
             let sum: f64 = counts.iter().map(|&i| weight(i)).sum();
             (counts[0] as usize, counts.iter().map(|&i| weight(i) / sum).collect())

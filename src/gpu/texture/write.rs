@@ -5,7 +5,7 @@ use std::ops::Range;
 use wgpu::TextureFormat;
 
 use crate::gpu::texture::LARGEST_SIDE;
-use crate::gpu::texture::colours::{ColourMap, decoded};
+use crate::gpu::texture::colors::{ColorMap, decoded};
 use crate::gpu::texture::pass::{Bind, TexturePass};
 use crate::kernel::{Constant, Dispatch, f32_literal};
 use crate::shape::Shape;
@@ -65,7 +65,7 @@ enum Drawn {
 pub struct TextureWrite {
     drawn: Drawn,
     row: usize,
-    colours: ColourMap,
+    colors: ColorMap,
     range: ValueRange,
     columns: Option<usize>,
     gap: u32,
@@ -94,36 +94,36 @@ pub(super) struct WritePasses {
     pub range: Option<[TexturePass; 2]>,
     pub part_bytes: u64,
     pub range_bytes: u64,
-    pub picture: TexturePass,
+    pub image: TexturePass,
 }
 
 impl TextureWrite {
-    fn new(drawn: Drawn, colours: ColourMap, range: ValueRange) -> Self {
+    fn new(drawn: Drawn, colors: ColorMap, range: ValueRange) -> Self {
         let background = [0.1, 0.1, 0.1, 1.0];
-        Self { drawn, row: 0, colours, range, columns: None, gap: 1, background, linear: false }
+        Self { drawn, row: 0, colors, range, columns: None, gap: 1, background, linear: false }
     }
 
     /// The C maps of one image of `[N, C, H, W]`, one tile each; by default viridis, with a separate range for each
     /// map.
     pub fn maps() -> Self {
-        Self::new(Drawn::Maps { rgb: false }, ColourMap::Viridis, ValueRange::Tile)
+        Self::new(Drawn::Maps { rgb: false }, ColorMap::Viridis, ValueRange::Tile)
     }
 
     /// Each three consecutive maps of an image of `[N, C, H, W]` as one RGB tile; by default from 0 to 1.
-    pub fn pictures() -> Self {
-        Self::new(Drawn::Maps { rgb: true }, ColourMap::Grey, ValueRange::Fixed(0.0, 1.0))
+    pub fn images() -> Self {
+        Self::new(Drawn::Maps { rgb: true }, ColorMap::Gray, ValueRange::Fixed(0.0, 1.0))
     }
 
     /// The filters `[K, C, R, S]` in a range of a flat value: K color tiles if C is 3, else K·C tiles. By default blue
     /// to red, over one symmetric range.
     pub fn filters(range: Range<usize>, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        Self::new(Drawn::Filters { range, shape }, ColourMap::Diverging, ValueRange::Symmetric)
+        Self::new(Drawn::Filters { range, shape }, ColorMap::Diverging, ValueRange::Symmetric)
     }
 
     /// The M values of a row of `[N, M]` as vertical bars, side by side; by default from 0 to 1, as for probabilities.
     pub fn bars() -> Self {
-        Self::new(Drawn::Bars { horizontal: false }, ColourMap::Viridis, ValueRange::Fixed(0.0, 1.0))
+        Self::new(Drawn::Bars { horizontal: false }, ColorMap::Viridis, ValueRange::Fixed(0.0, 1.0))
     }
 
     /// The M values of a row of `[N, M]` as horizontal bars, top to bottom; by default from 0 to 1.
@@ -143,8 +143,8 @@ impl TextureWrite {
     }
 
     /// Sets the color map. RGB tiles have none: the ends of the range are 0 and 1 of each channel.
-    pub fn colours(mut self, colours: ColourMap) -> Self {
-        self.colours = colours;
+    pub fn colors(mut self, colors: ColorMap) -> Self {
+        self.colors = colors;
         self
     }
 
@@ -234,7 +234,7 @@ impl TextureWrite {
         };
         let size = counts.map(side);
         if scale == 0 || size.iter().any(|&side| side > LARGEST_SIDE.into()) {
-            let expected = format!("at least 1, and a picture of at most {LARGEST_SIDE} texels a side");
+            let expected = format!("at least 1, and an image of at most {LARGEST_SIDE} texels a side");
             return Err(Error::option("scale", expected, format!("{scale}, for {}x{} texels", size[0], size[1])));
         }
         Ok(size.map(|side| side as u32))
@@ -279,8 +279,8 @@ impl TextureWrite {
     /// Errors: an unsupported format (the message lists the supported ones); a shape that cannot be drawn in this form;
     /// a texture that is too small.
     pub fn passes(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<Vec<TexturePass>> {
-        let WritePasses { range, picture, .. } = self.drawing(format, size, shape)?;
-        Ok(range.into_iter().flatten().chain([picture]).collect())
+        let WritePasses { range, image, .. } = self.drawing(format, size, shape)?;
+        Ok(range.into_iter().flatten().chain([image]).collect())
     }
 
     pub(super) fn drawing(&self, format: TextureFormat, size: [u32; 2], shape: &Shape) -> Result<WritePasses> {
@@ -309,20 +309,20 @@ impl TextureWrite {
             [of_parts, of_tiles].map(|dispatch| TexturePass { dispatch, binds: vec![Bind::Reads, Bind::Writes] })
         });
         let background = self.background.map(f32_literal).join(", ");
-        let picture = Dispatch::new(shader!("textures/texture_picture"))
+        let image = Dispatch::new(shader!("textures/texture_picture"))
             .constant("Picture", Constant::Type(ty))
             .constants([("OFFSET", tiles.offset), ("TILES", tiles.tiles), ("PLANES", tiles.planes)])
             .constants([("H", tiles.h), ("W", tiles.w), ("COLUMNS", tiles.columns), ("ROWS", tiles.rows)])
             .constants([("GAP", self.gap as usize), ("OWN_RANGES", usize::from(groups > 1)), ("BARS", tiles.bars)])
-            .constants([("ANCHORS", self.colours.anchors().len())])
-            .constant("COLOURS", self.colours.constant())
+            .constants([("ANCHORS", self.colors.anchors().len())])
+            .constant("COLOURS", self.colors.constant())
             .constant("EMPTY", self.empty())
             .function("background", format!("vec4<f32>({background})"))
             .function("shown", if self.linear { "decoded_rgb(t)" } else { "t" })
             .invocations(size[0] as usize * size[1] as usize, 64);
         let binds = vec![Bind::Reads, Bind::Reads, Bind::Stores(format)];
         let [part_bytes, range_bytes] = [groups * parts, groups].map(|pairs| 8 * pairs as u64);
-        Ok(WritePasses { range, part_bytes, range_bytes, picture: TexturePass { dispatch: picture, binds } })
+        Ok(WritePasses { range, part_bytes, range_bytes, image: TexturePass { dispatch: image, binds } })
     }
 
     /// Computes the same on the CPU: red, green, blue and alpha of each texel of an image of `size`, row by row, from
@@ -347,7 +347,7 @@ impl TextureWrite {
             false => [r, g, b, a],
         };
         let background = self.background.map(f64::from);
-        let colour = |x: usize, y: usize| {
+        let color = |x: usize, y: usize| {
             let (column, row) = (((x + 1) * columns - 1) / width, ((y + 1) * rows - 1) / height);
             let [left, right] = [column, column + 1].map(|c| c * width / columns);
             let [top, bottom] = [row, row + 1].map(|r| r * height / rows);
@@ -372,12 +372,12 @@ impl TextureWrite {
             };
             let [r, g, b] = match planes {
                 3 => [0, 1, 2].map(|plane| self.share(of(plane), range)),
-                _ => self.colours.colour(if is_filled { share } else { 0.0 }),
+                _ => self.colors.color(if is_filled { share } else { 0.0 }),
             };
             [r, g, b, 1.0]
         };
         let places = (0..size[1] as usize).flat_map(|y| (0..size[0] as usize).map(move |x| (x, y)));
-        Ok(places.map(|(x, y)| linear(colour(x, y)).map(|v| v as f32)).collect())
+        Ok(places.map(|(x, y)| linear(color(x, y)).map(|v| v as f32)).collect())
     }
 
     fn range_of(&self, values: &[f32]) -> [f64; 2] {

@@ -79,7 +79,7 @@ pub struct Sight {
 
 impl Sight {
     /// The number of distinct colors.
-    pub fn colours(&self) -> usize {
+    pub fn colors(&self) -> usize {
         self.pixels.iter().collect::<BTreeSet<_>>().len()
     }
 }
@@ -144,7 +144,7 @@ impl Desk {
     }
 
     /// Waits until the status and the longest bar on the screen show `digit`. Returns a screenshot of the layers.
-    pub fn recognises(&mut self, digit: usize) -> Sight {
+    pub fn recognizes(&mut self, digit: usize) -> Sight {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let line = self.wait_for(20, &format!("a {digit}"), |line| line.number("prediction") == digit as f64);

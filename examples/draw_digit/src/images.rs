@@ -10,7 +10,7 @@ use lenslet::{NodeId, Result, TextureOutput, TextureWrite};
 const GAP: u32 = 1;
 
 /// An image of a value, drawn in each frame.
-pub struct Picture {
+pub struct Image {
     /// The texture in the window.
     pub id: TextureId,
     output: TextureOutput,
@@ -19,7 +19,7 @@ pub struct Picture {
     rows: u32,
 }
 
-impl Picture {
+impl Image {
     /// An image of `node` with tiles in `columns` and `rows`, with one texel per value or of the given size.
     pub fn new(
         render: &RenderState,
@@ -32,7 +32,7 @@ impl Picture {
         let write = write.columns(columns).gap(GAP).background([0.0; 4]);
         let size = size.map_or_else(|| TextureOutput::size(session.graph().shape(node), &write, 1), Ok)?;
         let texture = render.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some("picture"),
+            label: Some("image"),
             size: wgpu::Extent3d { width: size[0], height: size[1], depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,

@@ -26,7 +26,7 @@ fn unit(i: u32, seed: u32) -> f32 {
 /// in five.
 ///
 /// Errors: an invalid number of classes.
-pub fn pictures(shape: [usize; 3], classes: usize) -> Result<Dataset> {
+pub fn images(shape: [usize; 3], classes: usize) -> Result<Dataset> {
     let number = classes.clamp(1, 256) as u32;
     let [_, h, w] = shape;
     let pixels: usize = shape.iter().product();
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_those_of_the_rule() {
-        let data = pictures([1, 28, 28], 10).unwrap();
+    fn images_are_those_of_the_rule() {
+        let data = images([1, 28, 28], 10).unwrap();
         assert_eq!((data.len(), data.classes), (IMAGES, 10));
         let bright = |n: usize, row: usize| data.image(n)[row * 28..][..28].iter().all(|&p| p >= 128);
         let class = |n: usize| (hash(n as u32, 2) % 10) as usize;

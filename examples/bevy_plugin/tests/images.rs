@@ -7,7 +7,7 @@ use bevy::render::gpu_readback::{Readback, ReadbackComplete};
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
-use bevy_plugin::{LensletPlugin, Pictures, SIZE};
+use bevy_plugin::{LensletPlugin, Images, SIZE};
 
 /// The latest bytes of the filters' image.
 #[derive(Resource, Default)]
@@ -19,7 +19,7 @@ fn filters_are_drawn_and_change_while_the_network_learns() {
     let window = WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() };
     let plugins = DefaultPlugins.set(window).disable::<WinitPlugin>().disable::<PipelinedRenderingPlugin>();
     app.add_plugins((plugins, LensletPlugin)).init_resource::<Seen>();
-    let filters = app.world().resource::<Pictures>().filters.clone();
+    let filters = app.world().resource::<Images>().filters.clone();
     let keep = |image: On<ReadbackComplete>, mut seen: ResMut<Seen>| seen.0 = image.data.clone();
     app.world_mut().spawn(Readback::texture(filters)).observe(keep);
     app.finish();

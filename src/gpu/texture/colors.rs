@@ -4,9 +4,9 @@ use crate::kernel::Constant;
 
 /// A color map from `[0, 1]` to colors. Colors between anchors are interpolated linearly in sRGB encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ColourMap {
+pub enum ColorMap {
     /// From black to white.
-    Grey,
+    Gray,
     /// From dark violet over green to yellow, perceptually uniform and readable with any kind of color vision.
     ///
     /// Every 15th of the 256 colors of matplotlib's map (Smith and van der Walt 2015, CC0). Interpolated colors differ
@@ -20,7 +20,7 @@ pub enum ColourMap {
     Diverging,
 }
 
-const GREY: &[u32] = &[0x000000, 0xffffff];
+const GRAY: &[u32] = &[0x000000, 0xffffff];
 const VIRIDIS: &[u32] = &[
     0x440154, 0x481769, 0x472a7a, 0x433d84, 0x3d4e8a, 0x355e8d, 0x2e6d8e, 0x297b8e, 0x23898e, 0x1f978b, 0x21a585,
     0x2eb37c, 0x46c06f, 0x65cb5e, 0x89d548, 0xb0dd2f, 0xd8e219, 0xfde725,
@@ -28,13 +28,13 @@ const VIRIDIS: &[u32] = &[
 const DIVERGING: &[u32] =
     &[0x053061, 0x2166ac, 0x4393c3, 0x92c5de, 0xd1e5f0, 0xf7f7f7, 0xfddbc7, 0xf4a582, 0xd6604d, 0xb2182b, 0x67001f];
 
-impl ColourMap {
+impl ColorMap {
     /// Colors at equal steps from 0 to 1, as `0xrrggbb`.
     pub(super) fn anchors(self) -> &'static [u32] {
         match self {
-            ColourMap::Grey => GREY,
-            ColourMap::Viridis => VIRIDIS,
-            ColourMap::Diverging => DIVERGING,
+            ColorMap::Gray => GRAY,
+            ColorMap::Viridis => VIRIDIS,
+            ColorMap::Diverging => DIVERGING,
         }
     }
 
@@ -44,7 +44,7 @@ impl ColourMap {
     }
 
     /// The sRGB-encoded color at `share` from 0 to 1.
-    pub fn colour(self, share: f64) -> [f64; 3] {
+    pub fn color(self, share: f64) -> [f64; 3] {
         let anchors = self.anchors();
         let at = share.clamp(0.0, 1.0) * (anchors.len() - 1) as f64;
         let i = (at as usize).min(anchors.len() - 2);
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn maps_begin_and_end_as_published() {
-        let byte = |map: ColourMap, share| map.colour(share).map(|v| (v * 255.0).round() as u8);
-        assert_eq!([0.0, 0.5, 1.0].map(|t| byte(ColourMap::Grey, t)[1]), [0, 128, 255]);
-        assert_eq!(byte(ColourMap::Viridis, 0.0), [68, 1, 84]);
-        assert_eq!(byte(ColourMap::Viridis, 1.0), [253, 231, 37]);
+        let byte = |map: ColorMap, share| map.color(share).map(|v| (v * 255.0).round() as u8);
+        assert_eq!([0.0, 0.5, 1.0].map(|t| byte(ColorMap::Gray, t)[1]), [0, 128, 255]);
+        assert_eq!(byte(ColorMap::Viridis, 0.0), [68, 1, 84]);
+        assert_eq!(byte(ColorMap::Viridis, 1.0), [253, 231, 37]);
         // Entry 128 of the map's 256 is 20908d.
-        let middle = byte(ColourMap::Viridis, 0.5);
+        let middle = byte(ColorMap::Viridis, 0.5);
         assert!(middle.iter().zip([0x20, 0x90, 0x8d]).all(|(a, b)| a.abs_diff(b) <= 5), "{middle:?}");
-        assert_eq!(byte(ColourMap::Diverging, 0.5), [247; 3]);
+        assert_eq!(byte(ColorMap::Diverging, 0.5), [247; 3]);
     }
 
     #[test]
