@@ -1,29 +1,10 @@
-//! Pictures as a step of training sees them, to look at.
+//! Augmented images, as training steps see them.
 
 use crate::data::{Augment, Dataset};
 use crate::device::{Device, Session};
 use crate::graph::Graph;
-use crate::nn::Network;
 use crate::shape::TensorType;
 use crate::{Error, Result};
-
-/// How a network's file says that training pictures are varied: its table `[augment]`.
-///
-/// Errors: an unknown option, one of another type or out of range.
-pub fn augment_of(model: &Network) -> Result<Augment> {
-    let Some(table) = model.augment() else { return Ok(Augment::default()) };
-    let refuse = |error: toml::de::Error| {
-        let reason = error.message().to_string();
-        Error::option(
-            format!("[augment] of {}", crate::nn::Model::name(model)),
-            "options as --augment has them",
-            reason,
-        )
-    };
-    let augment: Augment = table.clone().try_into().map_err(refuse)?;
-    augment.check()?;
-    Ok(augment)
-}
 
 /// The pictures of these numbers, each varied `times` times: those of one picture side by side. Variation t of the picture
 /// at place i of `numbers` is what step t of a run with that seed makes of row i of its batch, by the operation that

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lenslet::data::Normalize;
 use lenslet::data::{Augment, Dataset};
-use lenslet::infer::augment_of;
 use lenslet::nn::{Layout, Model, Network};
 use lenslet::optim::{Clip, Clipped, Group, Grouped};
 use lenslet::runs::{Config, RunFolder};
@@ -173,7 +172,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     if begun.is_none() {
         config.model = model.name().to_string();
         config.validation = held_out;
-        config.augment = options.augment.map_or_else(|| augment_of(&model), Ok)?;
+        config.augment = options.augment.or(model.augment()).unwrap_or_default();
     }
     if let Some(normalize) = &options.normalize {
         model = normalized(model, normalize, &train, &config)?;
