@@ -249,6 +249,13 @@ pub struct Placed {
     pub out: [usize; 2],
 }
 
+impl Default for Window {
+    /// A window of one element.
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Window {
     /// A window with stride 1, no padding, no dilation.
     pub fn new(size: impl Into<Pair>) -> Self {

@@ -12,4 +12,4 @@ pub(crate) use batches::{Forward, Source};
 pub use classifier::Classifier;
 pub use evaluator::{Evaluation, Evaluator};
 pub use predictor::Predictor;
-pub use preview::{augment_of, augmented};
+pub use preview::augmented;

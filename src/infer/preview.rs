@@ -3,27 +3,8 @@
 use crate::data::{Augment, Dataset};
 use crate::device::{Device, Session};
 use crate::graph::Graph;
-use crate::nn::Network;
 use crate::shape::TensorType;
 use crate::{Error, Result};
-
-/// The augmentation options in a network file's table `[augment]`.
-///
-/// Errors: an unknown option; a value of another type or out of range.
-pub fn augment_of(model: &Network) -> Result<Augment> {
-    let Some(table) = model.augment() else { return Ok(Augment::default()) };
-    let refuse = |error: toml::de::Error| {
-        let reason = error.message().to_string();
-        Error::option(
-            format!("[augment] of {}", crate::nn::Model::name(model)),
-            "options as --augment has them",
-            reason,
-        )
-    };
-    let augment: Augment = table.clone().try_into().map_err(refuse)?;
-    augment.check()?;
-    Ok(augment)
-}
 
 /// The images with these indices, each augmented `times` times; the variants of an image are consecutive. Variant t of
 /// the image at position i of `numbers` is the image that step t of a run with this seed computes for row i of its

@@ -22,7 +22,7 @@ pub fn convnet() -> Sequential {
         .dense(10)
 }
 
-/// The same without pooling, to see what pooling is for: the last convolution sees 7×7 pixels instead of 18×18, and
+/// The same without pooling, for comparison: the last convolution sees 7×7 pixels instead of 18×18, and
 /// leaves 30,976 features for the dense layers instead of 576.
 pub fn convnet_no_pool() -> Sequential {
     Sequential::new([1, 28, 28])

@@ -11,7 +11,7 @@ pub fn lenet5() -> Sequential {
     build("lenet5", 1)
 }
 
-/// LeNet-5 with so many times as many filters and units, the classes aside: for measurements of larger networks.
+/// LeNet-5 with `width` times as many filters and units, except the classes: for measurements of larger networks.
 pub fn lenet5_of_width(width: usize) -> Sequential {
     build(&format!("lenet5-of-width-{width}"), width)
 }

@@ -1,104 +1,91 @@
-//! What a model's forward computation is written with: a graph, parameters, and notes on each layer.
+//! The context in which a model writes its forward computation: a graph, parameters, and a row for each layer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::graph::{Graph, NodeId};
-use crate::nn::layout::Part;
-use crate::nn::{Fate, Init, Layout, Leaves, Model, ParameterSpec, Row, Stored};
+use crate::nn::init::Init;
+use crate::nn::layout::Layout;
+use crate::nn::parameter::{Fate, Leaves, ParameterSpec, Part, Stored};
+use crate::nn::reach::{Field, Reach};
+use crate::nn::row::Row;
 use crate::shape::{TensorType, Window};
 use crate::{Error, Result, Shape};
 
-/// What the network's input is called where layers name what they read.
+/// The name of the network's input among the names of layers.
 pub(super) const INPUT: &str = "input";
 
 /// A graph under construction, with the parameters and layers declared on the way.
 pub struct Build<'a> {
-    /// The graph, for whatever layers do not cover.
+    /// The graph, for operations that no layer covers.
     pub graph: &'a mut Graph,
     parameters: Parameters<'a>,
     specs: Vec<ParameterSpec>,
     names: HashSet<String>,
     layer: String,
     rows: Vec<(NodeId, Row)>,
-    /// What each node sees of the input, as far as known.
+    /// The receptive field of each node, as far as known.
     fields: Vec<Option<Field>>,
-    /// What the network reads, once it runs on a batch of one.
+    /// The network's input, once it runs on a batch of one.
     input: Option<NodeId>,
     /// Rows and columns of the input.
     image: Option<[usize; 2]>,
     trained: Vec<Part>,
     statistics: Vec<Part>,
+    max_poolings: HashMap<String, MaxPooling>,
 }
 
-/// What a parameter is in the graph.
+/// A max pooling layer's computation, from which a later layer finds the positions of the maxima.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPooling {
+    /// The layer's input.
+    pub x: NodeId,
+    /// Its maxima.
+    pub y: NodeId,
+    /// Its window.
+    pub window: Window,
+}
+
+/// How parameters stand in the graph.
 #[derive(Clone, Copy)]
 enum Parameters<'a> {
-    /// A variable of its own: the graph is only looked at.
+    /// Each is a variable: the graph is not run.
     Own,
     /// A view of the flat variable.
     Views { layout: &'a Layout, flat: NodeId },
-    /// A view of what is trained or of what is frozen, or a variable for a running average.
+    /// A view of the trained or of the frozen parameters, or a variable for a running average.
     Leaves { layout: &'a Layout, leaves: Leaves },
 }
 
-/// What a model has declared.
+/// The declarations of a model.
 pub(super) struct Declared {
     pub specs: Vec<ParameterSpec>,
     pub rows: Vec<Row>,
-    /// What each row's layer gives.
+    /// The output of each row's layer.
     pub outputs: Vec<NodeId>,
     pub trained: Vec<Part>,
     pub statistics: Vec<Part>,
 }
 
-/// What layers that behave differently in training need to know.
+/// The step's number and seed, for layers that behave differently in training.
 #[derive(Clone, Copy, Debug)]
 pub struct Training {
     /// The number of the step over the whole run, `u32[1]`.
     pub clock: NodeId,
-    /// Of whatever is drawn at random in a step.
+    /// The random seed.
     pub seed: u64,
 }
 
 /// Running means and variances of channels, `f32[2, C]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Statistics {
-    /// A variable that the step shall move.
+    /// A variable that the step updates.
     Tracked(NodeId),
-    /// A value to normalise by: in evaluation, and where they are frozen.
+    /// A constant: in evaluation, and where they are frozen.
     Fixed(NodeId),
 }
 
-/// Which inputs one output of a layer depends on.
-#[derive(Clone, Copy, Debug)]
-pub enum Reach {
-    /// The input at the same place.
-    Point,
-    /// Those under the window.
-    Window(Window),
-    /// All.
-    All,
-    /// So many neighbours; `to` outputs lie where `from` inputs do.
-    Resized {
-        /// Rows and columns.
-        taps: [usize; 2],
-        /// Of the input.
-        from: [usize; 2],
-        /// Of the output.
-        to: [usize; 2],
-    },
-}
-
-/// Receptive field: how much of the image one value sees, and how far apart in the image neighbours look. Enlarged maps
-/// have neighbours less than a pixel apart.
-#[derive(Clone, Copy)]
-struct Field {
-    size: [f64; 2],
-    jump: [f64; 2],
-}
-
 impl<'a> Build<'a> {
-    /// For finding out what a model declares.
+    /// For a scratch graph, on which a model makes its declarations.
     pub(crate) fn declare(graph: &'a mut Graph) -> Self {
         Self::new(graph, Parameters::Own)
     }
@@ -126,13 +113,8 @@ impl<'a> Build<'a> {
             image: None,
             trained: vec![],
             statistics: vec![],
+            max_poolings: HashMap::new(),
         }
-    }
-
-    /// Runs a model on a batch of one.
-    pub(super) fn run(&mut self, model: &dyn Model) -> Result<NodeId> {
-        let x = self.begin(&model.input())?;
-        model.forward(self, x)
     }
 
     /// A batch of one.
@@ -148,13 +130,13 @@ impl<'a> Build<'a> {
         Ok(x)
     }
 
-    /// What was declared.
+    /// The declarations.
     pub(super) fn finish(self) -> Declared {
         let (outputs, rows) = self.rows.into_iter().unzip();
         Declared { specs: self.specs, rows, outputs, trained: self.trained, statistics: self.statistics }
     }
 
-    /// What layers that behave differently in training need; `None` where the graph evaluates or is only looked at.
+    /// The step's number and seed in a training graph; `None` in evaluation and on a scratch graph.
     pub fn training(&self) -> Option<Training> {
         match self.parameters {
             Parameters::Leaves { leaves: Leaves { clock, seed, .. }, .. } => Some(Training { clock, seed }),
@@ -174,7 +156,7 @@ impl<'a> Build<'a> {
         reach: Reach,
         f: impl FnOnce(&mut Self) -> Result<NodeId>,
     ) -> Result<NodeId> {
-        self.row(name, kind, &[x], reach, f)
+        self.row(name, kind, &[x], |b| Ok((f(b)?, reach)))
     }
 
     /// As [`Build::layer`], for one that reads several values, each at the place of its output.
@@ -185,23 +167,23 @@ impl<'a> Build<'a> {
         inputs: &[NodeId],
         f: impl FnOnce(&mut Self) -> Result<NodeId>,
     ) -> Result<NodeId> {
-        self.row(name, kind, inputs, Reach::Point, f)
+        self.row(name, kind, inputs, |b| Ok((f(b)?, Reach::Point)))
     }
 
-    fn row(
+    /// As [`Build::join`], with the reach of what `f` appends.
+    pub(super) fn row(
         &mut self,
         name: &str,
         kind: &str,
         inputs: &[NodeId],
-        reach: Reach,
-        f: impl FnOnce(&mut Self) -> Result<NodeId>,
+        f: impl FnOnce(&mut Self) -> Result<(NodeId, Reach)>,
     ) -> Result<NodeId> {
         if name.is_empty() || !self.names.insert(name.to_string()) {
             return Err(Error::option("layer name", "a name for each layer that no other has", format!("{name:?}")));
         }
         let (first_node, first_parameter) = (self.graph.len(), self.specs.len());
         let reads = self.sources(inputs);
-        let y = self.scoped(name, f)?;
+        let (y, reach) = self.scoped(name, f)?;
 
         self.note_fields();
         let field = inputs.iter().filter_map(|x| self.fields[x.index()]).reduce(Field::join);
@@ -258,7 +240,17 @@ impl<'a> Build<'a> {
         inputs.iter().filter_map(source).collect()
     }
 
-    fn scoped(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<NodeId>) -> Result<NodeId> {
+    /// Records a max pooling layer, for [`Build::max_pooling`].
+    pub fn note_max_pooling(&mut self, layer: &str, pooling: MaxPooling) {
+        self.max_poolings.insert(layer.to_string(), pooling);
+    }
+
+    /// The max pooling layer of that name, if it has been appended.
+    pub fn max_pooling(&self, layer: &str) -> Option<MaxPooling> {
+        self.max_poolings.get(layer).copied()
+    }
+
+    fn scoped<T>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.graph.set_scope(name);
         self.layer = name.to_string();
         let y = f(self);
@@ -351,42 +343,13 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Gives each node that has no field yet the widest of what it is computed from.
+    /// Gives each node that has no field yet the widest field of its inputs.
     fn note_fields(&mut self) {
         for id in self.graph.ids().skip(self.fields.len()) {
             let inputs = self.graph.node(id).inputs();
             let field = inputs.iter().filter_map(|i| self.fields[i.index()]).reduce(Field::join);
             self.fields.push(field);
         }
-    }
-}
-
-impl Field {
-    /// What an output of a layer sees whose inputs see `self`: a window adds its further taps, `jump` apart each.
-    /// Araujo, Norris and Sim 2019, *Computing receptive fields of convolutional neural networks*.
-    fn through(self, reach: Reach, image: Option<[usize; 2]>) -> Self {
-        let extended = |further: [usize; 2], jump: [f64; 2]| Self {
-            size: [0, 1].map(|i| self.size[i] + further[i] as f64 * self.jump[i]),
-            jump,
-        };
-        match reach {
-            Reach::Point => self,
-            Reach::All => Self { size: image.map_or(self.size, |extents| extents.map(|n| n as f64)), jump: self.jump },
-            Reach::Window(w) => extended(
-                [0, 1].map(|i| w.dilation[i].saturating_mul(w.size[i].saturating_sub(1))),
-                [0, 1].map(|i| self.jump[i] * w.stride[i] as f64),
-            ),
-            Reach::Resized { taps, from, to } => extended(
-                taps.map(|n| n.saturating_sub(1)),
-                [0, 1].map(|i| self.jump[i] * from[i] as f64 / to[i] as f64),
-            ),
-        }
-    }
-
-    /// What a value sees that is computed from both.
-    fn join(self, other: Self) -> Self {
-        let larger = |a: [f64; 2], b: [f64; 2]| [a[0].max(b[0]), a[1].max(b[1])];
-        Self { size: larger(self.size, other.size), jump: larger(self.jump, other.jump) }
     }
 }
 

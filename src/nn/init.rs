@@ -1,8 +1,9 @@
-//! What parameters hold before the first step.
+//! Initial values of parameters.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::nn::layer::setting::{Form, RuleForm, Slot, Value};
 use crate::{Error, Result};
 
 /// A rule for initial values.
@@ -62,6 +63,86 @@ pub enum Init {
     },
 }
 
+/// The names of the rules, with the keys of their numbers.
+const RULES: [RuleForm; 14] = [
+    ("zeros", &[]),
+    ("constant", &[("value", None)]),
+    ("uniform", &[("low", None), ("high", None)]),
+    ("normal", &[("mean", Some(0.0)), ("std", None)]),
+    ("truncated_normal", &[("mean", Some(0.0)), ("std", None)]),
+    ("glorot_uniform", &[]),
+    ("glorot_normal", &[]),
+    ("he_uniform", &[]),
+    ("he_normal", &[]),
+    ("he_uniform_fan_out", &[]),
+    ("he_normal_fan_out", &[]),
+    ("lecun_uniform", &[]),
+    ("lecun_normal", &[]),
+    ("orthogonal", &[("gain", Some(1.0))]),
+];
+
+impl From<Init> for Value {
+    fn from(init: Init) -> Self {
+        let (name, numbers) = match init {
+            Init::Zeros => ("zeros", vec![]),
+            Init::Constant(value) => ("constant", vec![("value", value)]),
+            Init::Uniform { low, high } => ("uniform", vec![("low", low), ("high", high)]),
+            Init::Normal { mean, std } => ("normal", vec![("mean", mean), ("std", std)]),
+            Init::TruncatedNormal { mean, std } => ("truncated_normal", vec![("mean", mean), ("std", std)]),
+            Init::GlorotUniform => ("glorot_uniform", vec![]),
+            Init::GlorotNormal => ("glorot_normal", vec![]),
+            Init::HeUniform => ("he_uniform", vec![]),
+            Init::HeNormal => ("he_normal", vec![]),
+            Init::HeUniformFanOut => ("he_uniform_fan_out", vec![]),
+            Init::HeNormalFanOut => ("he_normal_fan_out", vec![]),
+            Init::LeCunUniform => ("lecun_uniform", vec![]),
+            Init::LeCunNormal => ("lecun_normal", vec![]),
+            Init::Orthogonal { gain } => ("orthogonal", vec![("gain", gain)]),
+        };
+        let usual = |key: &str| {
+            let (_, keys) = RULES.iter().find(|(rule, _)| *rule == name)?;
+            keys.iter().find(|(known, _)| *known == key)?.1
+        };
+        Value::Rule(name, numbers.into_iter().filter(|(key, value)| usual(key) != Some(*value)).collect())
+    }
+}
+
+impl Slot for Init {
+    fn form(&self) -> Form {
+        Form::Rule(&RULES)
+    }
+
+    fn get(&self) -> Option<Value> {
+        Some((*self).into())
+    }
+
+    fn set(&mut self, value: Value) -> bool {
+        let Value::Rule(name, numbers) = value else { return false };
+        let number = |key: &str| {
+            let given = numbers.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
+            given.unwrap_or(if key == "gain" { 1.0 } else { 0.0 })
+        };
+        *self = match name {
+            "zeros" => Init::Zeros,
+            "constant" => Init::Constant(number("value")),
+            "uniform" => Init::Uniform { low: number("low"), high: number("high") },
+            "normal" => Init::Normal { mean: number("mean"), std: number("std") },
+            "truncated_normal" => Init::TruncatedNormal { mean: number("mean"), std: number("std") },
+            "glorot_uniform" => Init::GlorotUniform,
+            "glorot_normal" => Init::GlorotNormal,
+            "he_uniform" => Init::HeUniform,
+            "he_normal" => Init::HeNormal,
+            "he_uniform_fan_out" => Init::HeUniformFanOut,
+            "he_normal_fan_out" => Init::HeNormalFanOut,
+            "lecun_uniform" => Init::LeCunUniform,
+            "lecun_normal" => Init::LeCunNormal,
+            "orthogonal" => Init::Orthogonal { gain: number("gain") },
+            _ => return false,
+        };
+        true
+    }
+}
+
 /// A rule with its fans put in.
 enum Distribution {
     Constant(f64),
@@ -86,7 +167,7 @@ impl Init {
         if allowed { Ok(()) } else { Err(refuse()) }
     }
 
-    /// Fills `values`, of a parameter with these `[fan in, fan out]` and so many rows along its first axis.
+    /// Fills `values`, of a parameter with these `[fan in, fan out]` and `rows` along its first axis.
     pub(crate) fn fill(&self, fans: [usize; 2], rows: usize, random: &mut ChaCha8Rng, values: &mut [f32]) {
         match self.distribution(fans) {
             Distribution::Constant(value) => values.fill(value as f32),

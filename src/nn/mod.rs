@@ -5,13 +5,13 @@
 //! it ([`Layout::forward`]), where every parameter is a view of one flat variable.
 //!
 //! Plain stacks are a [`Sequential`]; a [`Network`] is one with branches, and can be read from a file and written to one.
-//! What those do not say implements [`Model`] itself, from [`Layer`]s and the graph's own operations:
+//! Other networks implement [`Model`], from [`Layer`]s and the graph's operations:
 //!
 //! ```
 //! use lenslet::nn::{Build, Layer, Model, Summary};
 //! use lenslet::{NodeId, Result, Shape};
 //!
-//! /// Adds to an image what a convolution sees in it.
+//! /// Adds a convolution of an image to the image.
 //! struct Residual;
 //!
 //! impl Model for Residual {
@@ -33,33 +33,27 @@
 //! ```
 
 mod build;
+mod forward;
 mod init;
 mod layer;
 mod layout;
+mod model;
 pub(crate) mod network;
+mod parameter;
+mod reach;
+mod row;
 mod sequential;
 mod summary;
 
-pub use build::{Build, Reach, Statistics, Training};
+pub use build::{Build, MaxPooling, Statistics, Training};
+pub use forward::TrainingForward;
 pub use init::Init;
-pub use layer::{Groups, Kind, Layer};
-pub use layout::{Fate, Layout, Leaves, ParameterSpec, Part, Stored, TrainingForward};
+pub use layer::{Groups, Layer, LayerKind, Place, Role, setting};
+pub use layout::Layout;
+pub use model::Model;
 pub use network::{Network, Wired};
+pub use parameter::{Fate, Leaves, ParameterSpec, Part, Stored};
+pub use reach::Reach;
+pub use row::Row;
 pub use sequential::Sequential;
-pub use summary::{Row, Summary, Total};
-
-use crate::graph::NodeId;
-use crate::{Result, Shape};
-
-/// A network: what it takes and how it computes.
-pub trait Model: Send + Sync {
-    /// What it is called in messages and files.
-    fn name(&self) -> &str;
-
-    /// The shape of one input, without the batch: `[C, H, W]` for images.
-    fn input(&self) -> Shape;
-
-    /// Appends the computation of `x`, of shape `[N, input..]`, and returns the result: `[N, classes]` for a
-    /// classifier, before any softmax. Declares the same parameters in the same order whenever it runs.
-    fn forward(&self, b: &mut Build<'_>, x: NodeId) -> Result<NodeId>;
-}
+pub use summary::{Summary, Total};

@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::graph::Graph;
-use crate::nn::{Build, Layout, Model};
+use crate::nn::build::Build;
+use crate::nn::layout::Layout;
+use crate::nn::model::Model;
+use crate::nn::row::Row;
 use crate::shape::Shape;
 
-/// What a network consists of, layer by layer.
+/// The table of a network's layers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Summary {
     /// The network's name.
@@ -24,29 +27,6 @@ pub struct Summary {
     pub parameters: usize,
     /// Those that training changes by their gradients. Running averages and frozen parameters are the others.
     pub trainable: usize,
-    /// Multiply-adds of one image, forward.
-    pub multiply_adds: u64,
-}
-
-/// One layer.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Row {
-    /// Its name.
-    pub layer: String,
-    /// What it does.
-    pub kind: String,
-    /// The layers it reads, if that is not the one before it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub reads: Vec<String>,
-    /// The shape of its output for one image.
-    pub output: Vec<usize>,
-    /// Its parameters.
-    pub parameters: usize,
-    /// Those that training changes by their gradients.
-    pub trainable: usize,
-    /// Rows and columns of the image that one output depends on, at most the whole. `None` unless the input is an
-    /// image.
-    pub receptive_field: Option<[usize; 2]>,
     /// Multiply-adds of one image, forward.
     pub multiply_adds: u64,
 }

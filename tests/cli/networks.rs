@@ -86,6 +86,10 @@ fn a_bad_file_is_refused_with_line_layer_and_key() {
         (("'flatten'", "'flat'"), ["net.toml:8: layer 5: unknown kind \"flat\"", "did you mean \"flatten\""]),
         (("'same'", "0"), ["net.toml:7: add \"add1\"", "broadcast"]),
         (("kind = 'relu' }", "kind = 'relu'"), ["net.toml:", "not TOML"]),
+        (
+            ("units = 10 },\n]", "units = 10 },\n]\n[augment]\nrotate = 999"),
+            ["net.toml:11: augment: rotate", "0 to 180"],
+        ),
     ] {
         fs::write(place.path("net.toml"), NET.replace(change.0, change.1)).unwrap();
         for command in

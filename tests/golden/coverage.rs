@@ -17,6 +17,8 @@ const OURS_ALONE: &[(&str, &str)] = &[
     ("accumulate", "adds up over steps: tests/train compares with one large batch"),
     ("augment", "what it does is drawn by our own generator; tests/train/augmented.rs looks at its pictures"),
     ("binary", "its rows have cases by their own names"),
+    ("clamp", "relu6 with other bounds; tests/layers.rs compares it with a few lines"),
+    ("clamp_grad", "that of relu6 with other bounds; tests/layers.rs compares it with central differences"),
     ("clock", "counts steps: no arithmetic of PyTorch's"),
     ("dropout", "the mask is of our own generator"),
     ("gather_images", "takes a batch from a resident set: no arithmetic of PyTorch's"),

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use lenslet::data::Augment;
 use lenslet::models;
-use lenslet::nn::{Init, Layer, Layout, Network, Summary};
+use lenslet::nn::{Init, Layer, Layout, Network, Role, Summary, setting};
 use proptest::prelude::*;
 
 #[test]
@@ -17,13 +18,68 @@ fn every_network_by_name_is_a_file_too() {
     names.sort_unstable();
     assert_eq!(stems, names);
     for (file, name) in files.iter().zip(names) {
-        let (read, built) = (Network::load(file).unwrap(), models::by_name(name).unwrap());
-        assert_eq!(read, built);
-        // But for comments, a file is what would be written.
-        let text = std::fs::read_to_string(file).unwrap();
-        let without: String = text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with('#')).collect();
-        assert_eq!(without, built.to_toml(), "{}", file.display());
+        let built = models::by_name(name).unwrap();
+        same_or_written(file, &built.to_toml());
+        assert_eq!(Network::load(file).unwrap(), built);
     }
+}
+
+/// Holds that a file has this text. With `REGENERATE=1` in the environment it is written.
+fn same_or_written(file: &Path, text: &str) {
+    if std::env::var_os("REGENERATE").is_some_and(|value| value == "1") {
+        std::fs::write(file, text).unwrap();
+    }
+    let found = std::fs::read_to_string(file).unwrap().replace("\r\n", "\n");
+    let how = "REGENERATE=1 cargo test --test networks files writes it anew";
+    assert!(found == text, "{} is not as src has it; {how}. It should be:\n{text}", file.display());
+}
+
+#[test]
+fn the_guide_s_table_is_that_of_the_layers() {
+    let rows = |title: &str, rows: Vec<String>| format!("{title}\n{}\n", rows.join("\n"));
+    // Kinds that differ in nothing but the name share a row.
+    let mut kinds: Vec<(String, Vec<String>)> = vec![];
+    let mut options: Vec<(String, Vec<String>)> = vec![];
+    for layer in Layer::kinds() {
+        let list = layer.with_options(|list| {
+            let own = list.iter().filter(|option| option.key != "trainable");
+            own.map(|option| (option.key, option.about, setting::documented(option))).collect::<Vec<_>>()
+        });
+        let keys: Vec<_> = list.iter().map(|(_, _, text)| text.as_str()).collect();
+        gather(&mut kinds, format!("{} | {}", layer.about(), keys.join(", ")), layer.kind());
+        list.iter().for_each(|(key, about, _)| gather(&mut options, about.to_string(), key));
+    }
+    let kinds = kinds.iter().map(|(rest, names)| {
+        let joins = if Layer::of_kind(&names[0]).unwrap().role() == Role::Join { "`inputs`" } else { "" };
+        let comma = if joins.is_empty() || rest.ends_with("| ") { "" } else { ", " };
+        let (about, keys) = rest.split_once(" | ").unwrap();
+        format!("| {} | {about} | {joins}{comma}{keys} |", quoted(names)).replace("|  |", "| |")
+    });
+    let options = options.iter().map(|(about, keys)| format!("| {} | {about} |", quoted(keys)));
+    let tables = format!(
+        "{}\n{}",
+        rows("| kind | | options, with their defaults |\n|---|---|---|", kinds.collect()),
+        rows("| option | |\n|---|---|", options.collect()),
+    );
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/your-network.md");
+    let page = std::fs::read_to_string(&file).unwrap().replace("\r\n", "\n");
+    let [begin, end] = ["<!-- layers -->\n", "<!-- end of layers -->"];
+    let (before, rest) = page.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    same_or_written(&file, &format!("{before}{begin}\n{tables}\n{end}{after}"));
+}
+
+/// Adds a name to the row of that text, or a row.
+fn gather(rows: &mut Vec<(String, Vec<String>)>, text: String, name: &str) {
+    match rows.iter_mut().find(|(other, _)| *other == text) {
+        Some((_, names)) if names.iter().any(|other| other == name) => {}
+        Some((_, names)) => names.push(name.into()),
+        None => rows.push((text, vec![name.into()])),
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
@@ -51,17 +107,16 @@ fn a_file_without_a_name_is_called_as_it_is() {
 #[test]
 fn tables_and_a_list_are_the_same() {
     let list = "input = [2, 8, 8]\nlayer = [{ kind = 'conv2d', name = 'a', filters = 2, size = 3, padding = 'same' },
-                { kind = 'add', inputs = ['a', 'input'] }]\n[augment]\nrotate = 10\nshift = [0.1, 0.2]\n";
-    let tables = "[augment]\nrotate = 10\nshift = [0.1, 0.2]
+                { kind = 'add', inputs = ['a', 'input'] }]\n[augment]\nrotate = 10\nshift = 0.1\n";
+    let tables = "[augment]\nrotate = 10\nshift = 0.1
         [[layer]]\nkind = 'conv2d'\nname = 'a'\nfilters = 2\nsize = 3\npadding = 'same'
         [[layer]]\nkind = 'add'\ninputs = ['a', 'input']\n";
     let tables = format!("input = [2, 8, 8]\n{tables}");
     let [list, tables] = [list, tables.as_str()].map(|text| Network::from_toml(text).unwrap());
     assert_eq!(list, tables);
-    // What says how to augment is carried along.
-    assert_eq!(list.augment().unwrap()["rotate"].as_integer(), Some(10));
+    assert_eq!(list.augment(), Some(Augment::default().rotate(10.0).shift(0.1)));
     let text = list.to_toml();
-    assert!(text.ends_with("]\n\n[augment]\nrotate = 10\nshift = [0.1, 0.2]\n"), "{text}");
+    assert!(text.ends_with("]\n\n[augment]\nrotate = 10.0\nshift = 0.1\n"), "{text}");
     assert_eq!(Network::from_toml(&text).unwrap(), list);
 }
 
@@ -95,6 +150,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (0f32..1.0).prop_map(|slope| Layer::activation_with("leaky_relu", slope)),
         1 => any::<bool>().prop_map(|shared| if shared { Layer::prelu_shared() } else { Layer::prelu() }),
         1 => (1usize..3).prop_map(Layer::pad),
+        1 => (1usize..3).prop_map(Layer::pad_channels),
+        1 => (-2f32..0.0, 0f32..2.0).prop_map(|(min, max)| Layer::clip(min, max)),
+        1 => Just(Layer::permute([1, 3, 2])),
     ]
 }
 

@@ -22,7 +22,7 @@ layer = [
     { kind = "dense", units = 5, bias = false },
 ]
 [augment]
-flip = true
+flip = "both"
 "#;
 
 /// What a change puts in.

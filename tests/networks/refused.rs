@@ -165,8 +165,21 @@ fn the_top() {
             "line 2: layer: expected a list of layers, [{ kind = \"conv2d\", .. }, ..] or [[layer]] for each, found []",
         ),
         (format!("input = [8]\naugment = 3\n{layers}"), "line 2: augment: expected a table, [augment], found 3"),
+        (
+            format!("input = [8]\n{layers}\n[augment]\nshift = 0.1\nrotate = 200"),
+            "line 5: augment: rotate: expected 0 to 180, found 200",
+        ),
     ] {
         assert_eq!(Network::from_toml(&text).unwrap_err().to_string(), expected);
+    }
+    for (line, expected) in [
+        ("rotation = 10", "line 4: augment: unknown field `rotation`, expected one of `rotate`"),
+        ("flip = true", "line 4: augment: "),
+        ("zoom = [2, 1]", "line 4: augment: zoom: expected "),
+    ] {
+        let text = format!("input = [8]\n{layers}\n[augment]\n{line}");
+        let error = Network::from_toml(&text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
     }
     let syntax = Network::from_toml("input = [1,\nlayer").unwrap_err().to_string();
     assert!(syntax.starts_with("line 2: not TOML: "), "{syntax}");

@@ -20,7 +20,7 @@ use crate::line::{self, Fields, Line, word};
 pub const NAME: &str = "chain";
 
 /// What a layer may be. One that does not suit the value it gets is left out.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 32] = [
     "conv",
     "wide_conv",
     "strided_conv",
@@ -47,6 +47,12 @@ const LAYERS: [&str; 26] = [
     "transpose",
     "pad",
     "softmax",
+    "reshape",
+    "permute",
+    "crop",
+    "clip",
+    "pad_channels",
+    "unpool",
 ];
 
 pub fn draw() -> BoxedStrategy<Fields> {
@@ -100,6 +106,16 @@ fn append(b: &mut Build<'_>, name: &str, layer: &str, x: NodeId, kept: NodeId) -
         "max_pool" if h.min(w) > 1 => Layer::max_pool2d(2).apply(b, name, x),
         "avg_pool" if h.min(w) > 1 => Layer::avg_pool2d(2).apply(b, name, x),
         "overlapping_pool" if h.min(w) > 2 => Layer::max_pool2d(3).stride(2).padding(1).apply(b, name, x),
+        "reshape" => Layer::reshape([h as i64, -1, c as i64]).apply(b, name, x),
+        "permute" => Layer::permute([3, 1, 2]).apply(b, name, x),
+        "crop" if h.min(w) > 2 => Layer::crop(1).apply(b, name, x),
+        "clip" => Layer::clip(-0.4, 0.6).apply(b, name, x),
+        "pad_channels" if !larger => Layer::pad_channels(1).apply(b, name, x),
+        "unpool" if h.min(w) > 1 => {
+            let pool = format!("{name}.pool");
+            let pooled = Layer::max_pool2d(2).apply(b, &pool, x)?;
+            Layer::max_unpool2d(pool).apply(b, name, pooled)
+        }
         "normalize" => Layer::normalize((0..c).map(|c| 0.1 * c as f32).collect::<Vec<_>>(), [0.5]).apply(b, name, x),
         "relu" | "leaky_relu" | "sigmoid" | "tanh" | "gelu" | "silu" | "softplus" => {
             Layer::activation(layer).apply(b, name, x)

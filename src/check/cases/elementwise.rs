@@ -27,6 +27,10 @@ fn scalars() -> Vec<Case> {
             cases.push(built.fill(Fill::AwayFromZero));
         }
     }
+    let clamp = case("clamp", &[&[5, 13]], |g, i| g.clamp(i[0], 0.0, 6.0));
+    cases.push(clamp.fill(Fill::AwayFromZero));
+    let special = case("clamp special", &[&[257]], |g, i| g.clamp(i[0], -0.5, 0.25));
+    cases.push(special.fill(Fill::Special).forward_only());
     cases.push(case("relu many workgroups", &[&[MANY]], |g, i| g.relu(i[0])).forward_only());
     cases
 }

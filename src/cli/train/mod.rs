@@ -12,7 +12,6 @@ use std::time::Instant;
 use anyhow::Context;
 use lenslet::Error;
 use lenslet::data::{Dataset, Normalize};
-use lenslet::infer::augment_of;
 use lenslet::nn::{Layout, Model, Network};
 use lenslet::runs::{Config, CsvLog, RunFolder, TensorBoard};
 use lenslet::train;
@@ -40,7 +39,7 @@ pub fn run(options: &Options, start: Instant) -> anyhow::Result<()> {
     if resumed.is_none() {
         config.model = model.name().to_string();
         config.validation = held_out;
-        config.augment = options.augment.map_or_else(|| augment_of(&model), Ok)?;
+        config.augment = options.augment.or(model.augment()).unwrap_or_default();
     }
     if let Some(normalize) = &options.normalize {
         model = normalized(model, normalize, &train, &config)?;

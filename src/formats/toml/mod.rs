@@ -1,10 +1,10 @@
 //! Networks as files: a table with the input's shape and a list of layers, in TOML.
 //!
-//! `kinds` says which keys each layer has and what they are if left out, once for reading and writing; `value` what can
-//! stand at a key; `read` and `write` are the two directions.
+//! A layer's own list of options says which keys it has; `value` reads and writes the values of each type, `section` the
+//! keys of a table; `read` and `write` are the two directions.
 
-mod kinds;
 mod read;
+mod section;
 mod value;
 mod write;
 
@@ -12,9 +12,6 @@ use std::path::Path;
 
 use crate::nn::Network;
 use crate::{Error, Result};
-
-/// What a file can say at its top.
-const KEYS: [&str; 4] = ["name", "input", "layer", "augment"];
 
 impl Network {
     /// The network that a text in TOML describes.
@@ -31,13 +28,13 @@ impl Network {
     /// assert!(error.starts_with("line 4: layer 1 (conv2d): unknown key \"sise\" (did you mean \"size\"?)"), "{error}");
     /// ```
     ///
-    /// Errors: with line, layer and key, whatever is not TOML, not known, missing, of the wrong type, or does not fit: the
-    /// network is built once.
+    /// Errors, with line, layer and key: text that is not TOML; keys that are unknown or missing; values of the wrong type
+    /// or out of range; layers that do not fit each other (the network is built once).
     pub fn from_toml(text: &str) -> Result<Self> {
         read::network(text, "network").map_err(|fault| fault.at(text, None))
     }
 
-    /// The network that a file describes. Without a name in it, it is called as the file.
+    /// The network that a file describes. Without a name in it, it has the file's.
     ///
     /// Errors: the file cannot be read; those of [`Network::from_toml`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
@@ -48,8 +45,8 @@ impl Network {
         read::network(&text, stem.unwrap_or("network")).map_err(|fault| fault.at(&text, Some(path)))
     }
 
-    /// The network as a text in TOML, a line for each layer, without what is as usual. What a network that can be built
-    /// becomes is read back as the same.
+    /// The network as a text in TOML, a line for each layer, without options that have their defaults. A network that can
+    /// be built is read back as the same.
     pub fn to_toml(&self) -> String {
         write::network(self)
     }

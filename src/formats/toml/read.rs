@@ -1,106 +1,16 @@
 //! From a file to a network.
 
-use std::ops::Range;
-use std::path::Path;
-
+use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::error::did_you_mean;
-use crate::formats::toml::kinds::Keys;
-use crate::formats::toml::value::{Found, Value, unlike};
-use crate::formats::toml::{KEYS, kinds};
+use crate::formats::toml::section::{Fault, Section};
+use crate::formats::toml::value::{self, Found, unlike};
 use crate::graph::Graph;
 use crate::nn::{Build, Layer, Layout, Network, Wired, network};
-use crate::{Error, Result};
+use crate::ops::Augment;
 
-/// What is wrong, and where in the text.
-pub(super) struct Fault {
-    at: usize,
-    pub reason: String,
-}
-
-impl Fault {
-    /// As the library's error.
-    pub fn at(self, text: &str, path: Option<&Path>) -> Error {
-        let before = text.as_bytes().iter().take(self.at);
-        let line = 1 + before.filter(|&&byte| byte == b'\n').count();
-        Error::Network { path: path.map(Into::into), line, reason: self.reason }
-    }
-}
-
-/// A table under reading. The first thing that is wrong is told at the end, where unknown keys, which may be missing ones
-/// misspelt, are known.
-pub(super) struct Section<'a> {
-    file: &'a str,
-    /// What the table is of.
-    what: &'a str,
-    at: usize,
-    table: &'a DeTable<'a>,
-    known: Vec<&'static str>,
-    fault: Option<Fault>,
-}
-
-impl<'a> Section<'a> {
-    pub fn new(file: &'a str, what: &'a str, span: Range<usize>, table: &'a DeTable<'a>) -> Self {
-        Self { file, what, at: span.start, table, known: vec![], fault: None }
-    }
-
-    /// A key that is read elsewhere.
-    pub fn knows(&mut self, key: &'static str) {
-        self.known.push(key);
-    }
-
-    /// Errors: an unknown key; else what was wrong first.
-    pub fn end(self) -> Result<(), Fault> {
-        let colon = if self.what.is_empty() { "" } else { ": " };
-        let Self { what, known, fault, table, .. } = self;
-        let mut unknown: Vec<_> = table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())).collect();
-        unknown.sort_by_key(|key| key.span().start);
-        if let Some(key) = unknown.first() {
-            let name: &str = key.get_ref();
-            let hint = did_you_mean(name, known.iter().copied());
-            let reason = format!("{what}{colon}unknown key \"{name}\"{hint}; the keys are {}", known.join(", "));
-            return Err(Fault { at: key.span().start, reason });
-        }
-        fault.map_or(Ok(()), |fault| Err(Fault { reason: format!("{what}{colon}{}", fault.reason), ..fault }))
-    }
-
-    /// The value at a key, if it is there and right.
-    fn get<T: Value>(&mut self, key: &'static str) -> Option<T> {
-        self.known.push(key);
-        let value = self.table.get(key)?;
-        match T::read(value, self.file) {
-            Ok(value) => Some(value),
-            Err(reason) => {
-                let fault = Fault { at: value.span().start, reason: format!("{key}: {reason}") };
-                self.fault.get_or_insert(fault);
-                None
-            }
-        }
-    }
-
-    fn must<T: Value>(&mut self, key: &'static str) -> Option<T> {
-        let value = self.get(key);
-        if !self.table.contains_key(key) {
-            self.fault.get_or_insert(Fault { at: self.at, reason: format!("the key \"{key}\" is missing") });
-        }
-        value
-    }
-}
-
-impl Keys for Section<'_> {
-    fn required<T: Value>(&mut self, key: &'static str, value: &mut T) {
-        if let Some(found) = self.must(key) {
-            *value = found;
-        }
-    }
-
-    fn optional<T: Value>(&mut self, key: &'static str, value: &mut T, usual: T) {
-        *value = self.get(key).unwrap_or(usual);
-    }
-}
-
-/// The network of a text, called `name` if it does not say how.
+/// The network of a text, called `name` unless the text has a name.
 pub(super) fn network(text: &str, name: &str) -> Result<Network, Fault> {
     let syntax = |error: toml::de::Error| Fault {
         at: error.span().map_or(0, |span| span.start),
@@ -109,10 +19,10 @@ pub(super) fn network(text: &str, name: &str) -> Result<Network, Fault> {
     let document = DeTable::parse(text).map_err(syntax)?;
     let table = document.get_ref();
     let mut section = Section::new(text, "", 0..0, table);
-    let name: Option<String> = section.get("name").or_else(|| Some(name.into()));
-    let input: Option<Vec<usize>> = section.must("input");
-    section.knows(KEYS[2]);
-    section.knows(KEYS[3]);
+    let name = section.get("name", value::text).or_else(|| Some(name.into()));
+    let input = section.must("input", value::extents);
+    section.knows("layer");
+    section.knows("augment");
     section.end()?;
     let (name, input) = (name.unwrap_or_default(), input.unwrap_or_default());
     let at = |key: &str| table.get(key).map_or(0, |value| value.span().start);
@@ -123,10 +33,10 @@ pub(super) fn network(text: &str, name: &str) -> Result<Network, Fault> {
     let entries = layers(text, table)?;
     let mut net = Network::new(input).named(name);
     net.layers = entries.iter().map(|entry| layer(text, entry)).collect::<Result<_, _>>()?;
-    // Naming the layer before as what is read says nothing.
+    // An input that is the layer before is the default.
     let names = net.names();
     for (wired, before) in net.layers.iter_mut().skip(1).zip(&names) {
-        if !wired.layer.kind.is_join() && wired.inputs.len() == 1 && wired.inputs[0] == *before {
+        if !wired.layer.is_join() && wired.inputs.len() == 1 && wired.inputs[0] == *before {
             wired.inputs.clear();
         }
     }
@@ -137,7 +47,7 @@ pub(super) fn network(text: &str, name: &str) -> Result<Network, Fault> {
     Ok(net.with_augment(augment(text, table)?))
 }
 
-/// Builds the network once, to find what does not fit.
+/// Builds the network once, to find layers that do not fit.
 fn check(net: &Network) -> Result<(), network::Fault> {
     let mut graph = Graph::new();
     let mut build = Build::declare(&mut graph);
@@ -177,7 +87,8 @@ fn layer(text: &str, entry: &Entry<'_>) -> Result<Wired, Fault> {
     let Entry { number, at, table } = *entry;
     let named = table.get("name").and_then(|name| name.get_ref().as_str());
     let what = named.map_or_else(|| format!("layer {number}"), |name| format!("layer {name:?}"));
-    let names = || kinds::names().collect::<Vec<_>>().join(", ");
+    let kinds: Vec<String> = Layer::kinds().map(|layer| layer.kind().to_string()).collect();
+    let names = || kinds.join(", ");
     let Some(kind) = table.get("kind") else {
         let near =
             table.keys().map(|key| (key, did_you_mean(key.get_ref(), ["kind"]))).find(|(_, hint)| !hint.is_empty());
@@ -186,34 +97,53 @@ fn layer(text: &str, entry: &Entry<'_>) -> Result<Wired, Fault> {
         return Err(Fault { at, reason });
     };
     let refuse = |reason: String| Fault { at: kind.span().start, reason: format!("{what}: {reason}") };
-    let kind = String::read(kind, text).map_err(|reason| refuse(format!("kind: {reason}")))?;
+    let kind = value::text(kind, text).map_err(|reason| refuse(format!("kind: {reason}")))?;
     let unknown = || {
-        let hint = did_you_mean(&kind, kinds::names());
+        let hint = did_you_mean(&kind, kinds.iter().map(String::as_str));
         refuse(format!("unknown kind {kind:?}{hint}; the kinds are {}", names()))
     };
-    let mut layer: Layer = kinds::make(&kind).ok_or_else(unknown)?;
+    let mut layer = Layer::of_kind(&kind).ok_or_else(unknown)?;
     let what = format!("{what} ({kind})");
     let mut section = Section::new(text, &what, at..at, table);
     section.knows("kind");
-    layer.name = section.get("name");
-    kinds::visit(&mut layer, &mut section);
-    let inputs = if layer.kind.is_join() {
-        section.must("inputs").unwrap_or_default()
+    layer.name = section.get("name", value::text);
+    layer.fill(|setting| section.option(setting));
+    let inputs = if layer.is_join() {
+        section.must("inputs", value::names).unwrap_or_default()
     } else {
-        section.get("input").into_iter().collect()
+        section.get("input", value::text).into_iter().collect()
     };
     section.end()?;
     Ok(Wired { layer, inputs })
 }
 
-/// What says how to augment is read by who augments.
-fn augment(text: &str, table: &DeTable<'_>) -> Result<Option<toml::Table>, Fault> {
-    let Some(value) = table.get("augment") else { return Ok(None) };
-    if !value.get_ref().is_table() {
-        let found = unlike("a table, [augment]", value, text);
-        return Err(Fault { at: value.span().start, reason: format!("augment: {found}") });
+/// The augmentation of training images.
+fn augment(text: &str, table: &DeTable<'_>) -> Result<Option<Augment>, Fault> {
+    /// The rest of the file is read elsewhere.
+    #[derive(Deserialize)]
+    struct File {
+        augment: Augment,
     }
-    let whole: Result<toml::Table, _> = toml::from_str(text);
-    let table = whole.ok().and_then(|mut table| table.remove("augment"));
-    Ok(table.and_then(|value| value.try_into().ok()))
+
+    let Some(value) = table.get("augment") else { return Ok(None) };
+    let fault = |at: usize, reason: String| Fault { at, reason: format!("augment: {reason}") };
+    let Some(options) = value.get_ref().as_table() else {
+        return Err(fault(value.span().start, unlike("a table, [augment]", value, text)));
+    };
+    let refuse = |error: toml::de::Error| {
+        let at = error.span().map_or(value.span().start, |span| span.start);
+        fault(at, error.message().replace('\n', ", "))
+    };
+    let File { augment } = toml::from_str(text).map_err(refuse)?;
+    match augment.check() {
+        Ok(()) => Ok(Some(augment)),
+        Err(error) => {
+            // Its first words are `augment KEY`.
+            let reason = error.to_string();
+            let reason = reason.strip_prefix("augment ").unwrap_or(&reason);
+            let key = reason.split(':').next().unwrap_or_default();
+            let at = options.get(key).map_or(value.span().start, |found| found.span().start);
+            Err(fault(at, reason.to_string()))
+        }
+    }
 }

@@ -1,10 +1,18 @@
-use crate::formats::toml::kinds;
-use crate::formats::toml::kinds::RULES;
+use crate::nn::setting::{Form, RuleForm, Setting, Value};
 use crate::nn::{Init, Layer, Network};
 use crate::ops::{LocalResponse, TABLE};
 use crate::shape::Padding;
 
-/// What a layer of this text is, read from a file whose input fits it.
+/// All rules for initial values.
+fn rules() -> &'static [RuleForm] {
+    let form = Layer::conv2d(1, 1).with_options(|list| list.iter().find(|s| s.key == "init").map(Setting::form));
+    match form {
+        Some(Form::Rule(rules)) => rules,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The layer of this text, read from a file whose input fits it.
 fn layer(text: &str) -> Layer {
     let text = format!("input = [4, 16, 16]\nlayer = [{{ kind = \"conv2d\", filters = 4, size = 1 }}, {text}]");
     let net = Network::from_toml(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -45,6 +53,12 @@ fn what_a_file_leaves_out_is_as_the_builders_have_it() {
         ("'prelu'", Layer::prelu()),
         ("'prelu', shared = true", Layer::prelu_shared()),
         ("'flatten'", Layer::flatten()),
+        ("'reshape', shape = [16, -1]", Layer::reshape([16, -1])),
+        ("'permute', axes = [2, 3, 1]", Layer::permute([2, 3, 1])),
+        ("'crop', cropping = [1, 2]", Layer::crop(Padding::Explicit { top: 1, bottom: 1, left: 2, right: 2 })),
+        ("'pad_channels', channels = 2", Layer::pad_channels(2)),
+        ("'clip', min = -1, max = 0.5", Layer::clip(-1.0, 0.5)),
+        ("'mean'", Layer::mean()),
         ("'softmax'", Layer::softmax()),
         ("'log_softmax'", Layer::log_softmax()),
         ("'leaky_relu'", Layer::activation("leaky_relu")),
@@ -112,8 +126,13 @@ fn rules_for_initial_values_are_names_or_tables() {
     assert_eq!(init("{ rule = 'normal', std = 0.01 }"), built(Init::Normal { mean: 0.0, std: 0.01 }));
     assert_eq!(init("{ rule = 'uniform', low = -1, high = 0.5 }"), built(Init::Uniform { low: -1.0, high: 0.5 }));
     assert_eq!(init("{ rule = 'constant', value = 3 }"), built(Init::Constant(3.0)));
-    for (name, rule) in RULES {
-        assert_eq!(kinds::rule(&rule), name);
+    for (name, keys) in rules() {
+        let numbers: Vec<_> =
+            keys.iter().filter(|(_, default)| default.is_none()).map(|(key, _)| format!(", {key} = 1")).collect();
+        let layer = init(&format!("{{ rule = '{name}'{} }}", numbers.concat()));
+        assert!(
+            layer.with_options(|list| list.iter().any(|s| matches!(s.value(), Some(Value::Rule(n, _)) if n == *name)))
+        );
     }
     let refused = |text: &str| {
         error(&format!("input=[1,4,4]\nlayer = [{{ kind = 'conv2d', filters = 1, size = 1, init = {text} }}]"))
@@ -130,8 +149,8 @@ fn rules_for_initial_values_are_names_or_tables() {
 
 #[test]
 fn every_kind_has_its_name() {
-    for name in kinds::names() {
-        assert_eq!(kinds::name(&kinds::make(name).unwrap().kind), name);
+    for layer in Layer::kinds() {
+        assert_eq!(Layer::of_kind(layer.kind()).unwrap(), layer);
     }
-    assert!(kinds::make("conv").is_none());
+    assert!(Layer::of_kind("conv").is_none());
 }

@@ -1,31 +1,16 @@
-//! What can stand at a key.
+//! The values of options in TOML.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::did_you_mean;
-use crate::formats::toml::kinds::{RULES, rule, visit_rule};
-use crate::formats::toml::read::Section;
-use crate::formats::toml::write::Pairs;
-use crate::nn::{Groups, Init};
-use crate::ops::Upsampling;
+use crate::nn::setting::{Form, RuleForm, Value};
 use crate::shape::Padding;
 
-/// Something that stands at a key.
-pub(super) trait Value: Clone + PartialEq {
-    /// From a file's text.
-    ///
-    /// Errors: what was expected and found.
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String>;
-
-    /// As it is written.
-    fn write(&self) -> String;
-}
-
-/// A value in a file, and where.
+/// A value in a file, and its place.
 pub(super) type Found<'a> = Spanned<DeValue<'a>>;
 
-/// What is said about a value that is none of those expected.
+/// The message about a value that is none of those expected.
 pub(super) fn unlike(expected: &str, value: &Found<'_>, file: &str) -> String {
     const MOST: usize = 40;
     let text = file.get(value.span()).unwrap_or("");
@@ -33,224 +18,159 @@ pub(super) fn unlike(expected: &str, value: &Found<'_>, file: &str) -> String {
     format!("expected {expected}, found {short}{}", if text.chars().nth(MOST).is_some() { "…" } else { "" })
 }
 
+/// The first key of a table that is not known: its place, and the message.
+pub(super) fn unknown_key(table: &DeTable<'_>, known: &[&str]) -> Option<(usize, String)> {
+    let key = table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())).min_by_key(|key| key.span().start)?;
+    let name: &str = key.get_ref();
+    let hint = did_you_mean(name, known.iter().copied());
+    Some((key.span().start, format!("unknown key \"{name}\"{hint}; the keys are {}", known.join(", "))))
+}
+
+/// The value of an option of that form.
+///
+/// Errors: the message of a value of another form.
+pub(super) fn read(form: Form, value: &Found<'_>, file: &str) -> Result<Value, String> {
+    let found = match form {
+        Form::Integer => whole(value).map(Value::Integer),
+        Form::Number => number(value).map(Value::Number),
+        Form::Flag => value.get_ref().as_bool().map(Value::Flag),
+        Form::Pair => whole(value).map(|n| [n; 2]).or_else(|| numbers(value)?.try_into().ok()).map(Value::Pair),
+        Form::Padding => padding(value).map(Value::Padding),
+        Form::Choice(words) => value.get_ref().as_str().filter(|word| words.contains(word)).map(name),
+        Form::IntegerOr(word) => {
+            let named = || value.get_ref().as_str().filter(|found| *found == word).map(name);
+            whole(value).map(Value::Integer).or_else(named)
+        }
+        Form::Layer => value.get_ref().as_str().map(name),
+        Form::Numbers => return each(value, file).map(Value::Numbers),
+        Form::Integers(_) => signed(value).map(Value::Integers),
+        Form::Rule(rules) => return rule(rules, value, file),
+    };
+    found.ok_or_else(|| unlike(&expected(form), value, file))
+}
+
+/// The description of a form in messages.
+fn expected(form: Form) -> String {
+    match form {
+        Form::Integer => "a whole number".into(),
+        Form::Number => "a number".into(),
+        Form::Flag => "true or false".into(),
+        Form::Pair => "a whole number for both axes, or [vertical, horizontal]".into(),
+        Form::Padding => {
+            "\"same\", \"same_lower\", \"valid\", a whole number for all sides, [vertical, horizontal] or \
+                          [top, bottom, left, right]"
+                .into()
+        }
+        Form::Choice(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or "),
+        Form::IntegerOr(word) => format!("a whole number, or \"{word}\""),
+        Form::Layer => "a text in quotes".into(),
+        Form::Numbers => "a number, or a list with one for each channel".into(),
+        Form::Integers(example) => format!("a list of {example}"),
+        Form::Rule(_) => "a rule's name, or a table such as { rule = \"normal\", std = 0.01 }".into(),
+    }
+}
+
+fn name(word: &str) -> Value {
+    Value::Name(word.into())
+}
+
 fn whole(value: &Found<'_>) -> Option<usize> {
     let integer = value.get_ref().as_integer()?;
     usize::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-impl Value for usize {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        whole(value).ok_or_else(|| unlike("a whole number", value, file))
-    }
-
-    fn write(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Value for bool {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        value.get_ref().as_bool().ok_or_else(|| unlike("true or false", value, file))
-    }
-
-    fn write(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Value for f32 {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let number = match value.get_ref() {
-            DeValue::Float(float) => float.as_str().parse().ok(),
-            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
-            _ => None,
-        };
-        number.filter(|n: &f32| n.is_finite()).ok_or_else(|| unlike("a number", value, file))
-    }
-
-    fn write(&self) -> String {
-        format!("{self:?}").to_lowercase()
-    }
-}
-
-/// One number, or a list with one for each channel.
-impl Value for Vec<f32> {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let Some(list) = value.get_ref().as_array() else {
-            let one = f32::read(value, file).map(|number| vec![number]);
-            return one.map_err(|_| unlike("a number, or a list with one for each channel", value, file));
-        };
-        let numbers = list.iter().map(|number| f32::read(number, file)).collect::<Result<Vec<_>, _>>()?;
-        if numbers.is_empty() { Err(unlike("at least one number", value, file)) } else { Ok(numbers) }
-    }
-
-    fn write(&self) -> String {
-        match self[..] {
-            [number] => number.write(),
-            _ => format!("[{}]", self.iter().map(Value::write).collect::<Vec<_>>().join(", ")),
-        }
-    }
-}
-
-impl Value for Option<f32> {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        f32::read(value, file).map(Some)
-    }
-
-    fn write(&self) -> String {
-        self.map_or(String::new(), |number| number.write())
-    }
-}
-
-impl Value for String {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        value.get_ref().as_str().map(Into::into).ok_or_else(|| unlike("a text in quotes", value, file))
-    }
-
-    fn write(&self) -> String {
-        toml::Value::from(self.as_str()).to_string()
-    }
-}
-
-/// Names, `["a", "b"]`.
-impl Value for Vec<String> {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let names = value
-            .get_ref()
-            .as_array()
-            .and_then(|list| list.iter().map(|v| Some(v.get_ref().as_str()?.into())).collect());
-        names.ok_or_else(|| unlike("a list of names such as [\"conv1\", \"input\"]", value, file))
-    }
-
-    fn write(&self) -> String {
-        format!("[{}]", self.iter().map(Value::write).collect::<Vec<_>>().join(", "))
-    }
 }
 
 fn numbers(value: &Found<'_>) -> Option<Vec<usize>> {
     value.get_ref().as_array()?.iter().map(whole).collect()
 }
 
-/// Extents, `[1, 28, 28]`.
-impl Value for Vec<usize> {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let extents = numbers(value).filter(|extents| !extents.is_empty() && !extents.contains(&0));
-        extents.ok_or_else(|| unlike("the extents of one input, such as [1, 28, 28] or [features]", value, file))
-    }
-
-    fn write(&self) -> String {
-        format!("{self:?}")
-    }
+fn signed(value: &Found<'_>) -> Option<Vec<i64>> {
+    let integer = |value: &Found<'_>| {
+        let integer = value.get_ref().as_integer()?;
+        i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    };
+    value.get_ref().as_array()?.iter().map(integer).collect()
 }
 
-/// One number for both axes, or `[vertical, horizontal]`.
-impl Value for [usize; 2] {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let pair = || numbers(value)?.try_into().ok();
-        let both = whole(value).map(|n| [n; 2]).or_else(pair);
-        both.ok_or_else(|| unlike("a whole number for both axes, or [vertical, horizontal]", value, file))
-    }
-
-    fn write(&self) -> String {
-        if self[0] == self[1] { self[0].to_string() } else { format!("{self:?}") }
-    }
+fn number(value: &Found<'_>) -> Option<f32> {
+    let number = match value.get_ref() {
+        DeValue::Float(float) => float.as_str().parse().ok(),
+        DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
+        _ => None,
+    };
+    number.filter(|n: &f32| n.is_finite())
 }
 
-impl Value for Padding {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let named = || match value.get_ref().as_str()? {
-            "valid" => Some(Padding::Valid),
-            "same" => Some(Padding::Same),
-            "same_lower" => Some(Padding::SameLower),
-            _ => None,
-        };
-        let sides = || match numbers(value)?[..] {
-            [v, h] => Some(Padding::Explicit { top: v, bottom: v, left: h, right: h }),
-            [top, bottom, left, right] => Some(Padding::Explicit { top, bottom, left, right }),
-            _ => None,
-        };
-        let expected = "\"same\", \"same_lower\", \"valid\", a whole number for all sides, [vertical, horizontal] or \
-                        [top, bottom, left, right]";
-        let padding = whole(value).map(Padding::all).or_else(named).or_else(sides);
-        padding.ok_or_else(|| unlike(expected, value, file))
-    }
-
-    fn write(&self) -> String {
-        match *self {
-            Padding::Valid => "\"valid\"".into(),
-            Padding::Same => "\"same\"".into(),
-            Padding::SameLower => "\"same_lower\"".into(),
-            Padding::Explicit { top, bottom, left, right } => match [bottom, left, right] {
-                [b, l, r] if [b, l, r] == [top; 3] => top.to_string(),
-                [b, l, r] if [b, r] == [top, l] => format!("[{top}, {l}]"),
-                _ => format!("[{top}, {bottom}, {left}, {right}]"),
-            },
-        }
-    }
+/// One number, or a list with one for each channel.
+fn each(value: &Found<'_>, file: &str) -> Result<Vec<f32>, String> {
+    let Some(list) = value.get_ref().as_array() else {
+        return number(value).map(|number| vec![number]).ok_or_else(|| unlike(&expected(Form::Numbers), value, file));
+    };
+    let one = |found: &Found<'_>| number(found).ok_or_else(|| unlike(&expected(Form::Number), found, file));
+    let numbers = list.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    if numbers.is_empty() { Err(unlike("at least one number", value, file)) } else { Ok(numbers) }
 }
 
-impl Value for Groups {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let depthwise = || (value.get_ref().as_str()? == "depthwise").then_some(Groups::Depthwise);
-        let groups = whole(value).map(Groups::Number).or_else(depthwise);
-        groups.ok_or_else(|| unlike("a whole number, or \"depthwise\"", value, file))
-    }
-
-    fn write(&self) -> String {
-        match self {
-            Groups::Number(n) => n.to_string(),
-            Groups::Depthwise => "\"depthwise\"".into(),
-        }
-    }
-}
-
-impl Value for Upsampling {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        match value.get_ref().as_str() {
-            Some("nearest") => Ok(Upsampling::Nearest),
-            Some("bilinear") => Ok(Upsampling::Bilinear),
-            _ => Err(unlike("\"nearest\" or \"bilinear\"", value, file)),
-        }
-    }
-
-    fn write(&self) -> String {
-        let name = if *self == Upsampling::Nearest { "nearest" } else { "bilinear" };
-        format!("\"{name}\"")
-    }
+fn padding(value: &Found<'_>) -> Option<Padding> {
+    let named = || match value.get_ref().as_str()? {
+        "valid" => Some(Padding::Valid),
+        "same" => Some(Padding::Same),
+        "same_lower" => Some(Padding::SameLower),
+        _ => None,
+    };
+    let sides = || match numbers(value)?[..] {
+        [v, h] => Some(Padding::Explicit { top: v, bottom: v, left: h, right: h }),
+        [top, bottom, left, right] => Some(Padding::Explicit { top, bottom, left, right }),
+        _ => None,
+    };
+    whole(value).map(Padding::all).or_else(named).or_else(sides)
 }
 
 /// A rule's name, or a table with it and its numbers: `{ rule = "normal", std = 0.01 }`.
-impl Value for Init {
-    fn read(value: &Found<'_>, file: &str) -> Result<Self, String> {
-        let names = || RULES.iter().map(|(name, _)| *name);
-        let table = value.get_ref().as_table();
-        let Some(name) = value.get_ref().as_str().or_else(|| table?.get("rule")?.get_ref().as_str()) else {
-            let expected = "a rule's name, or a table such as { rule = \"normal\", std = 0.01 }";
-            return Err(format!(
-                "{}; the rules: {}",
-                unlike(expected, value, file),
-                names().collect::<Vec<_>>().join(", ")
-            ));
-        };
-        let Some((_, mut init)) = RULES.into_iter().find(|(known, _)| *known == name) else {
-            let hint = did_you_mean(name, names());
-            return Err(format!("unknown rule \"{name}\"{hint}; there are {}", names().collect::<Vec<_>>().join(", ")));
-        };
-        let none = DeTable::new();
-        let mut section = Section::new(file, "", value.span(), table.unwrap_or(&none));
-        section.knows("rule");
-        visit_rule(&mut init, &mut section);
-        section.end().map_err(|fault| format!("rule \"{name}\": {}", fault.reason))?;
-        Ok(init)
+fn rule(rules: &[RuleForm], value: &Found<'_>, file: &str) -> Result<Value, String> {
+    let names = || rules.iter().map(|(name, _)| *name);
+    let list = || names().collect::<Vec<_>>().join(", ");
+    let table = value.get_ref().as_table();
+    let Some(name) = value.get_ref().as_str().or_else(|| table?.get("rule")?.get_ref().as_str()) else {
+        return Err(format!("{}; the rules: {}", unlike(&expected(Form::Rule(&[])), value, file), list()));
+    };
+    let Some(&(name, keys)) = rules.iter().find(|(known, _)| *known == name) else {
+        return Err(format!("unknown rule \"{name}\"{}; there are {}", did_you_mean(name, names()), list()));
+    };
+    let none = DeTable::new();
+    let table = table.unwrap_or(&none);
+    let about = |reason: String| format!("rule \"{name}\": {reason}");
+    let known: Vec<&str> = std::iter::once("rule").chain(keys.iter().map(|(key, _)| *key)).collect();
+    if let Some((_, reason)) = unknown_key(table, &known) {
+        return Err(about(reason));
     }
-
-    fn write(&self) -> String {
-        let name = format!("\"{}\"", rule(self));
-        let mut pairs = Pairs::default();
-        visit_rule(&mut self.clone(), &mut pairs);
-        if pairs.is_empty() {
-            return name;
+    let mut numbers = vec![];
+    for &(key, default) in keys {
+        match (table.get(key), default) {
+            (Some(found), _) => {
+                let refuse = || about(format!("{key}: {}", unlike(&expected(Form::Number), found, file)));
+                numbers.push((key, number(found).ok_or_else(refuse)?));
+            }
+            (None, Some(_)) => {}
+            (None, None) => return Err(about(format!("the key \"{key}\" is missing"))),
         }
-        format!("{{ rule = {name}, {pairs} }}")
     }
+    Ok(Value::Rule(name, numbers))
+}
+
+/// A text.
+pub(super) fn text(value: &Found<'_>, file: &str) -> Result<String, String> {
+    value.get_ref().as_str().map(Into::into).ok_or_else(|| unlike("a text in quotes", value, file))
+}
+
+/// Names of layers, `["a", "b"]`.
+pub(super) fn names(value: &Found<'_>, file: &str) -> Result<Vec<String>, String> {
+    let list = value.get_ref().as_array();
+    let names = list.and_then(|list| list.iter().map(|v| Some(v.get_ref().as_str()?.into())).collect());
+    names.ok_or_else(|| unlike("a list of names such as [\"conv1\", \"input\"]", value, file))
+}
+
+/// The extents of one input, `[1, 28, 28]`.
+pub(super) fn extents(value: &Found<'_>, file: &str) -> Result<Vec<usize>, String> {
+    let extents = numbers(value).filter(|extents| !extents.is_empty() && !extents.contains(&0));
+    extents.ok_or_else(|| unlike("the extents of one input, such as [1, 28, 28] or [features]", value, file))
 }

@@ -1,64 +1,48 @@
 //! From a network to a file.
 
-use std::fmt;
-
-use crate::formats::toml::kinds;
-use crate::formats::toml::kinds::Keys;
-use crate::formats::toml::value::Value;
+use crate::nn::setting::{Setting, Value, defaults};
 use crate::nn::{Network, Wired};
-
-/// Keys with their values, those left out that are as usual.
-#[derive(Default)]
-pub(super) struct Pairs(Vec<(&'static str, String)>);
-
-impl Pairs {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Keys for Pairs {
-    fn required<T: Value>(&mut self, key: &'static str, value: &mut T) {
-        self.0.push((key, value.write()));
-    }
-
-    fn optional<T: Value>(&mut self, key: &'static str, value: &mut T, usual: T) {
-        if *value != usual {
-            self.required(key, value);
-        }
-    }
-}
-
-impl fmt::Display for Pairs {
-    /// `filters = 6, size = 5`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs: Vec<_> = self.0.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        f.write_str(&pairs.join(", "))
-    }
-}
+use crate::ops::Augment;
 
 pub(super) fn network(net: &Network) -> String {
-    let mut text = format!("name = {}\ninput = {}\n", net.name.write(), net.input.write());
-    text += "\nlayer = [\n";
+    let mut file = format!("name = {}\ninput = {:?}\n", text(&net.name), net.input);
+    file += "\nlayer = [\n";
     for Wired { layer, inputs } in &net.layers {
-        let mut layer = layer.clone();
-        let mut pairs = Pairs::default();
-        pairs.required("kind", &mut kinds::name(&layer.kind).to_string());
-        if let Some(name) = &mut layer.name {
-            pairs.required("name", name);
-        }
-        kinds::visit(&mut layer, &mut pairs);
+        let mut pairs = vec![format!("kind = {}", text(layer.kind()))];
+        pairs.extend(layer.name.as_ref().map(|name| format!("name = {}", text(name))));
+        layer.with_options(|options| pairs.extend(given(options)));
         match &inputs[..] {
             [] => {}
-            [input] if !layer.kind.is_join() => pairs.required("input", &mut input.clone()),
-            _ => pairs.required("inputs", &mut inputs.clone()),
+            [input] if !layer.is_join() => pairs.push(format!("input = {}", text(input))),
+            _ => {
+                let names: Vec<_> = inputs.iter().map(|input| text(input)).collect();
+                pairs.push(format!("inputs = [{}]", names.join(", ")));
+            }
         }
-        text += &format!("    {{ {pairs} }},\n");
+        file += &format!("    {{ {} }},\n", pairs.join(", "));
     }
-    text += "]\n";
+    file += "]\n";
     if let Some(augment) = &net.augment {
-        let table = toml::Table::from_iter([("augment".to_string(), augment.clone().into())]);
-        text += &format!("\n{table}");
+        file += &augmentation(augment);
     }
-    text
+    file
+}
+
+fn text(text: &str) -> String {
+    Value::Name(text.into()).to_string()
+}
+
+/// The options that do not have their defaults.
+fn given(options: &[Setting<'_>]) -> Vec<String> {
+    let changed = options.iter().zip(defaults(options)).filter(|(_, is_default)| !is_default);
+    changed.filter_map(|(option, _)| Some(format!("{} = {}", option.key, option.value()?))).collect()
+}
+
+/// The table of augmentation, without options that have their defaults.
+fn augmentation(augment: &Augment) -> String {
+    let lines = |augment: &Augment| toml::to_string(augment).expect("numbers and words");
+    let defaults = lines(&Augment::default());
+    let changed = lines(augment);
+    let changed = changed.split_inclusive('\n').filter(|line| !defaults.contains(line));
+    format!("\n[augment]\n{}", changed.collect::<String>())
 }

@@ -1,14 +1,83 @@
-//! Options of layers. One that a layer does not have is told when the network is built.
+//! The fluent options of layers. An option that a layer lacks is an error when the network is built.
 
-use crate::nn::Init;
-use crate::nn::layer::{Groups, Kind, Layer};
-use crate::shape::{Padding, Pair, Window};
+use crate::nn::init::Init;
+use crate::nn::layer::convolution::Groups;
+use crate::nn::layer::kind::{Layer, Misuse};
+use crate::nn::layer::setting::Value;
+use crate::nn::sequential::Sequential;
+use crate::shape::{Padding, Pair};
+
+/// Options as methods of a layer, and of a [`Sequential`], where they set those of the last layer.
+macro_rules! options {
+    ($($(#[$doc:meta])* $method:ident($($argument:ident: $ty:ty)?) => $key:literal, $value:expr;)*) => {
+        impl Layer {$(
+            $(#[$doc])*
+            pub fn $method(self, $($argument: $ty)?) -> Self {
+                self.option(stringify!($method), $key, $value.into())
+            }
+        )*}
+
+        impl Sequential {$(
+            #[doc = concat!("Sets the option of the last layer: [`Layer::", stringify!($method), "`].")]
+            pub fn $method(self, $($argument: $ty)?) -> Self {
+                self.last(stringify!($method), |layer| layer.$method($($argument)?))
+            }
+        )*}
+    };
+}
+
+options! {
+    /// Sets the padding of a convolution or pooling.
+    padding(padding: impl Into<Padding>) => "padding", Into::<Padding>::into(padding);
+
+    /// Sets the stride of a convolution or pooling.
+    stride(stride: impl Into<Pair>) => "stride", Into::<Pair>::into(stride);
+
+    /// Sets the dilation of a convolution or pooling.
+    dilation(dilation: impl Into<Pair>) => "dilation", Into::<Pair>::into(dilation);
+
+    /// Sets whether the last window of a convolution or pooling may reach over the end.
+    ceil_mode(ceil_mode: bool) => "ceil_mode", ceil_mode;
+
+    /// Sets the rows and columns that a transposed convolution adds at the end of its result: they select one of the
+    /// sizes from which a convolution makes its input's size.
+    output_padding(padding: impl Into<Pair>) => "output_padding", Into::<Pair>::into(padding);
+
+    /// Sets the number of groups: the filters and the channels of a convolution are multiples of it.
+    groups(groups: usize) => "groups", groups;
+
+    /// Makes each filter of a convolution see one channel: with C channels the filters are a multiple of C, and the
+    /// first filters/C see the first channel.
+    depthwise() => "groups", Groups::Depthwise;
+
+    /// Sets whether a convolution or dense layer has a bias.
+    bias(has: bool) => "bias", has;
+
+    /// Sets the initial weights of a convolution or dense layer.
+    init(rule: Init) => "init", rule;
+
+    /// Sets whether an average pooling counts padding as zeros.
+    count_include_pad(counts: bool) => "count_include_pad", counts;
+
+    /// Sets the weight of the new value in a batch normalization's running averages, from 0 to 1.
+    momentum(momentum: f32) => "momentum", momentum;
+
+    /// Sets the number, above 0, that a normalization adds to the variance.
+    epsilon(epsilon: f32) => "epsilon", epsilon;
+
+    /// Sets whether a normalization has weight and bias.
+    affine(has: bool) => "affine", has;
+
+    /// Sets the first axis over which a layer or RMS normalization normalizes, or the axis along which a concatenation
+    /// joins; 1 is the axis after the batch.
+    axis(axis: usize) => "axis", axis;
+}
 
 impl Layer {
     /// Names the layer; its parameters are `name.weight`, `name.bias` and so on. Activations have no name.
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        if self.kind.is_activation() {
-            return self.misused("named", "a layer other than an activation");
+        if self.is_activation() {
+            return self.misused(Misuse::Other { method: "named", expected: "a layer other than an activation" });
         }
         self.name = Some(name.into());
         self
@@ -18,147 +87,47 @@ impl Layer {
     /// kept for them.
     pub fn trainable(mut self, trainable: bool) -> Self {
         if !self.kind.is_parametric() {
-            return self.misused("trainable", "a layer with parameters");
+            return self.misused(Misuse::Other { method: "trainable", expected: "a layer with parameters" });
         }
         self.trainable = trainable;
         self
     }
 
-    /// Sets the padding of a convolution or pooling.
-    pub fn padding(self, padding: impl Into<Padding>) -> Self {
-        self.window("padding", |window| window.padding(padding))
-    }
-
-    /// Sets the stride of a convolution or pooling.
-    pub fn stride(self, stride: impl Into<Pair>) -> Self {
-        self.window("stride", |window| window.stride(stride))
-    }
-
-    /// Sets the dilation of a convolution or pooling.
-    pub fn dilation(self, dilation: impl Into<Pair>) -> Self {
-        self.window("dilation", |window| window.dilation(dilation))
-    }
-
-    /// Sets whether the last window of a convolution or pooling may reach over the end.
-    pub fn ceil_mode(self, ceil_mode: bool) -> Self {
-        self.window("ceil_mode", |window| window.ceil_mode(ceil_mode))
-    }
-
-    /// Sets how many rows and columns a transposed convolution adds at its result's end: which of the sizes that a
-    /// convolution would take to this input it makes.
-    pub fn output_padding(mut self, padding: impl Into<Pair>) -> Self {
-        match &mut self.kind {
-            Kind::ConvTranspose2d { output_padding, .. } => *output_padding = padding.into().0,
-            _ => return self.misused("output_padding", "a transposed convolution"),
+    fn option(mut self, method: &'static str, key: &'static str, value: Value) -> Self {
+        match self.set(key, value.clone()) {
+            true => self,
+            false => self.misused(Misuse::Option { method, key, value }),
         }
+    }
+
+    fn misused(mut self, misuse: Misuse) -> Self {
+        self.misuse.get_or_insert(misuse);
         self
     }
+}
 
-    /// Sets into how many groups the filters and the channels of a convolution fall; both are multiples of it.
-    pub fn groups(self, groups: usize) -> Self {
-        self.set_groups("groups", Groups::Number(groups))
-    }
-
-    /// Makes each filter of a convolution see one channel: with C channels the filters are a multiple of C, and the
-    /// first filters/C see the first channel.
-    pub fn depthwise(self) -> Self {
-        self.set_groups("depthwise", Groups::Depthwise)
-    }
-
-    fn set_groups(mut self, option: &'static str, to: Groups) -> Self {
-        match &mut self.kind {
-            Kind::Conv2d { groups, .. } | Kind::ConvTranspose2d { groups, .. } => *groups = to,
-            _ => return self.misused(option, "a convolution"),
+impl Sequential {
+    /// Names the last layer, or the network if there is no layer yet.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        if self.layers.is_empty() {
+            self.name = name.into();
+            return self;
         }
-        self
+        self.last("named", |layer| layer.named(name))
     }
 
-    /// Sets whether a convolution or dense layer has a bias.
-    pub fn bias(mut self, has: bool) -> Self {
-        match &mut self.kind {
-            Kind::Conv2d { bias, .. } | Kind::ConvTranspose2d { bias, .. } | Kind::Dense { bias, .. } => *bias = has,
-            _ => return self.misused("bias", "a convolution or dense layer"),
+    /// Sets whether training changes the parameters of the last layer: [`Layer::trainable`].
+    pub fn trainable(self, trainable: bool) -> Self {
+        self.last("trainable", |layer| layer.trainable(trainable))
+    }
+
+    fn last(mut self, option: &'static str, set: impl FnOnce(Layer) -> Layer) -> Self {
+        match self.layers.pop() {
+            Some(layer) => self.layers.push(set(layer)),
+            None => {
+                self.misuse.get_or_insert(option);
+            }
         }
-        self
-    }
-
-    /// Sets the initial weights of a convolution or dense layer.
-    pub fn init(mut self, rule: Init) -> Self {
-        match &mut self.kind {
-            Kind::Conv2d { init, .. } | Kind::ConvTranspose2d { init, .. } | Kind::Dense { init, .. } => *init = rule,
-            _ => return self.misused("init", "a convolution or dense layer"),
-        }
-        self
-    }
-
-    /// Sets whether an average pooling counts padding as zeros.
-    pub fn count_include_pad(mut self, counts: bool) -> Self {
-        match &mut self.kind {
-            Kind::AvgPool2d { count_include_pad, .. } => *count_include_pad = counts,
-            _ => return self.misused("count_include_pad", "an average pooling"),
-        }
-        self
-    }
-
-    /// Sets the share of the new in a batch normalisation's running averages, from 0 to 1.
-    pub fn momentum(mut self, share: f32) -> Self {
-        match &mut self.kind {
-            Kind::BatchNorm { momentum, .. } => *momentum = share,
-            _ => return self.misused("momentum", "a batch normalisation"),
-        }
-        self
-    }
-
-    /// Sets what a normalisation adds to the variance, above 0.
-    pub fn epsilon(mut self, added: f32) -> Self {
-        match &mut self.kind {
-            Kind::BatchNorm { epsilon, .. }
-            | Kind::LayerNorm { epsilon, .. }
-            | Kind::GroupNorm { epsilon, .. }
-            | Kind::InstanceNorm { epsilon, .. }
-            | Kind::RmsNorm { epsilon, .. } => *epsilon = added,
-            _ => return self.misused("epsilon", "a normalisation"),
-        }
-        self
-    }
-
-    /// Sets whether a normalisation has weight and bias.
-    pub fn affine(mut self, has: bool) -> Self {
-        match &mut self.kind {
-            Kind::BatchNorm { affine, .. }
-            | Kind::LayerNorm { affine, .. }
-            | Kind::GroupNorm { affine, .. }
-            | Kind::InstanceNorm { affine, .. }
-            | Kind::RmsNorm { affine, .. } => *affine = has,
-            _ => return self.misused("affine", "a normalisation"),
-        }
-        self
-    }
-
-    /// Sets from which axis on a layer or RMS normalisation normalises, or along which branches are put one behind the
-    /// other; 1 is the one after the batch.
-    pub fn axis(mut self, from: usize) -> Self {
-        match &mut self.kind {
-            Kind::LayerNorm { axis, .. } | Kind::RmsNorm { axis, .. } | Kind::Concat { axis } => *axis = from,
-            _ => return self.misused("axis", "a layer or RMS normalisation, or a concatenation"),
-        }
-        self
-    }
-
-    fn window(mut self, option: &'static str, set: impl FnOnce(Window) -> Window) -> Self {
-        match &mut self.kind {
-            Kind::Conv2d { window, .. }
-            | Kind::ConvTranspose2d { window, .. }
-            | Kind::MaxPool2d { window }
-            | Kind::AvgPool2d { window, .. }
-            | Kind::LpPool2d { window, .. } => *window = set(*window),
-            _ => return self.misused(option, "a convolution or pooling layer"),
-        }
-        self
-    }
-
-    fn misused(mut self, option: &'static str, expected: &'static str) -> Self {
-        self.misuse.get_or_insert((option, expected));
         self
     }
 }

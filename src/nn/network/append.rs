@@ -1,8 +1,8 @@
 //! Writing a network down.
 
 use crate::nn::build::INPUT;
+use crate::nn::layer::Layer;
 use crate::nn::network::{Network, Wired};
-use crate::nn::{Kind, Layer};
 use crate::{Error, Result};
 
 impl Network {
@@ -16,7 +16,7 @@ impl Network {
         self
     }
 
-    /// Appends a layer that reads the last one, or what [`after`](Self::after) names.
+    /// Appends a layer that reads the last one, or the layer that [`after`](Self::after) names.
     pub fn layer(mut self, layer: Layer) -> Self {
         let inputs = self.after.take().into_iter().collect();
         self.push(layer, inputs)
@@ -53,14 +53,14 @@ impl Network {
         self.join(Layer::concat(), inputs)
     }
 
-    /// The network with a [`Layer::normalize`] of that name in front: what read the input reads that.
+    /// The network with a [`Layer::normalize`] of that name in front, which replaces the input for all other layers.
     ///
     /// Errors: it begins with such a layer.
     pub fn normalized(mut self, mean: impl Into<Vec<f32>>, deviation: impl Into<Vec<f32>>) -> Result<Self> {
         let layer = Layer::normalize(mean, deviation);
-        let name = layer.kind.stem().to_string();
+        let name = layer.stem().to_string();
         if let (Some(Wired { layer, .. }), Some(first)) = (self.layers.first(), self.names().first())
-            && matches!(layer.kind, Kind::Normalize { .. })
+            && layer.kind() == name
         {
             let expected = format!("a network that does not begin with {name}");
             return Err(Error::option(format!("layer \"{first}\""), expected, "one that does"));
@@ -75,14 +75,14 @@ impl Network {
         Ok(self)
     }
 
-    /// The name of the last layer, or `input` if there is none: what a later branch reads.
+    /// The name of the last layer, or `input` if there is none, for a later branch.
     pub fn last(&self) -> String {
         self.names().pop().unwrap_or_else(|| INPUT.into())
     }
 
-    /// Naming the layer before as what is read says nothing.
+    /// An input that is the layer before is the default.
     pub(in crate::nn) fn push(mut self, layer: Layer, mut inputs: Vec<String>) -> Self {
-        if !layer.kind.is_join() && inputs.len() == 1 && inputs[0] == self.last() {
+        if !layer.is_join() && inputs.len() == 1 && inputs[0] == self.last() {
             inputs.clear();
         }
         self.layers.push(Wired { layer, inputs });

@@ -1,12 +1,17 @@
-//! A network of layers that name what they read.
+//! A network of layers with named inputs: branches and joins.
 
 mod append;
+mod fault;
 mod wires;
 
-pub(crate) use wires::Fault;
+pub(crate) use fault::Fault;
 
 use crate::graph::NodeId;
-use crate::nn::{Build, Layer, Model, Sequential, layer};
+use crate::nn::build::Build;
+use crate::nn::layer::{self, Layer};
+use crate::nn::model::Model;
+use crate::nn::sequential::Sequential;
+use crate::ops::Augment;
 use crate::shape::Shape;
 use crate::{Error, Result};
 
@@ -14,7 +19,7 @@ use crate::{Error, Result};
 ///
 /// A layer's name is its own or, as in a [`Sequential`], numbered by kind: `conv1`, `relu1`, `add1`. `input` is what the
 /// network reads. The last layer gives the network's output; every other is read by a later one. Nothing fails while a
-/// network is written down: what is wrong is told, with the layer's name, when it is built or summarised.
+/// network is written down: errors are reported, with the layer's name, when it is built or summarized.
 ///
 /// ```
 /// use lenslet::nn::{Layer, Network, Summary};
@@ -52,19 +57,19 @@ pub struct Network {
     pub(crate) name: String,
     pub(crate) input: Vec<usize>,
     pub(crate) layers: Vec<Wired>,
-    pub(crate) augment: Option<toml::Table>,
-    /// What the next layer reads, if that is not the last.
+    pub(crate) augment: Option<Augment>,
+    /// The input of the next layer, if that is not the last layer.
     pub(crate) after: Option<String>,
     /// The first option that was given before any layer.
     pub(crate) misuse: Option<&'static str>,
 }
 
-/// A layer and what it reads.
+/// A layer and its inputs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Wired {
     /// The layer.
     pub layer: Layer,
-    /// The names of what it reads; none for the layer before it.
+    /// The names of its inputs; none for the layer before it.
     pub inputs: Vec<String>,
 }
 
@@ -85,13 +90,13 @@ impl Network {
         layer::names(self.layers.iter().map(|wired| &wired.layer)).collect()
     }
 
-    /// How training pictures are augmented: the table `augment` of a network's file, as it is there.
-    pub fn augment(&self) -> Option<&toml::Table> {
-        self.augment.as_ref()
+    /// The augmentation of training images, the table `[augment]` of a network's file, if there is one.
+    pub fn augment(&self) -> Option<Augment> {
+        self.augment
     }
 
-    /// Sets how training pictures are augmented.
-    pub fn with_augment(mut self, augment: Option<toml::Table>) -> Self {
+    /// Sets the augmentation of training images.
+    pub fn with_augment(mut self, augment: Option<Augment>) -> Self {
         self.augment = augment;
         self
     }
@@ -115,7 +120,7 @@ impl Network {
             let inputs: Vec<NodeId> = wires[number].iter().map(|&value| values[value]).collect();
             // In a summary, an activation is part of the layer before it, unless others read that layer without it.
             let y = match wires[number][..] {
-                [value] if layer.kind.is_activation() && readers[value] > 1 => layer.apply_apart(b, name, inputs[0]),
+                [value] if layer.is_activation() && readers[value] > 1 => layer.apply_apart(b, name, inputs[0]),
                 _ => layer.join(b, name, &inputs),
             };
             values.push(y.map_err(|error| Fault { layer: Some(number), error })?);
@@ -149,7 +154,7 @@ impl From<Sequential> for Network {
 impl TryFrom<Network> for Sequential {
     type Error = Error;
 
-    /// The stack that a network is if each layer reads the one before; what says how to augment stays behind.
+    /// The stack of a network whose layers each read the one before, without its augmentation.
     ///
     /// Errors: those of the network's wiring; a layer reads something else.
     fn try_from(network: Network) -> Result<Self> {

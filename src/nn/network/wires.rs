@@ -4,21 +4,15 @@ use std::collections::HashMap;
 
 use crate::error::did_you_mean;
 use crate::nn::build::INPUT;
-use crate::nn::network::Network;
+use crate::nn::network::{Fault, Network};
 use crate::{Error, Result};
-
-/// What is wrong with a network, and the number of the layer it is wrong with.
-pub(crate) struct Fault {
-    pub layer: Option<usize>,
-    pub error: Error,
-}
 
 /// The layers' names, and the numbers of the values that each reads: 0 is the network's input, and what a layer gives has
 /// the layer's number and one.
 type Wires = (Vec<String>, Vec<Vec<usize>>);
 
 impl Network {
-    /// Errors: two layers of a name; a layer that reads what is not above it, or that nothing reads.
+    /// Errors: two layers of a name; a layer with an input that is not above it, or that no layer reads.
     pub(crate) fn wires(&self) -> Result<Wires, Fault> {
         let names = self.names();
         let fault = |number: usize, what: &str, expected: String, found: String| Fault {
@@ -42,7 +36,7 @@ impl Network {
                 above.get(input.as_str()).copied().ok_or_else(refuse)
             };
             let inputs = match &wired.inputs[..] {
-                [] if wired.layer.kind.is_join() => {
+                [] if wired.layer.is_join() => {
                     let expected = "the names of what it joins, at least 2".into();
                     return Err(fault(number, ": inputs", expected, "none".into()));
                 }

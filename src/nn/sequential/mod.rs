@@ -1,18 +1,17 @@
 //! A stack of layers.
 
-mod append;
-mod options;
-
 use crate::graph::NodeId;
-use crate::nn::{Build, Layer, Model, layer};
+use crate::nn::build::Build;
+use crate::nn::layer::{self, Layer};
+use crate::nn::model::Model;
 use crate::shape::Shape;
 use crate::{Error, Result};
 
 /// A network in which each layer reads the one before.
 ///
 /// Methods that append a layer are followed by those that set its options. Nothing fails while it is written down: an
-/// option that a layer does not have, a window that does not fit and the like are told, with the layer's name, when
-/// the network is built or summarised.
+/// option that a layer lacks, a window that does not fit and the like are errors, with the layer's name, when the network
+/// is built or summarized.
 ///
 /// ```
 /// use lenslet::Padding::Same;

@@ -2,6 +2,8 @@ use super::*;
 use crate::nn::{Init, Layout, Network, Stored, Summary};
 use crate::shape::Padding;
 
+const SIDES: Padding = Padding::Explicit { top: 1, bottom: 0, left: 2, right: 1 };
+
 fn error(model: Sequential) -> String {
     Layout::of(&model).unwrap_err().to_string()
 }
@@ -50,12 +52,24 @@ fn errors_name_the_layer() {
 #[test]
 fn an_option_the_layer_does_not_have_is_told_when_built() {
     for (model, parts) in [
-        (image().conv2d(2, 3).relu().padding(Padding::Same), [".padding()", "convolution or pooling", "relu"]),
-        (image().flatten().dense(3).stride(2), [".stride()", "convolution or pooling", "dense"]),
-        (image().max_pool2d(2).groups(2), [".groups()", "a convolution before it", "max_pool2d 2x2"]),
-        (image().flatten().depthwise(), [".depthwise()", "a convolution before it", "flatten"]),
-        (image().max_pool2d(2).bias(false), [".bias()", "convolution or dense", "max_pool2d 2x2"]),
-        (image().max_pool2d(2).count_include_pad(false), [".count_include_pad()", "average", "max_pool2d"]),
+        (
+            image().conv2d(2, 3).relu().padding(Padding::Same),
+            [".padding()", "option padding before it (conv2d, conv_transpose2d, max_pool2d, ", "found relu"],
+        ),
+        (
+            image().flatten().dense(3).stride(2),
+            [".stride()", "option stride before it (conv2d, conv_transpose2d, max_pool2d, ", "found dense"],
+        ),
+        (
+            image().max_pool2d(2).groups(2),
+            [".groups()", "option groups before it (conv2d, conv_transpose2d, group_norm)", "max_pool2d 2x2"],
+        ),
+        (
+            image().flatten().depthwise(),
+            [".depthwise()", "option groups before it (conv2d, conv_transpose2d)", "flatten"],
+        ),
+        (image().max_pool2d(2).bias(false), [".bias()", "(conv2d, conv_transpose2d, dense)", "max_pool2d 2x2"]),
+        (image().max_pool2d(2).count_include_pad(false), [".count_include_pad()", "(avg_pool2d)", "max_pool2d"]),
         (image().conv2d(2, 3).relu().named("a"), [".named()", "before it", "relu"]),
         (image().dilation(2).conv2d(2, 3), [".dilation()", "a layer before it", "beginning"]),
     ] {
@@ -162,6 +176,13 @@ fn every_layer_has_its_shape_and_its_parameters() {
         (image().upsample_bilinear(2), "upsample 2x2 bilinear", vec![4, 16, 12], [0, 0]),
         (image().pad(1), "pad 1", vec![4, 10, 8], [0, 0]),
         (image().pad_with(2, -1.0), "pad 2 with -1", vec![4, 12, 10], [0, 0]),
+        (image().crop(1), "crop 1", vec![4, 6, 4], [0, 0]),
+        (image().crop(SIDES), "crop 1,0,2,1", vec![4, 7, 3], [0, 0]),
+        (image().pad_channels(3), "pad_channels 3", vec![7, 8, 6], [0, 0]),
+        (image().reshape([2, -1]), "reshape 2,-1", vec![2, 96], [0, 0]),
+        (image().permute([2, 3, 1]), "permute 2,3,1", vec![8, 6, 4], [0, 0]),
+        (image().mean(), "mean", vec![4], [0, 0]),
+        (image().conv2d(4, 1).clip(-1.0, 0.5), "conv2d 1x1 clip -1 to 0.5", vec![4, 8, 6], [20, 20]),
         (image().prelu(), "prelu", vec![4, 8, 6], [4, 4]),
         (image().prelu_shared(), "prelu shared", vec![4, 8, 6], [1, 1]),
         (image().conv2d(2, 3).trainable(false).leaky_relu(0.2), "conv2d 3x3 leaky_relu 0.2", vec![2, 6, 4], [74, 0]),
@@ -186,20 +207,46 @@ fn bad_options_of_layers_are_told_with_the_layer() {
         (image().conv_transpose2d(2, 0), &["conv_transpose2d \"deconv1\"", "window", "0x0"]),
         (image().conv_transpose2d(2, 3).stride(0), &["conv_transpose2d \"deconv1\"", "stride", "0x0"]),
         (image().conv_transpose2d(2, 3).output_padding(3), &["conv_transpose2d \"deconv1\"", "output padding"]),
-        (image().conv2d(2, 3).output_padding(1), &[".output_padding()", "a transposed convolution", "conv2d"]),
-        (image().layer_norm().momentum(0.5), &[".momentum()", "a batch normalisation", "layer_norm"]),
-        (image().flatten().epsilon(1.0), &[".epsilon()", "a normalisation", "flatten"]),
+        (image().conv2d(2, 3).output_padding(1), &[".output_padding()", "(conv_transpose2d)", "found conv2d 3x3"]),
+        (image().layer_norm().momentum(0.5), &[".momentum()", "(batch_norm)", "layer_norm"]),
+        (
+            image().flatten().epsilon(1.0),
+            &[".epsilon()", "(batch_norm, layer_norm, group_norm, instance_norm, rms_norm)", "flatten"],
+        ),
         (image().max_pool2d(2).trainable(false), &[".trainable()", "a layer with parameters", "max_pool2d"]),
         (image().layer_norm().axis(7), &["layer_norm", "axis"]),
         (image().batch_norm().epsilon(0.0), &["batch_norm", "bn1", "epsilon"]),
         (image().relu().leaky_relu(-1.0), &["slope of leaky_relu", "found -1"]),
         (image().activation_with("gelu", 1.0), &["gelu", "no parameter"]),
+        (image().crop(4), &["crop \"crop1\"", "4 + 4 rows", "input of 8"]),
+        (image().crop(Padding::Same), &["crop \"crop1\"", "same padding"]),
+        (image().pad_channels(0), &["pad_channels \"pad1\"", "channels", "at least 1"]),
+        (image().flatten().pad_channels(1), &["pad_channels \"pad1\"", "[1, 64]"]),
+        (image().reshape([3, -1]), &["reshape \"reshape1\": shape", "the 64 elements", "found [3, -1]"]),
+        (image().reshape([-1, -1]), &["reshape \"reshape1\": shape", "-1 at most once"]),
+        (image().reshape([0, 64]), &["reshape \"reshape1\": shape", "positive extents"]),
+        (image().permute([0, 2, 1]), &["permute \"permute1\": axes", "each axis from 1 to 3 once", "[0, 2, 1]"]),
+        (image().permute([1, 2]), &["permute \"permute1\": axes", "each axis from 1 to 3 once"]),
+        (image().clip(1.0, -1.0), &["clamp", "clip1", "bounds"]),
+        (image().flatten().mean(), &["mean \"mean1\"", "[1, 64]"]),
+        (image().max_unpool2d("pool1"), &["max_unpool2d \"unpool1\": of", "a max_pool2d layer above it", "\"pool1\""]),
+        (image().avg_pool2d(2).max_unpool2d("pool1"), &["max_unpool2d \"unpool1\": of", "found \"pool1\""]),
+        (image().max_pool2d(2).max_pool2d(2).max_unpool2d("pool1"), &["max_unpool2d \"unpool1\"", "[1, 1, 2, 2]"]),
         (image().lp_pool2d(2, 0.0), &["lp_pool2d p", "found 0"]),
         (image().adaptive_avg_pool2d(0), &["adaptive_avg_pool2d", "0"]),
     ] {
         let message = error(model);
         assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
     }
+}
+
+#[test]
+fn unpooling_takes_the_size_of_the_pooling_s_input() {
+    let model = image().conv2d(3, 2).relu().max_pool2d(2).named("down").conv2d(3, 1).max_unpool2d("down");
+    let row = Summary::of(&model).unwrap().rows.pop().unwrap();
+    assert_eq!((row.layer.as_str(), row.kind.as_str()), ("unpool1", "max_unpool2d of down"));
+    assert_eq!(row.output, [3, 7, 7]);
+    survives_a_file(&model);
 }
 
 #[test]

@@ -45,7 +45,15 @@ impl Graph {
     /// Errors: as [`Graph::max_pool2d`].
     pub fn max_pool2d_with_positions(&mut self, x: NodeId, window: Window) -> Result<[NodeId; 2]> {
         let y = self.max_pool2d(x, window)?;
-        Ok([y, self.append(MaxPool2dPositions(window), &[x, y])?])
+        Ok([y, self.max_pool2d_positions(x, y, window)?])
+    }
+
+    /// Where the maxima `y` of [`Graph::max_pool2d`] with this window are in `x`, as
+    /// [`Graph::max_pool2d_with_positions`] has them.
+    ///
+    /// Errors: as [`Graph::max_pool2d`]; a `y` of another shape.
+    pub(crate) fn max_pool2d_positions(&mut self, x: NodeId, y: NodeId, window: Window) -> Result<NodeId> {
+        self.append(MaxPool2dPositions(window), &[x, y])
     }
 }
 
