@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An operation's shape rule refused its inputs. Born in [`crate::graph::Op::infer`] only.
+    /// Inputs that an operation's shape rule refuses, or an operation without a gradient that a gradient is asked of.
     #[error("{op}{}: {reason}", quoted(.node))]
     Shape {
         /// The operation's name.

@@ -30,6 +30,9 @@ const PORTIONS: u32 = 4;
 /// its own. How many fit is learnt from how long they took. The result is bit for bit that of
 /// [`Trainer::fit`](crate::train::Trainer::fit) on the same device.
 ///
+/// A dispatch of an [opaque](crate::kernel::Dispatch::is_opaque) shader is one slice: it runs whole, and its measured time
+/// counts as such.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use lenslet::{Gpu, Trainer, data::Mnist, models, optim::Sgd, wgpu};
