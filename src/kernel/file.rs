@@ -246,7 +246,7 @@ impl<'a> Rules<'a> {
                 let begin = line.find(keyword).filter(|at| *at > 0 && !line[..*at].ends_with(is_word))?;
                 line[begin + keyword.len()..].split(|c| !is_word(c)).next()
             });
-            if local.is_some_and(|name| bound.contains(name)) {
+            if local.is_some_and(|name| bound.contains(name)) && Declaration::of(line).is_none() {
                 self.depart(7, number, "give a local variable another name than every binding");
             }
         }
