@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An operation rejects the shapes of its inputs. Returned by [`crate::graph::Op::infer`].
+    /// An operation rejects the shapes of its inputs, or has no gradient and is asked for one.
     #[error("{op}{}: {reason}", quoted(.node))]
     Shape {
         /// The operation's name.

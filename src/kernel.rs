@@ -1,15 +1,18 @@
 //! A kernel as pure data: which shader, with which constants, over which operands. No GPU here.
 //!
-//! A shader file is valid WGSL by itself. Two kinds of lines in it are meant to be rewritten when it is loaded:
-//! `const NAME: u32 = 4u;` takes another value (`alias NAME = f32;` another type), and a one-line function
-//! `fn name(..) -> f32 { return ..; }` another expression. Everything about a shape is such a constant, so drivers see literal bounds and addresses; kernels that
-//! work on flat arrays take their length from the binding instead and need no variant per shape. Loops marked
-//! `// unroll` are written out.
+//! A shader file is valid WGSL by itself; `shaders/README.md` specifies its dialect. When it is loaded,
+//! `const NAME: u32 = 4u;` takes another value, `alias NAME = f32;` another type, and a one-line function
+//! `fn name(..) -> f32 { return ..; }` another expression. Everything about a shape is such a constant, so drivers see
+//! literal bounds and addresses; kernels that work on flat arrays take their length from the binding instead and need no
+//! variant per shape. Loops marked `// unroll` are unrolled.
 
 mod constant;
+mod file;
 mod inline;
 mod join;
 mod limits;
+mod line;
+mod shader;
 mod slice;
 mod storage;
 mod unroll;
@@ -21,41 +24,15 @@ pub(crate) use constant::f32_literal;
 pub use inline::Inlined;
 pub use join::{JOINED, Part, Workgroup, join, joined_workgroups, workgroup_size};
 pub use limits::Limits;
+pub(crate) use line::replace_word;
+pub(crate) use shader::own_shader;
+pub use shader::{Shader, file_stem};
 pub use slice::{SLICE_GROUP, slice};
-pub(crate) use unroll::replace_word;
+
+pub use crate::__foreign_shader as shader;
 
 use crate::shape::TensorType;
 use crate::{Error, Result};
-
-/// A WGSL file. The entry point has the file's name. Made by [`shader!`](crate::shader).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Shader {
-    /// File stem.
-    pub name: &'static str,
-    /// The text.
-    pub source: &'static str,
-}
-
-/// The shader `shaders/<path>.wgsl` of the crate that asks, compiled into its binary: `shader!("pooling/max_pool2d")`.
-#[macro_export]
-macro_rules! shader {
-    ($path:literal) => {
-        $crate::kernel::Shader {
-            name: $crate::kernel::file_stem($path),
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path, ".wgsl")),
-        }
-    };
-}
-
-/// The part of a path after its last `/`.
-#[doc(hidden)]
-pub const fn file_stem(path: &str) -> &str {
-    let mut at = path.len();
-    while at > 0 && path.as_bytes()[at - 1] != b'/' {
-        at -= 1;
-    }
-    path.split_at(at).1
-}
 
 /// A binding's range begins at a multiple of this many bytes: WebGPU's rule, whatever the device.
 pub const ALIGNMENT: usize = 256;
@@ -124,7 +101,8 @@ pub struct Dispatch {
     pub functions: Vec<(&'static str, String)>,
     /// `@binding(0)`, `@binding(1)`, ...
     pub bindings: Vec<Binding>,
-    /// How many workgroups in all; the grid is folded to the device's limit per axis.
+    /// How many workgroups in all; the grid is folded to the device's limit per axis where the shader
+    /// [allows it](Dispatch::folds).
     pub workgroups: u64,
     /// The binding that shares memory with the written one: it is left out, and the shader reads what it writes.
     pub in_place: Option<usize>,
@@ -171,10 +149,8 @@ impl Dispatch {
 
     /// Binds an operand that the shader reads to its variable of that name, which comes after all that are bound.
     pub fn reads_as(mut self, name: &str, operand: Operand) -> Self {
-        let number =
-            |line: &str| line.contains(&format!("> {name}: ")).then(|| line.split(['(', ')']).nth(3)?.parse().ok());
-        let number = self.shader.source.lines().find_map(number).flatten();
-        let number = number.expect("tests/shaders.rs holds shaders and their kernels together");
+        let resource = self.shader.file().resources.iter().find(|(own, _)| *own == name);
+        let number = resource.expect("tests/shaders.rs holds shaders and their kernels together").1.number;
         self.bindings.push(Binding { number, operand, writes: false });
         self
     }
@@ -220,20 +196,43 @@ impl Dispatch {
 
     /// Bindings that the file declares, used or not.
     fn declared(&self) -> usize {
-        self.shader.source.matches("@binding(").count()
+        self.shader.file().declared
+    }
+
+    /// Whether it runs as it is written, alone in its launch and whole, because its file does not keep to the dialect of
+    /// `shaders/README.md`.
+    pub fn is_opaque(&self) -> bool {
+        !self.shader.departures().is_empty()
+    }
+
+    /// Whether its text, with what is computed inside, may run without run-time checks.
+    pub fn is_trusted(&self) -> bool {
+        self.shader.is_trusted() && self.inlined.iter().all(|inlined| inlined.of().is_trusted())
+    }
+
+    /// The name of the entry point.
+    pub fn entry(&self) -> &'static str {
+        self.shader.file().entry.unwrap_or(self.shader.name)
+    }
+
+    /// Whether it may run on a grid that is folded to the device's limit per axis: its workgroups take their numbers from
+    /// `workgroup_index`.
+    pub fn folds(&self) -> bool {
+        !self.is_opaque() || self.shader.file().folds
     }
 
     /// Whether a binding may be stored as halves: the shader takes it as an array of floats or of quads of them.
     pub fn takes_halves(&self, number: usize) -> bool {
         match self.inlined.iter().find(|inlined| inlined.has(number)) {
             Some(inlined) => inlined.takes_halves(number),
+            None if self.is_opaque() => false,
             None => number >= self.declared() || storage::floats(self.shader.source, number).is_some(),
         }
     }
 
     /// Whether it needs [`Limits::subgroup`].
     pub fn uses_subgroups(&self) -> bool {
-        self.shader.source.contains("@builtin(subgroup_")
+        self.shader.file().uses_subgroups
     }
 
     /// The bindings that are bound, with their numbers.
@@ -246,12 +245,34 @@ impl Dispatch {
     /// Errors: a constant or function that the file does not have.
     pub fn source(&self) -> Result<String> {
         let enable = if self.halves.is_empty() { "" } else { storage::ENABLE };
-        Ok(format!("{enable}{}{COMMON}", self.own_source()?))
+        let common = if self.is_opaque() { &self.missing_common() } else { COMMON };
+        Ok(format!("{enable}{}{common}", self.own_source()?))
+    }
+
+    /// The common functions without those of which an opaque file declares its own.
+    fn missing_common(&self) -> String {
+        let own: Vec<&str> = self.shader.source.split(|c| !line::is_word(c)).collect();
+        let is_own = |name: &str| own.windows(2).any(|words| words == ["fn", name]);
+        let mut skips = false;
+        let mut kept = String::with_capacity(COMMON.len());
+        for line in COMMON.lines() {
+            let declared = line::Declaration::of(line);
+            skips |= declared.is_some_and(|declared| is_own(declared.name));
+            if !skips {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            skips &= !line.starts_with('}');
+        }
+        kept
     }
 
     /// The WGSL text without the common functions.
     fn own_source(&self) -> Result<String> {
         let refuse = |reason| Error::Gpu { what: format!("shader {}", self.shader.name), reason };
+        if self.is_opaque() {
+            return self.specialised();
+        }
         let mut text = unroll::unroll(&self.specialised()?).map_err(refuse)?;
         let is_factor =
             |number: &usize| *number >= self.declared() && !self.inlined.iter().any(|inlined| inlined.has(*number));
@@ -262,7 +283,7 @@ impl Dispatch {
         if let Some(read) = self.in_place {
             let written = self.bindings.iter().find(|b| b.writes).expect("a kernel writes its output");
             let (from, to) = (variable(&text, read), variable(&text, written.number));
-            let kept: Vec<_> = text.lines().filter(|line| !line.contains(&format!("@binding({read}) "))).collect();
+            let kept: Vec<_> = text.lines().filter(|line| !line::binds(line, read)).collect();
             text = rename(&kept.join("\n"), from, to);
         }
         for inlined in &self.inlined {
@@ -326,9 +347,7 @@ pub fn fold(workgroups: u64, limit: u32) -> Option<[u32; 2]> {
 
 /// The name of the variable at `@binding(number)`.
 fn variable(text: &str, number: usize) -> &str {
-    let line = text.lines().find(|line| line.contains(&format!("@binding({number}) ")));
-    let name = line.and_then(|line| line.split_once("> ")?.1.split_once(':'));
-    name.expect("tests/shaders.rs holds shaders and their kernels together").0
+    line::resource(text, number).expect("tests/shaders.rs holds shaders and their kernels together").0
 }
 
 /// `text` with the module variable `from` called `to`. In functions with a parameter of that name it is the parameter.
@@ -387,13 +406,13 @@ pub struct Io<'a> {
 mod tests {
     use super::*;
 
-    const SHADER: Shader = Shader {
-        name: "k",
-        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+    const SHADER: Shader = Shader::new(
+        "k",
+        "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\n\
                  const N: u32 = 1u;\nfn f(x: f32) -> f32 { return x; }\n\
                  fn g(a: u32, x: u32) {\n  let b = a * x;\n}\n  y[N] = f(x[N]) + max.x + xx;",
-    };
+    );
 
     #[test]
     fn constants_and_functions_are_set_by_name() {

@@ -43,6 +43,7 @@ pub use error::{Error, Result};
 pub use gpu::{Gpu, ShaderChecks, TextureInput, TextureOutput, TextureRead, TextureWrite};
 pub use graph::{Graph, NodeId, Precision};
 pub use infer::Predictor;
+pub(crate) use kernel::own_shader as shader;
 pub use shape::{DType, Padding, Pair, Shape, TensorType, Window};
 pub use tensor::{HostData, Tensor};
 pub use train::{FrameTrainer, Trainer};

@@ -120,6 +120,11 @@ impl Plan {
         self.bytes(|_| true)
     }
 
+    /// The dispatches of [opaque](Dispatch::is_opaque) shaders, in order.
+    pub fn opaque(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.dispatch.is_opaque())
+    }
+
     /// What the device is called for, in order.
     pub fn launches(&self) -> impl Iterator<Item = Launch<'_>> {
         self.steps.chunk_by(|a, b| a.launch == b.launch).map(|steps| Launch { steps })
@@ -146,6 +151,12 @@ impl Plan {
                 return refuse(name(&launch.steps[0]), "maxStorageBuffersPerShaderStage", needed, available.into());
             }
             let (needed, side) = (launch.workgroups(), limits.max_compute_workgroups_per_dimension);
+            let folds = launch.steps.iter().all(|step| step.dispatch.folds());
+            if !folds && needed > u64::from(side) {
+                let hint = "number the workgroups by workgroup_index(workgroup, grid), or make them larger".to_string();
+                let (what, limit) = (name(&launch.steps[0]), "maxComputeWorkgroupsPerDimension");
+                return Err(Error::Limit { what, limit, needed, available: side.into(), hint });
+            }
             if kernel::fold(needed, side).is_none() {
                 let available = u64::from(side).pow(2);
                 return refuse(name(&launch.steps[0]), "maxComputeWorkgroupsPerDimension squared", needed, available);
@@ -185,9 +196,10 @@ impl fmt::Display for Plan {
                 offset => format!("b{}+{offset}", b.place.buffer),
             };
             let list = |writes| step.bindings.iter().filter(|b| b.writes == writes).map(range).collect::<Vec<_>>();
+            let opaque = if step.dispatch.is_opaque() { "  opaque" } else { "" };
             writeln!(
                 f,
-                "{:>3}  {:10} {:28} {:>6} workgroups  {} -> {}",
+                "{:>3}  {:10} {:28} {:>6} workgroups  {} -> {}{opaque}",
                 step.launch,
                 step.name,
                 step.dispatch.shader.name,

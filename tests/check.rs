@@ -16,11 +16,11 @@ use lenslet::{Graph, NodeId, Padding, Result, ShaderChecks, Shape, TensorType};
 #[derive(Debug)]
 struct Double(&'static [Shader]);
 
-const RIGHT: Shader = Shader { name: "double_right", source: include_str!("check/double_right.wgsl") };
+const RIGHT: Shader = Shader::new("double_right", include_str!("check/double_right.wgsl"));
 /// Takes its time.
-const SLOW: Shader = Shader { name: "double_slow", source: include_str!("check/double_slow.wgsl") };
+const SLOW: Shader = Shader::new("double_slow", include_str!("check/double_slow.wgsl"));
 /// From element 5 on.
-const WRONG: Shader = Shader { name: "double_wrong", source: include_str!("check/double_wrong.wgsl") };
+const WRONG: Shader = Shader::new("double_wrong", include_str!("check/double_wrong.wgsl"));
 
 impl Op for Double {
     fn name(&self) -> &'static str {

@@ -115,11 +115,46 @@ fn whatever_has_several_workgroups_runs_in_slices() {
 #[test]
 fn every_file_is_valid_alone() {
     for (name, text) in shaders() {
-        let shader = Shader { name: name.leak(), source: text.leak() };
+        let shader = Shader::new(name.leak(), text.leak());
         let source = Dispatch::new(shader).source().expect("nothing is set");
         let reflection = Reflection::of(&format!("shaders/{}.wgsl", shader.name), &source);
         assert_eq!(reflection.entry_point, shader.name, "the entry point has the file's name");
         assert!(reflection.idle.is_empty(), "shaders/{}.wgsl: nothing uses {:?}", shader.name, reflection.idle);
+    }
+}
+
+#[test]
+fn every_file_keeps_to_the_dialect() {
+    for (name, text) in shaders() {
+        let departures = Shader::new(name.leak(), text.leak()).departures();
+        assert!(departures.is_empty(), "shaders/README.md, {name}: {departures:#?}");
+    }
+}
+
+#[test]
+fn floats_in_the_wgsl_of_operations_are_read_back_exactly() {
+    let extremes = [f32::MAX, f32::MIN_POSITIVE / 2.0, 0.1, 16_777_217.0];
+    for value in extremes {
+        let case = Case::new(format!("clipping at {value:e}"), |graph| {
+            let x = graph.input("x", TensorType::f32([100]))?;
+            let y = graph.unary_with("huber", value, x)?;
+            gradients(graph, y, &[x])?;
+            graph.clip_value(y, value)
+        });
+        let mut found = 0;
+        for dispatch in case.kernels().iter().flat_map(|kernel| case.variants(kernel)) {
+            let source = dispatch.source().unwrap();
+            validate(&case.name, &source);
+            for (_, expression) in &dispatch.functions {
+                for literal in expression.split(|c: char| !(is_word(c) || c == '.' || c == '-')) {
+                    let Some(number) = literal.trim_start_matches('-').strip_suffix('f') else { continue };
+                    let Ok(exact) = number.parse::<f64>() else { continue };
+                    assert_eq!(exact, f64::from(exact as f32), "{}: {literal} is no f32", case.name);
+                    found += usize::from(exact == f64::from(value));
+                }
+            }
+        }
+        assert!(found > 0, "{}", case.name);
     }
 }
 

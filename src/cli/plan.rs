@@ -90,6 +90,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             "accumulate": accumulate,
             "dispatches_per_step": plan.launches().count(),
             "kernels_per_step": plan.steps.len(),
+            "opaque_dispatches": plan.opaque().map(|step| step.dispatch.shader.name).collect::<Vec<_>>(),
             "slots": slots,
             "bytes_naive": plan.memory.naive,
             "bytes_planned": plan.memory.planned,
@@ -109,7 +110,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let largest_binding = plan.steps.iter().flat_map(|s| &s.bindings).map(|b| b.place.bytes).max().unwrap_or(0);
     let most_bindings = plan.launches().map(|launch| launch.bindings().len()).max().unwrap_or(0);
     let shared = if accumulate > 1 { format!(", {accumulate} per update") } else { String::new() };
-    let rows = [
+    let opaque: Vec<_> = plan.opaque().map(|step| step.dispatch.shader.name).collect();
+    let mut rows = vec![
         ("training step", format!("{} at batch {batch}{shared}", model.name())),
         ("dispatches", format!("{}, with {} kernels", plan.launches().count(), plan.steps.len())),
         ("activations", format!("{} bytes in {slots} slots", thousands(m.planned))),
@@ -129,6 +131,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ),
         ("largest batch", format!("{} on this device", thousands(largest as u64))),
     ];
+    if !opaque.is_empty() {
+        rows.insert(2, ("opaque", opaque.join(", ")));
+    }
     for (what, value) in rows {
         writeln!(out, "{what:<16} {value}")?;
     }

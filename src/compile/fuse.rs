@@ -30,6 +30,7 @@ pub fn fuse(graph: &Graph) -> Graph {
         if let Some(inner) = graph.node(producer).op()
             && alone(producer, reader)
             && graph.traits(producer).takes_epilogue
+            && has_epilogue(inner.as_ref(), &graph.io(producer))
         {
             let mut operands: Vec<NodeId> = graph.node(producer).inputs().to_vec();
             let factor = epilogue.factor.map(|number| inputs[number]);
@@ -42,6 +43,12 @@ pub fn fuse(graph: &Graph) -> Graph {
         }
     }
     pool(&fused)
+}
+
+/// Whether each kernel of an operation ends in a shader that the loader may rewrite.
+fn has_epilogue(op: &dyn Op, io: &Io<'_>) -> bool {
+    let kernels = op.kernels(io, &Limits::default());
+    kernels.iter().all(|kernel| kernel.dispatches.last().is_some_and(|last| !last.is_opaque()))
 }
 
 /// Whether a view is of all of its input.

@@ -112,7 +112,7 @@ impl<'k> Planner<'k> {
         let first = self.first_after(&reads, &writes);
         let open = (first..self.launches.len()).find(|&launch| self.takes(launch, dispatch, &bindings));
         let launch = open.unwrap_or_else(|| {
-            self.launches.push(Launch { dispatches: vec![], bindings: HashSet::new(), is_open: true });
+            self.launches.push(Launch { dispatches: vec![], bindings: HashSet::new(), is_open: !dispatch.is_opaque() });
             self.launches.len() - 1
         });
         self.launches[launch].dispatches.push(dispatch);
@@ -149,7 +149,7 @@ impl<'k> Planner<'k> {
     fn takes(&self, launch: usize, dispatch: &Dispatch, bindings: &[Bound]) -> bool {
         let launch = &self.launches[launch];
         // The quick answers first.
-        if !launch.is_open {
+        if !launch.is_open || dispatch.is_opaque() {
             return false;
         }
         let all = || launch.dispatches.iter().copied().chain([dispatch]);

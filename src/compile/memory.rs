@@ -242,6 +242,9 @@ impl<'a> Planner<'a> {
             let beside = self.uses(kernels);
             let (Some(output), Some(kernel)) = (output, &mut kernels[position]) else { continue };
             let dispatch = &mut kernel.dispatches[0];
+            if dispatch.is_opaque() {
+                continue;
+            }
             let inputs = self.graph.node(id).inputs();
             let overwritten = self.graph.traits(id).overwrites.iter().find_map(|&number| {
                 let input = self.life(inputs[number])?;

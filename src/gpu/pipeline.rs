@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// What was made on a device so far.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// By WGSL text.
-    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    /// By WGSL text and whether it carries run-time checks.
+    pipelines: HashMap<(String, ShaderChecks), wgpu::ComputePipeline>,
     /// By the number of each binding and whether it is written, and whether it runs in slices. Pipelines share them: what
     /// wgpu looks up for a dispatch is then more often in the host's caches.
     layouts: HashMap<(Vec<(u32, bool)>, bool), wgpu::PipelineLayout>,
@@ -33,7 +33,8 @@ pub(super) struct Pipeline {
 /// What a launch is compiled from.
 struct Text<'a> {
     launch: Launch<'a>,
-    text: String,
+    /// The WGSL text and its checks.
+    key: (String, ShaderChecks),
     is_sliced: bool,
 }
 
@@ -49,32 +50,33 @@ impl Gpu {
     ) -> Result<Vec<Pipeline>> {
         let text = |launch: Launch<'a>| {
             let text = launch.source()?;
-            Ok(match sliced.then(|| slice(&text)).flatten() {
-                Some(text) => Text { launch, text, is_sliced: true },
-                None => Text { launch, text, is_sliced: false },
+            let checks = self.checks_of(launch.is_trusted());
+            Ok(match (sliced && !launch.is_opaque()).then(|| slice(&text)).flatten() {
+                Some(text) => Text { launch, key: (text, checks), is_sliced: true },
+                None => Text { launch, key: (text, checks), is_sliced: false },
             })
         };
         let texts: Vec<Text<'_>> = launches.map(text).collect::<Result<_>>()?;
         let mut seen = HashSet::new();
         let missing: Vec<&Text<'_>> = {
             let made = &self.cache().pipelines;
-            texts.iter().filter(|t| !made.contains_key(&t.text) && seen.insert(t.text.as_str())).collect()
+            texts.iter().filter(|t| !made.contains_key(&t.key) && seen.insert(&t.key)).collect()
         };
         let next = AtomicUsize::new(0);
         let worker = || {
             let mut compiling = vec![];
             while let Some(t) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let layout = self.layout(t.launch, t.is_sliced);
-                compiling.push((&t.text, self.compile(t.launch.entry(), &t.text, &layout)));
+                compiling.push((&t.key, self.compile(t.launch.entry(), &t.key, &layout)));
             }
             compiling
         };
-        for (text, pipeline) in on_all_cores(missing.len(), worker).into_iter().flatten() {
+        for (key, pipeline) in on_all_cores(missing.len(), worker).into_iter().flatten() {
             let pipeline = pipeline.await?;
-            self.cache().pipelines.insert(text.clone(), pipeline);
+            self.cache().pipelines.insert(key.clone(), pipeline);
         }
         let cache = &self.cache().pipelines;
-        let pipeline = |t: &Text<'_>| Pipeline { pipeline: cache[&t.text].clone(), is_sliced: t.is_sliced };
+        let pipeline = |t: &Text<'_>| Pipeline { pipeline: cache[&t.key].clone(), is_sliced: t.is_sliced };
         Ok(texts.iter().map(pipeline).collect())
     }
 
@@ -132,12 +134,12 @@ impl Gpu {
         dispatch: &Dispatch,
         entries: &[wgpu::BindGroupLayoutEntry],
     ) -> Result<wgpu::ComputePipeline> {
-        let text = dispatch.source()?;
-        if let Some(made) = self.cache().pipelines.get(&text) {
+        let key = (dispatch.source()?, self.checks_of(dispatch.is_trusted()));
+        if let Some(made) = self.cache().pipelines.get(&key) {
             return Ok(made.clone());
         }
-        let pipeline = self.compile(dispatch.shader.name, &text, &self.layout_of(entries, None)).await?;
-        Ok(self.cache().pipelines.entry(text).or_insert(pipeline).clone())
+        let pipeline = self.compile(dispatch.entry(), &key, &self.layout_of(entries, None)).await?;
+        Ok(self.cache().pipelines.entry(key).or_insert(pipeline).clone())
     }
 
     fn layout_of(
@@ -155,18 +157,23 @@ impl Gpu {
         })
     }
 
+    /// The checks of a shader on this device.
+    fn checks_of(&self, is_trusted: bool) -> ShaderChecks {
+        if is_trusted { self.checks() } else { ShaderChecks::Checked }
+    }
+
     /// Makes a pipeline at once; the future is what the driver says of it.
     fn compile(
         &self,
         name: &str,
-        text: &str,
+        (text, checks): &(String, ShaderChecks),
         layout: &wgpu::PipelineLayout,
     ) -> impl Future<Output = Result<wgpu::ComputePipeline>> + Send + use<> {
         let device = self.device();
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let module = match self.checks() {
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.as_str().into()) };
+        let module = match checks {
             ShaderChecks::Checked => device.create_shader_module(descriptor),
             ShaderChecks::Trusted => trusted(device, descriptor),
         };
@@ -193,8 +200,9 @@ impl Gpu {
 
 #[allow(unsafe_code)]
 fn trusted(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-    // SAFETY: every kernel guards its own accesses and has constant loop bounds. tests/ops.rs and
-    // tests/textures.rs run each of them with and without the checks on shapes that are not multiples of its tiles, and
-    // compare both with the reference.
+    // SAFETY: the text consists of files in shaders/, compiled into this crate, and of files that an unsafe call of
+    // Shader::trusted vouches for: Gpu::checks_of has all others checked. Every kernel of shaders/ guards its own accesses and
+    // ends its loops. tests/ops/ and tests/textures/ run each of them with and without the checks on shapes that are not
+    // multiples of its tiles, and compare both with the reference.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::join::{declared_name, rename};
+use crate::kernel::line::{self, Declaration, rename};
 use crate::kernel::storage::{closing, floats, next_access};
 use crate::kernel::{Binding, Dispatch, Operand};
 
@@ -26,7 +26,7 @@ pub struct Inlined {
 impl Dispatch {
     /// Whether its shader says what one element of the output is: by a function `value(i)`.
     pub fn has_value(&self) -> bool {
-        self.shader.source.lines().any(|line| line.starts_with("fn value(i: u32) -> f32 {"))
+        self.shader.file().has_value
     }
 
     /// The dispatch with its operands called otherwise.
@@ -38,6 +38,9 @@ impl Dispatch {
     /// With every element of `operand` computed by the function `value` of the dispatch `of` where it is read. `None` if it
     /// is not read as floats or quads of them, or `of` has no such function.
     pub fn computes(mut self, operand: Operand, of: &Dispatch) -> Option<Self> {
+        if self.is_opaque() && self.bindings.iter().any(|b| b.operand == operand) {
+            return None;
+        }
         while let Some(at) = self.bindings.iter().position(|b| b.operand == operand) {
             let Binding { number, writes, .. } = self.bindings[at];
             let (name, _) = floats(self.shader.source, number)?;
@@ -84,10 +87,10 @@ impl Inlined {
     /// `text`, of the kernel, with the function and its bindings in the place of the binding; `value` is the text of the
     /// shader it comes from. `None` if either is written otherwise than the loader can follow.
     pub(super) fn insert(&self, text: &str, value: &str) -> Option<String> {
-        let (declared, (name, element)) = (format!("@binding({}) ", self.number), floats(text, self.number)?);
+        let (name, element) = floats(text, self.number)?;
         // Comments show accesses too.
-        let code = text.lines().filter(|line| !line.contains(&declared));
-        let code = code.map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim_end());
+        let code = text.lines().filter(|line| !line::binds(line, self.number));
+        let code = code.map(line::code);
         let mut out = String::with_capacity(text.len() + value.len());
         let functions = VALUE.map(|function| format!("{function}_{}", self.number));
         let by_place = value.lines().any(|line| line.starts_with("fn value_at("));
@@ -98,17 +101,16 @@ impl Inlined {
         };
         // Before the entry point, where a kernel that computes this one in its turn looks for functions.
         let own: Vec<&str> = value.lines().take_while(|line| !line.starts_with("@compute")).collect();
-        let names = own.iter().filter_map(|line| declared_name(line));
+        let names = own.iter().filter_map(|line| Declaration::of(line)).map(|declared| declared.name);
         let names: HashMap<&str, String> = names.map(|name| (name, format!("{name}_{}", self.number))).collect();
         for line in own.into_iter().filter(|line| !line.starts_with("//")) {
             let line = rename(line, &names);
-            let Some(rest) = line.strip_prefix("@group(0) @binding(") else {
+            let Some(resource) = Declaration::of(&line).and_then(|declared| declared.binding) else {
                 out += &line;
                 out.push('\n');
                 continue;
             };
-            let (number, rest) = rest.split_once(')')?;
-            let number: usize = number.parse().ok()?;
+            let (number, rest) = (resource.number, resource.rest);
             // What it would have written, it does not declare.
             if let Some((here, _)) = self.numbers().find(|(_, own)| *own == number) {
                 out += &format!("@group(0) @binding({here}){rest}\n");
@@ -167,21 +169,21 @@ mod tests {
     use super::*;
     use crate::kernel::Shader;
 
-    const DOUBLE: Shader = Shader {
-        name: "double",
-        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+    const DOUBLE: Shader = Shader::new(
+        "double",
+        "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nconst N: u32 = 1u;\n\
                  // Twice.\nfn value(i: u32) -> f32 {\n    return x[i + N] * 2.0;\n}\n\
                  @compute @workgroup_size(64)\nfn double() {\n    y[0] = value(0u);\n}\n",
-    };
-    const SUM: Shader = Shader {
-        name: "sum",
-        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+    );
+    const SUM: Shader = Shader::new(
+        "sum",
+        "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read> at: array<u32>;\n\
                  @group(0) @binding(2) var<storage, read_write> y: array<f32>;\n\
                  fn epilogue(v: f32, i: u32) -> f32 { return v; }\n@compute @workgroup_size(1)\nfn sum() {\n    \
                  y[0] = epilogue(x[at[0]] + x[u32(x[1u])], 0u); // x[0]\n}\n",
-    };
+    );
 
     #[test]
     fn loads_become_calls() {
@@ -209,12 +211,12 @@ mod tests {
 
     #[test]
     fn loads_of_quads_become_four_calls() {
-        const QUADS: Shader = Shader {
-            name: "quads",
-            source: "@group(0) @binding(0) var<storage, read> x: array<X>;\n\
+        const QUADS: Shader = Shader::new(
+            "quads",
+            "@group(0) @binding(0) var<storage, read> x: array<X>;\n\
                      @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nalias X = vec4<f32>;\n\
                      @compute @workgroup_size(1)\nfn quads() {\n    y[0] = x[y[1] / 4u].x;\n}\n",
-        };
+        );
         let double = Dispatch::new(DOUBLE).constant("N", 3usize).reads([Operand::Input(2)]).writes(Operand::Output);
         let quads = Dispatch::new(QUADS).reads_inputs(1).writes(Operand::Output);
         let text = quads.computes(Operand::Input(0), &double).unwrap().source().unwrap();

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::kernel::line::{Declaration, rename};
 use crate::kernel::{COMMON, Constant, Dispatch, storage};
 use crate::{Error, Result};
 
@@ -28,14 +29,13 @@ pub struct Workgroup {
 impl Dispatch {
     /// What it asks of workgroups.
     pub fn workgroup(&self) -> Workgroup {
-        let source = self.shader.source;
-        let size = source.split_once("@workgroup_size(").and_then(|(_, rest)| Some(rest.split_once(')')?.0));
+        let file = self.shader.file();
+        let size = file.size;
         let size = size.and_then(|size| match self.constants.iter().find(|(name, _)| *name == size) {
             Some((_, Constant::U32(size))) => Some(u64::from(*size)),
             _ => size.parse().ok(),
         });
-        let is_fixed = self.uses_subgroups() || source.contains("workgroupBarrier(");
-        Workgroup { size: size.unwrap_or(WORKGROUP), is_fixed }
+        Workgroup { size: size.unwrap_or(WORKGROUP), is_fixed: file.is_fixed }
     }
 
     /// The type that the shader declares for a binding.
@@ -43,8 +43,7 @@ impl Dispatch {
         if let Some(ty) = self.inlined.iter().find_map(|inlined| inlined.declared_type(number)) {
             return ty;
         }
-        let line = self.shader.source.lines().find(|line| line.contains(&format!("@binding({number}) ")));
-        let ty = line.and_then(|line| line.split_once("> ")?.1.split_once(": ")?.1.strip_suffix(';'));
+        let ty = self.shader.file().resources.iter().find(|(_, own)| own.number == number).map(|(_, own)| own.ty);
         ty.unwrap_or("array<f32>")
     }
 }
@@ -159,12 +158,11 @@ impl Body {
             part.dispatch.bound().map(|bound| bound.number).zip(part.numbers.iter().copied()).collect();
         let mut lines: Vec<(Option<usize>, &str)> = vec![];
         for line in own.lines() {
-            let Some(name) = declared_name(line) else {
+            let Some(Declaration { name, binding, .. }) = Declaration::of(line) else {
                 lines.push((None, line));
                 continue;
             };
-            let declared =
-                line.strip_prefix("@group(0) @binding(").and_then(|rest| rest.split_once(')')?.0.parse().ok());
+            let declared = binding.map(|binding| binding.number);
             let binding = declared.and_then(|own: usize| joint.get(&own).copied());
             if declared.is_some() && binding.is_none() {
                 // Declared for other dispatches of the file: nothing that this one calls uses it.
@@ -186,7 +184,7 @@ impl Body {
                 }
             }
         }
-        let mut body = Self { text: String::new(), entry: names[part.dispatch.shader.name].clone(), builtins: vec![] };
+        let mut body = Self { text: String::new(), entry: names[part.dispatch.entry()].clone(), builtins: vec![] };
         let mut in_header = false;
         let mut parameters = vec![];
         for (binding, line) in lines {
@@ -255,55 +253,25 @@ impl Body {
     }
 }
 
-/// The name that a line of module scope declares.
-pub(super) fn declared_name(line: &str) -> Option<&str> {
-    let rest = match line.split_once(' ') {
-        Some(("const" | "alias" | "struct" | "fn", rest)) => rest,
-        _ if line.starts_with("var<") || line.starts_with("@group") => line.split_once("> ")?.1,
-        _ => return None,
-    };
-    rest.find(|c: char| !is_word(c)).map(|end| &rest[..end])
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// `line` with every identifier that has another name called so, but for members and attributes.
-pub(super) fn rename(line: &str, names: &HashMap<&str, String>) -> String {
-    let mut out = String::with_capacity(line.len() + 16);
-    let mut rest = line;
-    let mut before = ' ';
-    while let Some(c) = rest.chars().next() {
-        let end = if is_word(c) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { c.len_utf8() };
-        let (word, after) = rest.split_at(end);
-        let name = names.get(word).filter(|_| before != '.' && before != '@');
-        out.push_str(name.map_or(word, String::as_str));
-        before = c;
-        rest = after;
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::{Operand, Shader};
 
-    const SCALE: Shader = Shader {
-        name: "scale",
-        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+    const SCALE: Shader = Shader::new(
+        "scale",
+        "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nconst N: u32 = 1u;\n\
                  fn f(v: f32) -> f32 { return v; }\n@compute @workgroup_size(64)\nfn scale(\n    \
                  @builtin(workgroup_id) workgroup: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n) {\n    \
                  let v = vec2<f32>(x[N]);\n    y[lane] = f(v.x) * 1e3f;\n}\n",
-    };
-    const ONE: Shader = Shader {
-        name: "one",
-        source: "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
+    );
+    const ONE: Shader = Shader::new(
+        "one",
+        "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> z: array<f32>;\n@compute @workgroup_size(1)\nfn one() {\n    \
                  z[0] = x[0];\n}\n",
-    };
+    );
 
     #[test]
     fn parts_keep_their_names_apart_and_share_bindings() {
@@ -329,21 +297,5 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{text} lacks {line:?}");
         }
         assert_eq!(text.matches("@binding").count(), 3, "{text}");
-    }
-
-    #[test]
-    fn every_kind_of_declaration_has_a_name() {
-        for line in
-            ["const x: u32 = 1u;", "alias x = f32;", "struct x {", "fn x(a: u32) -> u32 {", "var<workgroup> x: f32;"]
-        {
-            assert_eq!(declared_name(line), Some("x"), "{line}");
-        }
-        assert_eq!(declared_name("    let x = 1u;"), None);
-    }
-
-    #[test]
-    fn numbers_and_members_are_no_names() {
-        let names = HashMap::from([("x", "x_1".to_string()), ("e3f", "no".to_string()), ("u", "no".to_string())]);
-        assert_eq!(rename("x[1u] = v.x * 1e3f + x2; @x", &names), "x_1[1u] = v.x * 1e3f + x2; @x");
     }
 }

@@ -1,14 +1,15 @@
 //! Bindings stored as halves: where a shader declares `array<f32>` or `array<vec4<f32>>`, the loader can make it an array
 //! of `f16`, which widens what is read and narrows what is written. All arithmetic stays `f32`.
 
+use crate::kernel::line;
+
 /// What a shader that has halves begins with.
 pub(super) const ENABLE: &str = "enable f16;\n";
 
 /// Name and element type of a binding that can be stored as halves: `f32` or `vec4<f32>`, perhaps by an alias.
 pub(super) fn floats(text: &str, number: usize) -> Option<(&str, &str)> {
-    let line = text.lines().find(|line| line.contains(&format!("@binding({number}) ")))?;
-    let (name, ty) = line.split_once("> ")?.1.split_once(": array<")?;
-    let element = ty.strip_suffix(">;")?;
+    let (name, resource) = line::resource(text, number)?;
+    let element = resource.ty.strip_prefix("array<")?.strip_suffix('>')?;
     let alias = |line: &'_ str| line.starts_with(&format!("alias {element} = "));
     let named = text.lines().find(|line| alias(line)).and_then(|line| line.split_once(" = ")?.1.split(';').next());
     let element = named.unwrap_or(element);
@@ -21,13 +22,13 @@ pub(super) fn halve(text: &str, number: usize) -> Option<String> {
     let narrow = wide.replace("f32", "f16");
     let access = Access { name, wide, narrow: &narrow };
     let mut out = String::with_capacity(text.len());
-    let (mut code, declared) = (String::new(), format!("@binding({number}) "));
+    let mut code = String::new();
     for line in text.lines() {
-        if line.contains(&declared) {
+        if line::binds(line, number) {
             let (head, _) = line.split_once(": array<")?;
             code += &format!("{head}: array<{narrow}>;");
         } else {
-            code += line.split_once("//").map_or(line, |(code, _)| code).trim_end();
+            code += line::code(line);
         }
         code.push('\n');
     }

@@ -4,6 +4,8 @@
 //! Drivers that do not unroll keep arrays indexed by a loop's variable in memory; with literals they are registers, and
 //! a lane number is a constant, as WGSL's `subgroupBroadcast` asks. Without this the file means the same.
 
+use crate::kernel::line::replace_word;
+
 /// Most copies of a line, all loops around it together.
 const MOST_COPIES: usize = 4096;
 
@@ -56,7 +58,7 @@ fn expand(lines: &[String], text: &str, copies: usize, out: &mut Vec<String>) ->
 }
 
 /// Variable and bound of `for (var i = 0u; i < BOUND; i++) { // unroll`.
-fn header(line: &str) -> Option<(&str, &str)> {
+pub(super) fn header(line: &str) -> Option<(&str, &str)> {
     let (variable, rest) = line.trim_start().strip_prefix("for (var ")?.split_once(" = 0u; ")?;
     let (bound, rest) = rest.strip_prefix(variable)?.strip_prefix(" < ")?.split_once("; ")?;
     (rest.strip_prefix(variable)? == format!("++) {{ {MARK}")).then_some((variable, bound))
@@ -67,21 +69,6 @@ fn constant(text: &str, bound: &str) -> Option<usize> {
     let literal = |value: &str| value.strip_suffix('u')?.parse().ok();
     let declared = || text.lines().find_map(|l| l.strip_prefix(&format!("const {bound}: u32 = "))?.split(';').next());
     literal(bound).or_else(|| literal(declared()?))
-}
-
-/// `line` with each whole word `word` replaced.
-pub(crate) fn replace_word(line: &str, word: &str, by: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let (mut out, mut done) = (String::with_capacity(line.len()), 0);
-    for (at, _) in line.match_indices(word) {
-        let (before, after) = (&line[..at], &line[at + word.len()..]);
-        if !before.ends_with(is_word) && !before.ends_with('.') && !after.starts_with(is_word) {
-            out.push_str(&line[done..at]);
-            out.push_str(by);
-            done = at + word.len();
-        }
-    }
-    out + &line[done..]
 }
 
 #[cfg(test)]

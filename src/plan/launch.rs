@@ -43,7 +43,17 @@ impl Launch<'_> {
 
     /// The entry point.
     pub fn entry(&self) -> &'static str {
-        if let [step] = self.steps { step.dispatch.shader.name } else { JOINED }
+        if let [step] = self.steps { step.dispatch.entry() } else { JOINED }
+    }
+
+    /// Whether it is one dispatch of an [opaque](kernel::Dispatch::is_opaque) shader, which runs whole.
+    pub fn is_opaque(&self) -> bool {
+        self.steps.iter().any(|step| step.dispatch.is_opaque())
+    }
+
+    /// Whether all of it may run without run-time checks.
+    pub fn is_trusted(&self) -> bool {
+        self.steps.iter().all(|step| step.dispatch.is_trusted())
     }
 
     /// The WGSL text.

@@ -5,6 +5,7 @@
 mod adapter;
 #[path = "../common/mod.rs"]
 mod common;
+mod foreign;
 mod job;
 
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use crate::graph::{Epilogue, Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, replace_word};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, f32_literal, replace_word};
 use crate::ops::elementwise::scalars::{From, Parameter, Scalar, TABLE};
 use crate::ops::loops::simd::vectorized;
 use crate::shape::{DType, TensorType};
@@ -88,7 +88,7 @@ fn row(name: &str) -> Result<&'static Scalar> {
 
 /// A WGSL expression with its parameter substituted.
 fn with_parameter(wgsl: &str, a: f32) -> String {
-    wgsl.replace("{a}", &format!("{a:?}f"))
+    wgsl.replace("{a}", &f32_literal(a))
 }
 
 struct Unary {

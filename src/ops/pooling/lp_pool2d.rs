@@ -9,7 +9,7 @@
 //! - **Cost**: an average pooling and two passes over memory, one over x and one over y.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, f32_literal};
 use crate::ops::elementwise::unary::{UNARY, UNARY_GRAD};
 use crate::shape::{DType, TensorType, Window};
 use crate::tensor::View;
@@ -60,7 +60,7 @@ fn power_wgsl(v: &str, exponent: f64) -> String {
     if exponent == 0.5 {
         return not_negative(&format!("sqrt({v})"));
     }
-    let magnitude = format!("exp2({:?}f * log2(abs({v})))", exponent as f32);
+    let magnitude = format!("exp2({} * log2(abs({v})))", f32_literal(exponent as f32));
     let at_zero = if exponent > 0.0 { format!("0.0 * {v}") } else { format!("1.0 / {v}") };
     let magnitude = format!("select({magnitude}, abs({at_zero}), {v} == 0.0)");
     match exponent.rem_euclid(2.0) {
@@ -78,7 +78,7 @@ impl Power {
     }
 
     fn scaled(&self) -> String {
-        format!("({:?}f * v)", self.factor as f32)
+        format!("({} * v)", f32_literal(self.factor as f32))
     }
 
     /// Factor by which a power amplifies rounding errors: it is computed as `exp2` of a logarithm, whose absolute error
@@ -160,7 +160,7 @@ impl Op for PowerGrad {
     fn kernels(&self, io: &Io<'_>, _: &Limits) -> Vec<Kernel> {
         let Power { factor, exponent } = self.0;
         let power = power_wgsl(&self.0.scaled(), exponent - 1.0);
-        let slope = format!("{:?}f * {power}", (factor * exponent) as f32);
+        let slope = format!("{} * {power}", f32_literal((factor * exponent) as f32));
         let slope = if exponent < 1.0 { format!("select({slope}, 0.0, v == 0.0)") } else { slope };
         let dispatch = Dispatch::new(UNARY_GRAD)
             .function("f", format!("dy * ({slope})"))

@@ -8,7 +8,7 @@
 //! - **Cost**: one pass by value, three by norm.
 
 use crate::graph::{Graph, NodeId, Op, Traits};
-use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader};
+use crate::kernel::{Dispatch, Io, Kernel, Limits, Operand, Shader, f32_literal};
 use crate::ops::elementwise::unary::UNARY;
 use crate::ops::reductions::reduce::sum_stages;
 use crate::shape::{DType, TensorType};
@@ -81,7 +81,7 @@ impl Op for Clip {
         let unary = |f: String| Dispatch::new(UNARY).function("f", f).reads([x]).invocations(n, 64);
         if self.by == ClipMode::Value {
             let most = self.most;
-            let clamp = format!("at_least(at_most(v, {most:?}f), -{most:?}f)");
+            let clamp = format!("at_least(at_most(v, {0}), -{0})", f32_literal(most));
             return vec![Kernel::single(unary(clamp).writes(Operand::Output))];
         }
         let mut scratch = vec![TensorType::f32([n]), TensorType::f32([])];

@@ -35,6 +35,9 @@ const PORTIONS: u32 = 4;
 /// launches, a launch is a grid of independent workgroups, and any range of them can be a separate dispatch. How many fit
 /// is estimated from measured times. The result is bit for bit that of [`Trainer::fit`] on the same device.
 ///
+/// A dispatch of an [opaque](crate::kernel::Dispatch::is_opaque) shader is one slice: it runs whole, and its measured time
+/// counts as such.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use lenslet::{Gpu, Trainer, data::Mnist, models, optim::Sgd, wgpu};
