@@ -13,7 +13,7 @@ use crate::nn::{Layout, Model};
 use crate::shape::TensorType;
 use crate::{Device, Error, Result};
 
-/// How far logits may be from the CPU interpreter's, relative to the largest.
+/// How far logits may be from the CPU's, relative to the largest.
 const TOLERANCE: f32 = 1e-4;
 
 /// A network that answers batch after batch.
@@ -74,7 +74,7 @@ impl Inference {
         Ok(Stretch { steps: calls, wall: start.elapsed(), host: host.elapsed() })
     }
 
-    /// Compares the first batch's logits with the CPU interpreter's.
+    /// Compares the first batch's logits with the CPU's.
     ///
     /// Errors: they differ.
     pub fn check(device: &Device, model: &dyn Model, batch: usize) -> Result<()> {

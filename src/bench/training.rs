@@ -16,7 +16,7 @@ use crate::shape::Shape;
 use crate::train::{Epoch, EpochInputs, StepOptions, TrainingStep};
 use crate::{Device, Error, Precision, Result};
 
-/// Steps whose losses are compared with the CPU interpreter's.
+/// Steps whose losses are compared with the CPU's.
 const COMPARED: usize = 3;
 /// How far they may be apart, relatively: three updates carry the rounding of sums of some thousand terms.
 const TOLERANCE: f64 = 1e-3;
@@ -146,7 +146,7 @@ impl Training {
         }
     }
 
-    /// Compares the first steps with the CPU interpreter's, from the same parameters on the same pictures.
+    /// Compares the first steps with the CPU's, from the same parameters on the same pictures.
     ///
     /// Errors: they differ.
     pub fn check(
