@@ -17,7 +17,7 @@ fn main() -> lenslet::Result<()> {
             -1.0, -2.0, -1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 1.0, // answers to horizontal edges
         ],
     )?;
-    let maps = device::evaluate(&gpu, &graph, &[(x, &image), (w, &filters)])?;
+    let maps = device::run(&gpu, &graph, &[(x, &image), (w, &filters)])?;
     for (name, map) in ["vertical edges", "horizontal edges"].iter().zip(maps[0].data().chunks(64)) {
         println!("{name}");
         map.chunks(8).for_each(|row| println!("{}", row.iter().map(|v| format!("{v:4}")).collect::<String>()));

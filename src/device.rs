@@ -1,4 +1,4 @@
-//! Where a computation runs: a GPU, or the CPU.
+//! The devices that run graphs: a GPU, or the CPU.
 
 use crate::cpu::CpuSession;
 use crate::gpu::{Gpu, GpuSession, Reading, block_on};
@@ -7,7 +7,7 @@ use crate::shape::DType;
 use crate::tensor::HostData;
 use crate::{Error, Result, gpu};
 
-/// A place to compute.
+/// A device that runs graphs.
 #[derive(Clone, Debug)]
 pub enum Device {
     /// A GPU, or a driver that acts as one.
@@ -19,8 +19,8 @@ pub enum Device {
 impl Device {
     /// The device that `--device` names: `auto`, `gpu`, `cpu`, or an adapter's number or part of its name.
     ///
-    /// `auto` takes a hardware GPU, else a software Vulkan device, else the CPU interpreter. `gpu` takes any adapter
-    /// and never falls back.
+    /// `auto` takes a hardware GPU, else a software Vulkan device, else the CPU. `gpu` takes any adapter and never falls
+    /// back.
     ///
     /// Errors: no such adapter; the message lists those found.
     pub fn choose(name: &str) -> Result<Self> {
@@ -41,7 +41,9 @@ impl Device {
         }
     }
 
-    /// Refuses a graph that [`Session::new`] would refuse, and makes nothing.
+    /// Checks that [`Session::new`] would take a graph, without allocating anything.
+    ///
+    /// Errors: those of [`Session::new`].
     pub fn check(&self, graph: &Graph) -> Result<()> {
         match self {
             Device::Gpu(gpu) => GpuSession::compile(gpu, graph).map(|_| ()),
@@ -49,11 +51,11 @@ impl Device {
         }
     }
 
-    /// What it is, in a few words.
+    /// The adapter's name, or `CPU`.
     pub fn name(&self) -> String {
         match self {
             Device::Gpu(gpu) => gpu.name().to_string(),
-            Device::Cpu => "CPU interpreter".to_string(),
+            Device::Cpu => "CPU".to_string(),
         }
     }
 
@@ -65,7 +67,8 @@ impl Device {
         }
     }
 
-    /// What tells devices apart whose results differ: adapter and driver, or `cpu`, whatever its threads.
+    /// The identity of the results: the same on two devices only if they compute the same bits. Adapter and driver, or
+    /// `cpu`, whose results do not depend on the number of threads.
     pub fn identity(&self) -> String {
         match self {
             Device::Gpu(gpu) => format!("{} ({})", gpu.name(), gpu.driver()),
@@ -73,7 +76,7 @@ impl Device {
         }
     }
 
-    /// One line for the user: what runs the computation, and how to get something faster if there is.
+    /// One line for the user: the device, and how to get a GPU if it is none.
     pub fn describe(&self) -> String {
         match self {
             Device::Gpu(gpu) if gpu.is_software() => {
@@ -82,7 +85,7 @@ impl Device {
             Device::Gpu(_) => self.identity(),
             Device::Cpu => {
                 let threads = rayon::current_num_threads();
-                format!("CPU interpreter, {threads} threads; for a GPU, {}", gpu::HOW_TO_GET_A_DRIVER)
+                format!("CPU, {threads} threads; for a GPU, {}", gpu::HOW_TO_GET_A_DRIVER)
             }
         }
     }
@@ -100,7 +103,7 @@ impl From<&Device> for Device {
     }
 }
 
-/// A graph made ready on a device: values in, steps, values out.
+/// A graph prepared on a device: write values, run steps, read values.
 pub enum Session {
     /// On a GPU.
     Gpu(Box<GpuSession>),
@@ -108,18 +111,19 @@ pub enum Session {
     Cpu(Box<CpuSession>),
 }
 
-/// A value on its way to the host.
+/// A value that is being read back to the host.
 pub enum Pending {
     /// Being copied back.
     Gpu(Reading),
-    /// Already here.
+    /// On the host already.
     Cpu(Vec<f64>),
 }
 
 impl Session {
     /// Compiles a graph for a device.
     ///
-    /// Errors: the graph does not fit the device's limits; the message says what and by how much.
+    /// Errors: the graph is not [sound](Graph::verify) or does not fit the device's limits (the message names the value
+    /// and the excess), or the device lacks its [precision](Graph::precision); a GPU fails.
     pub fn new(device: &Device, graph: &Graph) -> Result<Self> {
         Ok(match device {
             Device::Gpu(gpu) => Session::Gpu(Box::new(GpuSession::new(gpu, graph)?)),
@@ -135,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Dispatches of a step; `None` on the CPU.
+    /// The number of launches of a step; `None` on the CPU.
     pub fn dispatches(&self) -> Option<usize> {
         match self {
             Session::Gpu(session) => Some(session.replay().launches()),
@@ -143,7 +147,7 @@ impl Session {
         }
     }
 
-    /// Sets an input or variable.
+    /// Sets an input or a variable. `data` has its elements in row-major order.
     ///
     /// Errors: data of another type or length.
     pub fn write<'a>(&mut self, node: NodeId, data: impl Into<HostData<'a>>) -> Result<()> {
@@ -153,7 +157,7 @@ impl Session {
         }
     }
 
-    /// Runs so many steps. On a GPU they are submitted together and this does not wait for them.
+    /// Runs `steps` steps. On a GPU they are submitted together, without waiting for them.
     pub fn run(&mut self, steps: usize) {
         match self {
             Session::Gpu(session) => session.submit(steps),
@@ -161,7 +165,9 @@ impl Session {
         }
     }
 
-    /// Asks for a value as it is after the steps so far, without waiting.
+    /// Starts to read a value as it is after the steps so far, without waiting.
+    ///
+    /// Errors: as [`Session::read`].
     pub fn start_reading(&self, node: NodeId) -> Result<Pending> {
         Ok(match self {
             Session::Gpu(session) => Pending::Gpu(session.start_reading(node)?),
@@ -169,7 +175,7 @@ impl Session {
         })
     }
 
-    /// Runs so many steps and asks for a value as it is after them, in one submission, without waiting.
+    /// Runs `steps` steps and starts to read a value as it is after them, in one submission, without waiting.
     ///
     /// Errors: as [`Session::read`].
     pub fn run_and_read(&mut self, steps: usize, node: NodeId) -> Result<Pending> {
@@ -182,7 +188,9 @@ impl Session {
         }
     }
 
-    /// The numbers of a reading as floats, waiting until they are there.
+    /// The value of a reading in row-major order, as floats, waiting until it is on the host.
+    ///
+    /// Errors: the device fails. Panics if another session on another kind of device started the reading.
     pub fn finish_reading(&self, pending: Pending) -> Result<Vec<f32>> {
         block_on(self.finish_reading_async(pending))
     }
@@ -196,10 +204,10 @@ impl Session {
         }
     }
 
-    /// A value as floats, waiting until the steps so far are done. Integers (positions, labels, counters) are read as
-    /// the numbers they are, rounded above 2²⁴; [`Session::read_f64`] is exact.
+    /// A value in row-major order, as floats, waiting until the steps so far are done. Integers (indices, labels,
+    /// counters) are converted, and rounded above 2²⁴; [`Session::read_f64`] is exact.
     ///
-    /// Errors: neither a leaf nor an output of the graph.
+    /// Errors: the node is neither a leaf nor an output of the graph; the device fails.
     pub fn read(&self, node: NodeId) -> Result<Vec<f32>> {
         block_on(self.read_async(node))
     }
@@ -225,7 +233,8 @@ impl Session {
     }
 }
 
-/// Runs a graph once: writes `inputs`, returns the values of the graph's outputs. For a single operation or a test.
+/// Runs a graph once: writes `inputs`, returns the values of the graph's [outputs](Graph::outputs), in order. For a single
+/// operation or a test; a [`Session`] runs a graph many times.
 ///
 /// ```
 /// use lenslet::{Device, Graph, Tensor, TensorType, Window, device};
@@ -236,24 +245,26 @@ impl Session {
 /// let w = graph.input("w", TensorType::f32([2, 1, 3, 3]))?;
 /// let y = graph.conv2d(x, w, None, Window::new(3))?;
 /// graph.output(y);
-/// let picture = Tensor::from_fn([1, 1, 5, 5], |i| i as f32);
+/// let image = Tensor::from_fn([1, 1, 5, 5], |i| i as f32);
 /// let filters = Tensor::from_fn([2, 1, 3, 3], |i| if i < 9 { 1.0 / 9.0 } else { 0.0 });
-/// let maps = device::evaluate(&Device::choose("auto")?, &graph, &[(x, &picture), (w, &filters)])?;
+/// let maps = device::run(&Device::choose("auto")?, &graph, &[(x, &image), (w, &filters)])?;
 /// assert_eq!(maps[0].shape()[..], [1, 2, 3, 3]);
 /// assert!((maps[0].data()[0] - 6.0).abs() < 1e-5); // the mean of 0 1 2 5 6 7 10 11 12
 /// # Ok(())
 /// # }
 /// ```
-pub fn evaluate(
+///
+/// Errors: those of [`Session::new`] and [`Session::write`]; an output that is not f32.
+pub fn run(
     device: impl Into<Device>,
     graph: &Graph,
     inputs: &[(NodeId, &crate::Tensor)],
 ) -> Result<Vec<crate::Tensor>> {
-    block_on(evaluate_async(device, graph, inputs))
+    block_on(run_async(device, graph, inputs))
 }
 
-/// The `async` form of [`evaluate`].
-pub async fn evaluate_async(
+/// The `async` form of [`run`].
+pub async fn run_async(
     device: impl Into<Device>,
     graph: &Graph,
     inputs: &[(NodeId, &crate::Tensor)],

@@ -4,7 +4,7 @@
 //! scheduler on the host dispatches them, so that networks train wholly on the GPU, of any make.
 //!
 //! - [`Trainer`] trains a [`nn::Sequential`] or any other [`nn::Model`] on a [`data::Dataset`].
-//! - [`Graph`] builds any computation of the [operations](ops); [`device::evaluate`] runs it once, a [`Session`] again
+//! - [`Graph`] builds any computation of the [operations](ops); [`device::run`] runs it once, a [`Session`] again
 //!   and again, and [`gpu::GpuSession::encode`] inside an app's own command encoder.
 //! - [`Gpu::from_wgpu`] takes an app's own device.
 //!

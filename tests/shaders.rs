@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lenslet::check::cases;
-use lenslet::compile::{compile, fuse, gradients};
+use lenslet::compile::{compile, gradients, merge};
 use lenslet::data::Spec;
 use lenslet::gpu::texture::{Bind, TexturePass};
 use lenslet::graph::Graph;
@@ -194,7 +194,7 @@ impl Case {
     /// Every candidate of every operation, plain and fused with what follows it.
     fn kernels(&self) -> Vec<CaseKernel> {
         let mut kernels = vec![];
-        for graph in [&self.graph, &fuse(&self.graph)] {
+        for graph in [&self.graph, &merge(&self.graph)] {
             for id in graph.ids() {
                 let Some(op) = graph.node(id).op() else { continue };
                 let (io, traits) = (graph.io(id), graph.traits(id));

@@ -13,7 +13,7 @@ use crate::nn::{Layout, Model};
 use crate::shape::TensorType;
 use crate::{Device, Error, Result};
 
-/// Maximum difference from the CPU device's logits, relative to the largest logit.
+/// Maximum difference from the CPU's logits, relative to the largest logit.
 const TOLERANCE: f32 = 1e-4;
 
 /// A network that runs inference on batch after batch.
@@ -74,7 +74,7 @@ impl Inference {
         Ok(Stretch { steps: calls, wall: start.elapsed(), host: host.elapsed() })
     }
 
-    /// Compares the first batch's logits with the CPU device's.
+    /// Compares the first batch's logits with the CPU's.
     ///
     /// Errors: they differ.
     pub fn check(device: &Device, model: &dyn Model, batch: usize) -> Result<()> {

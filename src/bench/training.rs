@@ -16,7 +16,7 @@ use crate::shape::Shape;
 use crate::train::{Epoch, EpochInputs, StepOptions, TrainingStep};
 use crate::{Device, Error, Precision, Result};
 
-/// Number of steps whose losses are compared with the CPU device's.
+/// Number of steps whose losses are compared with the CPU's.
 const COMPARED: usize = 3;
 /// Maximum relative difference of the losses: three updates accumulate the rounding of sums of about a thousand terms.
 const TOLERANCE: f64 = 1e-3;
@@ -146,7 +146,7 @@ impl Training {
         }
     }
 
-    /// Compares the first steps with the CPU device's, from the same parameters on the same images.
+    /// Compares the first steps with the CPU's, from the same parameters on the same images.
     ///
     /// Errors: they differ.
     pub fn check(

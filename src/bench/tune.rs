@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Ready, Spread, Training};
-use crate::check::{Trial, Value, interpret_nodes};
-use crate::compile::{compile_with, fuse, inline, schedule};
+use crate::check::{Trial, Value};
+use crate::compile::{compile_with, inline, merge, schedule};
+use crate::cpu::Reference;
 use crate::device::Session;
 use crate::gpu::{Gpu, GpuSession, KernelChoice};
 use crate::graph::{Graph, NodeId};
@@ -125,10 +126,10 @@ pub fn tune(
     let Session::Gpu(session) = &training.epoch.session else { unreachable!("it was made on a GPU") };
     let graph = session.graph();
     let leaves = leaves(session)?;
-    let fused = inline(&fuse(graph), gpu.limits());
+    let fused = inline(&merge(graph), gpu.limits());
     let order: HashSet<NodeId> = schedule(&fused)?.into_iter().collect();
     let numbers: Vec<Value> = fused.ids().filter(|&id| is_written(&fused, id)).map(|id| leaves[&id].clone()).collect();
-    let values = interpret_nodes(&fused, &numbers, |id| order.contains(&id));
+    let values = Reference::values_of(&fused, &numbers, |id| order.contains(&id));
 
     let default = gpu.choice()?.untuned();
     let mut tuned = (*gpu.tuned()?).clone();

@@ -10,8 +10,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
 use crate::check::kernel::{Element, Trial};
-use crate::check::values::{Random, Value, interpret_rounded};
-use crate::compile::{fuse, gradients, schedule};
+use crate::check::values::Random;
+use crate::compile::{gradients, merge, schedule};
+use crate::cpu::{Reference, Value};
 use crate::formats::replace_file;
 use crate::gpu::{Gpu, KernelChoice};
 use crate::graph::{Graph, NodeId, Placement, Source};
@@ -81,7 +82,7 @@ fn step(model: &dyn Model, batch: usize, seed: u64) -> Result<Step> {
     let parameters = (leaves.parameters, 0..graph.shape(leaves.parameters).elements());
     let frozen = leaves.frozen.map(|node| (node, layout.frozen()));
     let parts = [parameters].into_iter().chain(frozen).chain(statistics).collect();
-    Ok(Step { graph: fuse(&graph), backward, parts })
+    Ok(Step { graph: merge(&graph), backward, parts })
 }
 
 /// Runs a step of `model` on the CPU and operation by operation on the GPU, with random input or the pictures given,
@@ -121,7 +122,7 @@ pub fn diff(
             _ => continue,
         });
     }
-    let values = interpret_rounded(&graph, &leaves);
+    let values = Reference::rounded_values(&graph, &leaves);
     let choice = gpu.choice()?;
     for node in schedule(&graph)? {
         let inputs: Vec<(TensorType, Value)> =

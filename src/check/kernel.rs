@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::check::cases::Case;
-use crate::check::values::{Built, Value, interpret_rounded};
-use crate::compile::{compile_with, fuse};
-use crate::cpu::budget;
+use crate::check::values::Built;
+use crate::compile::{compile_with, merge};
+use crate::cpu::{Reference, Value, budget};
 use crate::gpu::{Gpu, GpuSession, KernelChoice, TunedOperation};
 use crate::graph::{Graph, NodeId, Op, Placement};
 use crate::kernel::{Io, Kernel};
@@ -89,10 +89,10 @@ impl Case {
         }
         if self.joined {
             results.into_iter().for_each(|result| built.graph.output(result));
-            built.graph = fuse(&built.graph);
+            built.graph = merge(&built.graph);
         }
         let graph = &built.graph;
-        let all = interpret_rounded(graph, &built.values);
+        let all = Reference::rounded_values(graph, &built.values);
         let trial = |id: NodeId| {
             let op = graph.node(id).op()?.clone();
             let input = |i: &NodeId| (graph.ty(*i).clone(), all[i.index()].clone());

@@ -1,48 +1,12 @@
-//! The values a case runs on, and what the reference makes of them.
+//! Graphs of cases with random values for their leaves.
 
 use crate::check::cases::{Case, Fill, Input};
-use crate::graph::{Graph, NodeId, Source};
+use crate::cpu::Value;
+use crate::graph::{Graph, NodeId};
 use crate::ops::IGNORE;
 use crate::shape::{DType, TensorType};
-use crate::tensor::{HostData, Tensor, View, ViewData};
+use crate::tensor::Tensor;
 use crate::{Result, compile};
-
-/// A value of the reference.
-#[derive(Clone, Debug)]
-pub enum Value {
-    /// Numbers: floats, and integers exact to 2⁵³.
-    Numbers(Vec<f64>),
-    /// Bytes.
-    Bytes(Vec<u8>),
-}
-
-impl Value {
-    /// Numbers of a type.
-    pub fn of(dtype: DType, numbers: Vec<f64>) -> Self {
-        match dtype {
-            DType::U8 => Value::Bytes(numbers.into_iter().map(|v| v as u8).collect()),
-            DType::F32 | DType::U32 => Value::Numbers(numbers),
-        }
-    }
-
-    /// As an operand of [`Op::eval`](crate::graph::Op::eval).
-    pub fn view<'a>(&'a self, ty: &'a TensorType) -> View<'a> {
-        let data = match self {
-            Value::Numbers(v) => ViewData::F64(v),
-            Value::Bytes(v) => ViewData::U8(v),
-        };
-        View { shape: &ty.shape, data }
-    }
-
-    /// Hands it to `write` in the form a device takes.
-    pub fn with_host_data<R>(&self, dtype: DType, write: impl FnOnce(HostData<'_>) -> R) -> R {
-        match (self, dtype) {
-            (Value::Bytes(v), _) => write(HostData::U8(v)),
-            (Value::Numbers(v), DType::F32) => write(HostData::F32(&v.iter().map(|&v| v as f32).collect::<Vec<_>>())),
-            (Value::Numbers(v), _) => write(HostData::U32(&v.iter().map(|&v| v as u32).collect::<Vec<_>>())),
-        }
-    }
-}
 
 /// A small generator (xorshift64): a case's name fixes its numbers, so a failure is reproduced by the name alone.
 pub struct Random(u64);
@@ -147,41 +111,4 @@ impl Built {
         let wrt: Vec<NodeId> = self.floats().into_iter().map(|i| self.inputs[i]).collect();
         Ok((weights, compile::pull_back(&mut self.graph, self.y, dy, &wrt)?))
     }
-}
-
-/// As [`interpret`], with each float rounded to what a buffer holds.
-pub fn interpret_rounded(graph: &Graph, leaves: &[Value]) -> Vec<Value> {
-    let mut values = interpret(graph, leaves);
-    for (id, value) in graph.ids().zip(&mut values) {
-        if let (Value::Numbers(v), DType::F32) = (value, graph.dtype(id)) {
-            v.iter_mut().for_each(|v| *v = f64::from(*v as f32));
-        }
-    }
-    values
-}
-
-/// Every value of a graph by the reference, given its inputs and variables in order.
-pub fn interpret(graph: &Graph, leaves: &[Value]) -> Vec<Value> {
-    interpret_nodes(graph, leaves, |_| true)
-}
-
-/// As [`interpret`], for the nodes that are `wanted`; they must not read others. The rest has no numbers.
-pub fn interpret_nodes(graph: &Graph, leaves: &[Value], wanted: impl Fn(NodeId) -> bool) -> Vec<Value> {
-    let mut all: Vec<Value> = vec![];
-    let mut leaves = leaves.iter();
-    for id in graph.ids() {
-        let node = graph.node(id);
-        all.push(match &node.source {
-            Source::Op { .. } if !wanted(id) => Value::Numbers(vec![]),
-            Source::Constant(v) => Value::Numbers(v.iter().map(|&v| f64::from(v)).collect()),
-            Source::Input | Source::Variable => leaves.next().expect("a value for each leaf").clone(),
-            Source::Op { op, inputs } => {
-                let views: Vec<View<'_>> = inputs.iter().map(|i| all[i.index()].view(graph.ty(*i))).collect();
-                let mut out = vec![0.0; node.ty.shape.elements()];
-                op.eval(&views, &mut out);
-                Value::Numbers(out)
-            }
-        });
-    }
-    all
 }

@@ -234,7 +234,7 @@ fn train(options: &TrainOptions, start: Instant) -> anyhow::Result<()> {
 fn profile(training: &mut Training, json: bool) -> anyhow::Result<()> {
     training.run(8)?;
     let Some(profile) = training.profile(PROFILE_ROUNDS)? else {
-        bail!("the CPU interpreter has no dispatches to time; take a GPU, with --device gpu")
+        bail!("the CPU has no dispatches to time; take a GPU, with --device gpu")
     };
     let (rows, sum) = (&profile.dispatches, profile.sum_ms());
     let (step, between) = (profile.step_ms, profile.between_ms());

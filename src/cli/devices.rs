@@ -53,7 +53,7 @@ fn taken(adapters: &[AdapterSummary]) -> String {
             format!("--device auto takes {} (no hardware GPU was found; this software device comes next)", a.name)
         }
         Some(a) => format!("--device auto takes {}: {} GPUs come first", a.name, a.kind),
-        None => format!("no adapter: --device auto takes the CPU interpreter. For a GPU, {HOW_TO_GET_A_DRIVER}"),
+        None => format!("no adapter: --device auto takes the CPU. For a GPU, {HOW_TO_GET_A_DRIVER}"),
     }
 }
 

@@ -10,7 +10,7 @@
 
 mod slots;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::compile::Launches;
 use crate::graph::{Graph, NodeId, Placement, Source};
@@ -76,6 +76,8 @@ struct Planner<'a> {
     lives: Vec<Life>,
     /// The lives of each position's values between dispatches.
     scratch: Vec<Vec<usize>>,
+    /// Where each node stands in the order, if it does.
+    positions: Vec<Option<usize>>,
     naive: u64,
 }
 
@@ -88,8 +90,9 @@ impl<'a> Planner<'a> {
         halves: &'a HashSet<NodeId>,
     ) -> Self {
         let (buffers, lives, scratch) = Default::default();
-        let homes = vec![None; graph.len()];
-        let mut planner = Self { graph, order, launches, halves, buffers, homes, lives, scratch, naive: 0 };
+        let (homes, mut positions) = (vec![None; graph.len()], vec![None; graph.len()]);
+        order.iter().enumerate().for_each(|(position, id)| positions[id.index()] = Some(position));
+        let mut planner = Self { graph, order, launches, halves, buffers, homes, lives, scratch, positions, naive: 0 };
         planner.place_leaves_and_packs();
         for (&id, kernel) in order.iter().zip(kernels) {
             planner.place(id);
@@ -111,26 +114,29 @@ impl<'a> Planner<'a> {
 
     /// Which lives each launch reads and writes.
     fn uses(&self, kernels: &[Option<Kernel>]) -> Vec<Use> {
-        let mut uses = vec![];
-        for (position, (&id, kernel)) in self.order.iter().zip(kernels).enumerate() {
-            let (inputs, of) = (self.graph.node(id).inputs(), &self.launches.of[position]);
-            let Some(kernel) = kernel else {
-                // A packed value takes in what was not written where it belongs.
+        (0..self.order.len()).flat_map(|position| self.uses_at(position, kernels)).collect()
+    }
+
+    /// Those of the dispatches of the node at a position.
+    fn uses_at(&self, position: usize, kernels: &[Option<Kernel>]) -> Vec<Use> {
+        let (id, mut uses) = (self.order[position], vec![]);
+        let (inputs, of) = (self.graph.node(id).inputs(), &self.launches.of[position]);
+        let Some(kernel) = &kernels[position] else {
+            // A packed value is copied together from the parts that are not written in place.
+            for &launch in of {
                 let parts = inputs.iter().filter_map(|&part| self.life(part));
-                uses.extend(
-                    of.iter().flat_map(|&launch| parts.clone().map(move |life| Use { launch, life, writes: false })),
-                );
-                continue;
-            };
-            for (dispatch, &launch) in kernel.dispatches.iter().zip(of) {
-                for binding in &dispatch.bindings {
-                    let life = match binding.operand {
-                        Operand::Input(number) => self.life(inputs[number]),
-                        Operand::Output => self.life(id),
-                        Operand::Scratch(number) => Some(self.scratch[position][number]),
-                    };
-                    uses.extend(life.map(|life| Use { launch, life, writes: binding.writes }));
-                }
+                uses.extend(parts.map(|life| Use { launch, life, writes: false }));
+            }
+            return uses;
+        };
+        for (dispatch, &launch) in kernel.dispatches.iter().zip(of) {
+            for binding in &dispatch.bindings {
+                let life = match binding.operand {
+                    Operand::Input(number) => self.life(inputs[number]),
+                    Operand::Output => self.life(id),
+                    Operand::Scratch(number) => Some(self.scratch[position][number]),
+                };
+                uses.extend(life.map(|life| Use { launch, life, writes: binding.writes }));
             }
         }
         uses
@@ -174,21 +180,29 @@ impl<'a> Planner<'a> {
             Placement::ViewOf(start) => Some((self.graph.node(part).inputs()[0], offset.checked_sub(start)?)),
             _ => Some((part, offset)),
         };
-        let fits = |&(id, begin): &(NodeId, usize)| {
+        let end = |&(part, at): &(NodeId, usize)| at + self.graph.shape(part).elements();
+        let (mut begins, mut ends): (Vec<usize>, Vec<usize>) = parts.iter().map(|part| (part.1, end(part))).unzip();
+        begins.sort_unstable();
+        ends.sort_unstable();
+        let mut parts_of: BTreeMap<(NodeId, usize), Vec<NodeId>> = BTreeMap::new();
+        for part in parts {
+            whole(part).into_iter().for_each(|whole| parts_of.entry(whole).or_default().push(part.0));
+        }
+        // A value with other readers must stay out: those could write another range of this buffer.
+        let is_free = |id: NodeId, count: usize| readers[id.index()] == count && !self.graph.is_output(id);
+        let fits = |&(&(id, begin), own): &(&(NodeId, usize), &Vec<NodeId>)| {
             let end = begin + self.graph.shape(id).elements();
-            let is_own = |part: &(NodeId, usize)| whole(part) == Some((id, begin));
-            // A value with other readers must stay out: those could write another range of this buffer.
-            let is_free =
-                |id: NodeId, count: usize| readers[id.index()] == count && !self.graph.outputs().contains(&id);
-            let is_apart = |&(part, at): &(NodeId, usize)| at >= end || at + self.graph.shape(part).elements() <= begin;
+            // Parts that reach into its range are its own.
+            let inside = begins.partition_point(|&at| at < end) - ends.partition_point(|&at| at <= begin);
             self.graph.node(id).op().is_some()
                 && self.graph.traits(id).placement == Placement::Own
                 && self.homes[id.index()].is_none()
-                && is_free(id, parts.iter().filter(|part| is_own(part)).count())
-                && parts.iter().all(|part| if is_own(part) { is_free(part.0, 1) } else { is_apart(part) })
+                && is_free(id, own.len())
+                && own.iter().all(|&part| is_free(part, 1))
+                && inside == own.len()
                 && end <= total
         };
-        parts.iter().filter_map(whole).filter(fits).collect()
+        parts_of.iter().filter(fits).map(|(&whole, _)| whole).collect()
     }
 
     fn place(&mut self, id: NodeId) {
@@ -202,7 +216,7 @@ impl<'a> Planner<'a> {
                 Some((home, start + offset as u64 * 4))
             }
             Placement::LeftBy(by) => {
-                let by = self.order.iter().position(|&id| id == node.inputs()[by]).expect("inputs come earlier");
+                let by = self.positions[node.inputs()[by].index()].expect("inputs come earlier");
                 Some((Home::Life(*self.scratch[by].last().expect("it leaves a value")), 0))
             }
             _ => Some((Home::Life(self.new_life(self.bytes(id))), 0)),
@@ -233,25 +247,36 @@ impl<'a> Planner<'a> {
 
     /// Joins the life of an output with that of an input it may overwrite.
     fn share_in_place(&mut self, kernels: &mut [Option<Kernel>]) {
+        let mut in_launch = vec![vec![]; self.launches.count];
+        for (position, launches) in self.launches.of.iter().enumerate() {
+            launches.iter().for_each(|&launch| in_launch[launch].push(position));
+        }
+        in_launch.iter_mut().for_each(|positions| positions.dedup());
+        let mut living = vec![vec![]; self.lives.len()];
+        for id in self.graph.ids() {
+            self.life(id).into_iter().for_each(|life| living[life].push(id));
+        }
         for (position, &id) in self.order.iter().enumerate() {
             let output = self.life(id);
             let [launch] = self.launches.of[position][..] else { continue };
-            if self.graph.traits(id).overwrites.is_empty() {
+            let overwrites = self.graph.traits(id).overwrites;
+            if overwrites.is_empty() {
                 continue;
             }
-            let beside = self.uses(kernels);
+            let beside = in_launch[launch].iter().flat_map(|&position| self.uses_at(position, kernels));
+            let beside: Vec<usize> = beside.filter(|other| other.launch == launch).map(|other| other.life).collect();
             let (Some(output), Some(kernel)) = (output, &mut kernels[position]) else { continue };
             let dispatch = &mut kernel.dispatches[0];
             if dispatch.is_opaque() {
                 continue;
             }
             let inputs = self.graph.node(id).inputs();
-            let overwritten = self.graph.traits(id).overwrites.iter().find_map(|&number| {
+            let overwritten = overwrites.iter().find_map(|&number| {
                 let input = self.life(inputs[number])?;
                 let lives = (&self.lives[input], &self.lives[output]);
                 let alike = self.is_half(inputs[number]) == self.is_half(id);
                 let dies_here = lives.0.last == launch && lives.0.first < launch && lives.0.bytes == lives.1.bytes;
-                let read_once = beside.iter().filter(|u| u.launch == launch && u.life == input).count() == 1;
+                let read_once = beside.iter().filter(|life| **life == input).count() == 1;
                 let binding = dispatch.bindings.iter().find(|b| b.operand == Operand::Input(number))?;
                 (dies_here && read_once && alike).then_some((input, binding.number))
             });
@@ -259,20 +284,32 @@ impl<'a> Planner<'a> {
                 dispatch.in_place = Some(binding);
                 self.lives[input].last = self.lives[output].last;
                 self.lives[output].bytes = 0;
-                let (from, to) = (Home::Life(output), Home::Life(input));
-                self.homes.iter_mut().flatten().filter(|(home, _)| *home == from).for_each(|(home, _)| *home = to);
+                for node in std::mem::take(&mut living[output]) {
+                    let offset = self.homes[node.index()].map_or(0, |(_, offset)| offset);
+                    self.homes[node.index()] = Some((Home::Life(input), offset));
+                    living[input].push(node);
+                }
             }
         }
     }
 
     fn report(&self) -> Memory {
-        let alive =
-            |at: usize| self.lives.iter().filter(|l| l.first <= at && at <= l.last).map(|l| l.bytes).sum::<u64>();
+        // What comes alive at each launch, less what died before it.
+        let mut change = vec![0i128; self.launches.count + 2];
+        for life in self.lives.iter().filter(|life| life.first <= life.last) {
+            change[life.first] += i128::from(life.bytes);
+            change[life.last + 1] -= i128::from(life.bytes);
+        }
+        let (mut alive, mut lower_bound) = (0, 0);
+        for change in &change {
+            alive += change;
+            lower_bound = alive.max(lower_bound);
+        }
         let slots = self.buffers.iter().filter(|b| b.role == BufferRole::Slot);
         Memory {
             naive: self.naive,
             planned: slots.map(|b| b.bytes).sum(),
-            lower_bound: (0..=self.launches.count).map(alive).max().unwrap_or(0),
+            lower_bound: u64::try_from(lower_bound).expect("no more than all values"),
         }
     }
 

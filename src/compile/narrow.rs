@@ -1,14 +1,17 @@
-//! Narrowing: what a gradient is scaled by before it is spread need not be computed where it is 0.
+//! Moves an activation's gradient ahead of max-unpooling, so it runs on the pooled elements only.
 
 use crate::graph::Graph;
 
-/// The graph with each scalar function of a spread gradient and the value that its elements were picked from taken before
-/// the spreading instead, of the elements alone: the gradient of an activation whose value is pooled is that at the maxima.
-/// Nothing then reads the large value for it.
+/// The graph with each scalar function of an unpooled gradient applied before the unpooling instead.
 ///
-/// An element that nothing is spread to stays 0, as the function makes 0 of 0 whatever the value there, NaN and infinities
-/// among them: those that say so only are moved. Where several come to one place, their values there are the same one, and
-/// the function is linear.
+/// In terms of [`Traits`](crate::graph::Traits): if a node is an epilogue `f(v, factor)` where `v` is
+/// [spread](crate::graph::Spread) to positions that were [found](crate::graph::Find) in `factor`, then `f` is applied to
+/// the elements before they are spread, with the elements of `factor` that were found. So the backward operation of an
+/// activation before a pooling layer reads the pooled value, and nothing reads the full-size one.
+///
+/// Elements that nothing is spread to stay 0, which holds only for functions that
+/// [keep zeros](crate::graph::Epilogue::keeps_zeros). Where several elements are spread to one position, they share its
+/// factor, and the function is linear in `v`.
 pub fn narrow(graph: &Graph) -> Graph {
     let mut narrowed = graph.clone();
     let readers = graph.readers();
@@ -18,10 +21,10 @@ pub fn narrow(graph: &Graph) -> Graph {
         let [value, spread] = [factor, epilogue.of].map(|number| node.inputs()[number]);
         let (Some(op), Some(spreads)) = (graph.node(spread).op(), graph.traits(spread).spreads) else { continue };
         let (mut operands, mut spread_inputs) = (node.inputs().to_vec(), graph.node(spread).inputs().to_vec());
-        let places = spread_inputs[spreads.to];
-        let Some(finds) = graph.traits(places).finds else { continue };
-        let searched = graph.node(places).inputs();
-        let alone = readers[spread.index()] == [id] && !graph.outputs().contains(&spread);
+        let positions = spread_inputs[spreads.to];
+        let Some(finds) = graph.traits(positions).finds else { continue };
+        let searched = graph.node(positions).inputs();
+        let alone = readers[spread.index()] == [id] && !graph.is_output(spread);
         if alone && searched[finds.within] == value {
             operands[factor] = searched[finds.of];
             operands[epilogue.of] = std::mem::replace(&mut spread_inputs[spreads.of], spread);

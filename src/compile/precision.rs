@@ -1,18 +1,30 @@
-//! Storage: which values are kept as halves.
+//! Storage precision: which values are stored as f16.
 
 use std::collections::HashSet;
 
-use crate::graph::{Graph, NodeId, Placement, Source};
+use crate::graph::{Graph, NodeId, Placement, Precision, Source};
 use crate::kernel::{Kernel, Operand};
 use crate::shape::DType;
 
-/// The nodes of `order` that are stored as halves, and their kernels' bindings marked so. Views are where what they view
-/// is, and are not among them.
+/// Fewest elements of a value that is stored as f16: smaller ones save nothing worth the rounding.
+const LEAST_HALVES: usize = 1024;
+
+/// The nodes of `order` that are stored as f16, as the graph's [precision](Graph::precision) asks: none for f32, else
+/// those of [`halves`] with at least 1024 elements.
+pub fn precision(graph: &Graph, order: &[NodeId], kernels: &mut [Option<Kernel>]) -> HashSet<NodeId> {
+    match graph.precision() {
+        Precision::F32 => HashSet::new(),
+        Precision::F16 => halves(graph, order, kernels, LEAST_HALVES),
+    }
+}
+
+/// The nodes of `order` that can be stored as f16, with their kernels' bindings marked so. A view has the storage of what
+/// it views and is not among them.
 ///
-/// These are computed floats of at least two axes and `least` elements that stay inside the step, if every kernel takes
-/// them as halves. Left out are those that are packed (gradients of parameters), those that are read from their middle,
-/// those that several dispatches of a kernel add to, whose sums would be rounded in between, and those of an odd length,
-/// as bindings come in words of 4 bytes.
+/// These are computed f32 values of at least two axes and `least` elements that stay inside the step, if every kernel
+/// that binds them can load or store f16. Excluded are packed values (gradients of parameters); values that are viewed
+/// from an element past the first; values that several dispatches of a kernel add to, whose sums would be rounded in
+/// between; and values of an odd length, as bindings come in words of 4 bytes.
 pub fn halves(graph: &Graph, order: &[NodeId], kernels: &mut [Option<Kernel>], least: usize) -> HashSet<NodeId> {
     let fits = |id: NodeId| {
         let (node, traits) = (graph.node(id), graph.traits(id));

@@ -1,20 +1,24 @@
-//! The choice of a kernel for each node.
+//! Kernel selection: one of an operation's candidates for each node.
 
 use crate::graph::{Graph, NodeId, Placement};
 use crate::kernel::{Io, Kernel, Limits};
 use crate::{Error, Result};
 
-/// Picks one of an operation's candidates (never none) by position.
+/// A choice among the candidates of an operation, by index: of its name, its types and the candidates, at least one.
+///
+/// Errors: those of the measurements that it relies on.
 pub type Choice<'a> = dyn Fn(&'static str, &Io<'_>, &[Kernel]) -> Result<usize> + 'a;
 
-/// The first candidate: the operation's best guess.
+/// The choice of the first candidate, which is the operation's best guess.
 pub fn first(_: &'static str, _: &Io<'_>, _: &[Kernel]) -> Result<usize> {
     Ok(0)
 }
 
-/// For each node of `order`, its kernel; `None` for leaves and for operations that move no data.
+/// The kernel of each node of `order`; `None` for leaves and for operations that move no data.
 ///
 /// Candidates that bind more buffers than the device allows are left out before the choice.
+///
+/// Errors: no candidate is left; those of `choice`.
 pub fn select(graph: &Graph, order: &[NodeId], limits: &Limits, choice: &Choice<'_>) -> Result<Vec<Option<Kernel>>> {
     let one = |&id: &NodeId| {
         let node = graph.node(id);

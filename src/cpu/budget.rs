@@ -1,4 +1,4 @@
-//! How far a kernel may be from the reference.
+//! The tolerance of a kernel's result against the reference.
 
 use crate::graph::{Op, eval_absolute};
 use crate::kernel::Io;

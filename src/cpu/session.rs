@@ -1,13 +1,14 @@
-//! The CPU as a device: the same graph in f32, each operation by its own f32 path if it has one.
+//! The CPU as a device: the graph in f32, each operation by its own f32 path, or by the f64 reference if it has none.
 
 use std::sync::Arc;
 
+use crate::cpu::reference::not_kept;
 use crate::graph::{Graph, NodeId, Op, Placement, Source};
 use crate::shape::DType;
 use crate::tensor::{HostData, View, ViewData};
 use crate::{Error, Result, compile};
 
-/// A value of the step, whole: views have none of their own.
+/// A stored value. Views are ranges of another node's.
 #[derive(Clone, Debug)]
 enum Value {
     Floats(Vec<f32>),
@@ -23,7 +24,7 @@ pub struct CpuSession {
     /// For each node the one that holds its value, and where in that it begins.
     places: Vec<(NodeId, usize)>,
     values: Vec<Option<Value>>,
-    /// Memory of values that are no longer needed.
+    /// Buffers of values that are no longer needed, for reuse.
     free: Vec<Vec<f32>>,
 }
 
@@ -112,11 +113,11 @@ impl CpuSession {
             Some(ViewData::F32(values)) => Ok(values.iter().map(|&v| f64::from(v)).collect()),
             Some(ViewData::F64(values)) => Ok(values.to_vec()),
             Some(ViewData::U8(bytes)) => Ok(bytes.iter().map(|&byte| f64::from(byte)).collect()),
-            None => Err(Error::option("node", "a leaf or an output", node.index())),
+            None => Err(not_kept(&self.graph, node)),
         }
     }
 
-    /// Runs so many steps: every operation in order, updates last.
+    /// Runs `steps` steps: every operation in order, updates last.
     pub fn run(&mut self, steps: usize) {
         // On a thread of the pool, where parallel loops begin and end at less cost than outside of it.
         rayon::scope(|_| {
@@ -126,7 +127,7 @@ impl CpuSession {
         });
     }
 
-    /// Runs a step up to the first operation that makes a number which is not finite, and returns that.
+    /// Runs a step up to the first operation whose result has a number that is not finite, and returns its node.
     pub fn run_to_not_finite(&mut self) -> Option<NodeId> {
         let is_finite = |value: &Option<Value>| match value {
             Some(Value::Floats(values)) => values.iter().all(|value| value.is_finite()),
@@ -176,7 +177,7 @@ impl CpuSession {
         }
     }
 
-    /// Keeps what the reference made of a task.
+    /// Stores a task's results from the reference.
     fn keep_reference(&mut self, number: usize, mut results: &[f64]) {
         let task = &self.tasks[number];
         let nodes = if task.updates.is_empty() { &[task.node][..] } else { &task.updates };
@@ -208,7 +209,7 @@ impl CpuSession {
     }
 }
 
-/// Memory for so many floats, the smallest that is free; what it holds is of no meaning.
+/// A buffer of `length` floats of arbitrary values, the smallest free one that fits.
 fn take(free: &mut Vec<Vec<f32>>, length: usize) -> Vec<f32> {
     let large_enough = (0..free.len()).filter(|&i| free[i].capacity() >= length);
     let mut memory = match large_enough.min_by_key(|&i| free[i].capacity()) {
@@ -219,7 +220,7 @@ fn take(free: &mut Vec<Vec<f32>>, length: usize) -> Vec<f32> {
     memory
 }
 
-/// What the reference makes of these operands.
+/// The output of the f64 reference for these operands, of `length` elements.
 fn by_reference(op: &dyn Op, inputs: &[View<'_>], length: usize) -> Vec<f64> {
     let widen = |view: &View<'_>| match view.data {
         ViewData::F32(v) => v.iter().map(|&v| f64::from(v)).collect(),

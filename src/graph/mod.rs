@@ -7,6 +7,7 @@ mod dump;
 mod op;
 mod precision;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use op::{Epilogue, Find, Op, Placement, Pooling, Spread, Traits, eval_absolute};
@@ -35,17 +36,17 @@ impl NodeId {
 /// Where a node's value comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Written by the host, kept from step to step.
+    /// Written by the host, and kept from step to step.
     Input,
-    /// Kept from step to step, replaced by an operation that [updates](Traits::updates) it.
+    /// Kept from step to step, and replaced by an operation that [updates](Traits::updates) it.
     Variable,
     /// Fixed when the graph is built.
     Constant(Arc<Vec<f32>>),
     /// Computed.
     Op {
-        /// How.
+        /// The operation.
         op: Arc<dyn Op>,
-        /// From what.
+        /// Its operands, in order.
         inputs: Vec<NodeId>,
     },
 }
@@ -84,6 +85,8 @@ impl Node {
 pub struct Graph {
     nodes: Vec<Node>,
     outputs: Vec<NodeId>,
+    /// The same, for the question whether a node is one.
+    is_output: HashSet<NodeId>,
     scope: String,
     precision: Precision,
 }
@@ -99,27 +102,33 @@ impl Graph {
         self.scope = name.into();
     }
 
-    /// Sets how devices store what the operations hand to each other: f32 unless set.
+    /// Sets the storage precision of the values between operations; f32 by default.
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
     }
 
-    /// How devices store what the operations hand to each other.
+    /// The storage precision of the values between operations.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// A value the host writes.
+    /// Appends a value that the host writes.
+    ///
+    /// Errors: an axis of 0, or more elements than 32 bits count.
     pub fn input(&mut self, name: &str, ty: TensorType) -> Result<NodeId> {
         self.leaf(name, ty, Source::Input)
     }
 
-    /// A value that lives from step to step.
+    /// Appends a value that is kept from step to step.
+    ///
+    /// Errors: as [`Graph::input`].
     pub fn variable(&mut self, name: &str, ty: TensorType) -> Result<NodeId> {
         self.leaf(name, ty, Source::Variable)
     }
 
-    /// A fixed value.
+    /// Appends a constant.
+    ///
+    /// Errors: as [`Graph::input`].
     pub fn constant(&mut self, name: &str, tensor: crate::Tensor) -> Result<NodeId> {
         let ty = TensorType::f32(tensor.shape().clone());
         self.leaf(name, ty, Source::Constant(Arc::new(tensor.into_data())))
@@ -160,14 +169,19 @@ impl Graph {
         Ok(id)
     }
 
-    /// Keeps a node alive and its value readable after a step.
+    /// Marks a node as an output: its value can be read after a step.
     pub fn output(&mut self, node: NodeId) {
-        if !self.outputs.contains(&node) {
+        if self.is_output.insert(node) {
             self.outputs.push(node);
         }
     }
 
-    /// Nodes whose values the host reads.
+    /// Whether a node is among the [outputs](Graph::outputs).
+    pub fn is_output(&self, node: NodeId) -> bool {
+        self.is_output.contains(&node)
+    }
+
+    /// The nodes whose values can be read after a step, in the order in which they were marked.
     pub fn outputs(&self) -> &[NodeId] {
         &self.outputs
     }
@@ -192,6 +206,18 @@ impl Graph {
         self.node(id).ty.dtype
     }
 
+    /// A node for messages: `node 3 (relu "conv1")`.
+    pub fn describe(&self, id: NodeId) -> String {
+        let node = self.node(id);
+        let what = match &node.source {
+            Source::Input => "input",
+            Source::Variable => "variable",
+            Source::Constant(_) => "constant",
+            Source::Op { op, .. } => op.name(),
+        };
+        format!("node {} ({what} \"{}\")", id.index(), node.name)
+    }
+
     /// All nodes, in order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (0..self.nodes.len() as u32).map(NodeId)
@@ -207,18 +233,18 @@ impl Graph {
         self.nodes.is_empty()
     }
 
-    /// Types of a node's operands and result.
+    /// The types of a node's operands and result.
     pub fn io(&self, id: NodeId) -> Io<'_> {
         let node = self.node(id);
         Io { inputs: node.inputs().iter().map(|&i| self.ty(i)).collect(), output: &node.ty }
     }
 
-    /// What passes may rely on about a node.
+    /// The facts that passes rely on about a node; the default ones for a leaf.
     pub fn traits(&self, id: NodeId) -> Traits {
         self.node(id).op().map_or_else(Traits::default, |op| op.traits(&self.io(id)))
     }
 
-    /// For each node, the nodes that read it.
+    /// For each node, the nodes that read it, each once, in order.
     pub fn readers(&self) -> Vec<Vec<NodeId>> {
         let mut readers = vec![Vec::new(); self.len()];
         for id in self.ids() {
@@ -246,7 +272,7 @@ impl Graph {
         id
     }
 
-    /// Checks what every device relies on: inputs come earlier, types are what the operations infer, updated inputs
+    /// Checks the invariants that every device relies on: inputs come earlier, types are what the operations infer, updated inputs
     /// are variables that nothing else updates, nothing reads an update, and no output is a view of a variable that the
     /// step replaces.
     pub fn verify(&self) -> Result<(), String> {
@@ -254,7 +280,7 @@ impl Graph {
         let readers = self.readers();
         for id in self.ids() {
             let Source::Op { op, inputs } = &self.node(id).source else { continue };
-            let at = || format!("node {} ({} \"{}\")", id.index(), op.name(), self.node(id).name);
+            let at = || self.describe(id);
             if let Some(late) = inputs.iter().find(|i| **i >= id) {
                 return Err(format!("{} reads the later node {}", at(), late.index()));
             }
@@ -276,7 +302,7 @@ impl Graph {
                 }
             }
         }
-        // On a GPU it would be read after the update, by an interpreter before it.
+        // On a GPU it would be read after the update, by the CPU before it.
         for &output in &self.outputs {
             let whole = self.viewed(output);
             if output != whole && updated[whole.index()] {

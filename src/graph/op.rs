@@ -1,4 +1,4 @@
-//! What every operation answers. Passes never match on an operation, they ask.
+//! The `Op` trait. Passes never match on an operation; they ask it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,51 +13,57 @@ use crate::{Error, Result};
 ///
 /// `Debug` prints its attributes and is what graph dumps show.
 pub trait Op: Debug + Send + Sync {
-    /// A stable label, the same as the graph builder's method.
+    /// The stable name of the operation, the same as the graph builder's method.
     fn name(&self) -> &'static str;
 
-    /// The shape rule: the type of the output, or the reason why the inputs do not fit.
+    /// The shape rule: the type of the output.
+    ///
+    /// Errors: the reason why the inputs do not fit.
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
 
-    /// The meaning, in f64 from end to end. `out` has the output's length and holds zeros.
+    /// The reference, in f64 throughout: writes the output to `out`, which has its length and holds zeros. Values are in
+    /// row-major order.
     fn eval(&self, inputs: &[View<'_>], out: &mut [f64]);
 
-    /// The same in f32, for the CPU as a device: floats among the inputs are f32, `out` may hold anything. Finite operands
-    /// give what kernels must give too, within their tolerance; integers are floats in `out`, exact ones. `false`, and
-    /// nothing promised of `out`, where there is no such path: then `eval` is used. Sums have one order, whatever the
-    /// number of threads.
+    /// The computation in f32, for the CPU as a device. Floats among the inputs are f32; `out` has the output's length and
+    /// arbitrary contents. For finite operands the result is within the tolerance of kernels; integers are written as
+    /// exact floats. Sums have one order, independent of the number of threads. Returns `false` if there is no such
+    /// path: then `out` is undefined, and the device calls `eval`.
     fn eval_f32(&self, inputs: &[View<'_>], out: &mut [f32]) -> bool {
         let _ = (inputs, out);
         false
     }
 
-    /// The gradient to each input, by appending nodes; `None` where there is none (labels, indices).
-    /// Nodes nobody needs are dropped later. Operations that no loss passes through need not say.
+    /// The gradient with respect to each input, as new nodes: the vector-Jacobian product of `dy`, the gradient with
+    /// respect to this node. `None` for inputs without one (labels, indices). Nodes that turn out not to be needed are
+    /// not scheduled.
+    ///
+    /// Errors: the operation has no gradient, which is the default.
     fn grad(&self, graph: &mut Graph, node: NodeId, dy: NodeId) -> Result<Vec<Option<NodeId>>> {
         let _ = dy;
         let reason = "has no gradient".to_string();
         Err(Error::Shape { op: self.name(), node: graph.node(node).name.clone(), reason })
     }
 
-    /// GPU candidates, best guess first, at least one. Every candidate computes what `eval` means.
-    /// Operations that are only a [`Placement`] have none.
+    /// The GPU kernels that compute the operation, best guess first, at least one. Operations that are only a
+    /// [`Placement`] have none.
     fn kernels(&self, io: &Io<'_>, limits: &Limits) -> Vec<Kernel>;
 
-    /// Those of its kernels, under their names, that can write the first maximum of each window of their output instead of
-    /// it, and to scratch 0 the maxima's positions, if those are to be left. `io` is what it is without pooling.
+    /// Variants, by the same names, of those of its kernels that can max-pool their output before they write it, and
+    /// store the argmax indices in scratch 0 if [`Pooling::leaves`] asks for them. `io` has the types without pooling.
     fn pooled_kernels(&self, io: &Io<'_>, limits: &Limits, pooling: Pooling) -> Vec<Kernel> {
         let _ = (io, limits, pooling);
         vec![]
     }
 
-    /// The largest magnitude whose rounding error reaches the output, where the output itself may be smaller because
-    /// terms cancel. Not needed where [`Traits::multilinear`] holds.
+    /// The largest magnitude whose rounding error reaches the output, where terms may cancel so that the output itself is
+    /// smaller. Not needed where [`Traits::multilinear`] holds.
     fn error_scale(&self, inputs: &[View<'_>]) -> f64 {
         let _ = inputs;
         0.0
     }
 
-    /// What passes may rely on.
+    /// The facts about the operation that passes rely on.
     fn traits(&self, io: &Io<'_>) -> Traits {
         let _ = io;
         Traits::default()
@@ -71,25 +77,25 @@ pub struct Traits {
     pub reduction: usize,
     /// Whether the output is linear in each input, so that the error's scale is `eval` on absolute inputs.
     pub multilinear: bool,
-    /// Inputs whose memory the output may take, element by element.
+    /// Inputs that the output may overwrite in place, element by element.
     pub overwrites: &'static [usize],
-    /// Variables among the inputs that the operation replaces. Its output is their new values, end to end.
+    /// Inputs that are variables and are replaced by the operation. Its output is their new values, end to end.
     pub updates: &'static [usize],
-    /// Set by a scalar function that may end another operation's kernel.
+    /// Set by a scalar function that can be fused into the end of another operation's kernel.
     pub epilogue: Option<Epilogue>,
-    /// Whether its kernels have an `epilogue` function that such a function can replace.
+    /// Whether its kernels have an `epilogue` function, so that a scalar function can be fused into them.
     pub takes_epilogue: bool,
-    /// Set by an operation that puts the elements of one input at places that another names, and 0 elsewhere.
+    /// Set by an operation that scatters the elements of one input to indices given by another, with 0 elsewhere.
     pub spreads: Option<Spread>,
-    /// Set by an operation that says where in one input the elements of another are found.
+    /// Set by an operation that computes the indices at which elements of one input occur in another.
     pub finds: Option<Find>,
-    /// Set by an operation that takes the first maxima of windows.
+    /// Set by max pooling over windows that do not overlap.
     pub pools: Option<Pooling>,
     /// Whether there are [pooled kernels](Op::pooled_kernels) of it.
     pub takes_pooling: bool,
     /// Multiply-adds of one evaluation.
     pub multiply_adds: u64,
-    /// Whether it moves no data, only names it.
+    /// Where the output is stored: most operations write it with their kernels, some only name existing memory.
     pub placement: Placement,
 }
 
@@ -112,45 +118,46 @@ impl Default for Traits {
     }
 }
 
-/// A function of one input, and perhaps of another one's element of the same place.
+/// An elementwise function of one input, and possibly of the same element of a second one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epilogue {
     /// In WGSL, of `v` and `factor[i]`.
     pub expression: String,
-    /// The input that is `v`: the operation whose kernel may end so.
+    /// The input that is `v`: the value whose kernel the function can be fused into.
     pub of: usize,
     /// The input that is `factor`, if there is one.
     pub factor: Option<usize>,
-    /// Whether it is linear in `v`, with 0 for a `v` of 0 beside whatever factor: NaN and infinities too.
+    /// Whether it is linear in `v`, and 0 for a `v` of 0 whatever the factor, NaN and infinities included.
     pub keeps_zeros: bool,
 }
 
-/// Which inputs are spread.
+/// The inputs of a scatter, such as max-unpooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
-    /// The one whose elements go elsewhere; those that come to one place are added.
+    /// The input whose elements are scattered; elements with the same index are added.
     pub of: usize,
-    /// The one that says where to.
+    /// The input with the indices.
     pub to: usize,
 }
 
-/// Which inputs are compared.
+/// The inputs of a search, such as the argmax of max pooling.
 #[derive(Clone, Debug)]
 pub struct Find {
-    /// The one whose elements are found.
+    /// The input whose elements are searched for.
     pub of: usize,
-    /// The one that they are found in.
+    /// The input that is searched.
     pub within: usize,
-    /// What makes the one of the other and leaves where it found them: the last value between its kernels' dispatches.
+    /// The operation that computes `of` from `within` and stores the indices in its kernel's last scratch buffer.
     pub by: Option<Arc<dyn Op>>,
 }
 
-/// Windows side by side, from the first element of a plane on; what is left over at the end has none.
+/// Max pooling over adjacent windows that do not overlap, from the first element of a plane; a remainder that fills no
+/// window is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pooling {
-    /// Rows and columns of a window.
+    /// Rows and columns of a window, which are the strides too.
     pub size: [usize; 2],
-    /// Whether the positions of the maxima in their planes are left, too.
+    /// Whether the argmax indices, counted within a plane, are stored too.
     pub leaves: bool,
 }
 
@@ -162,17 +169,18 @@ impl Pooling {
 /// Where an output lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// In memory of its own, filled by kernels.
+    /// In its own memory, written by the operation's kernel.
     Own,
-    /// It is the range of its first input that begins at this element.
+    /// In the memory of its first input, from this element on.
     ViewOf(usize),
-    /// Its inputs are ranges of it, beginning at these elements.
+    /// In its own memory, which holds its inputs as ranges that begin at these elements.
     Holds(Vec<usize>),
-    /// It is the last of the values between the dispatches of that input's kernel.
+    /// In the last scratch buffer of the kernel of the input with this number.
     LeftBy(usize),
 }
 
-/// What `op` makes of the absolute values of its inputs: the size its sums would have if nothing cancelled.
+/// The output of `op` for the absolute values of its inputs, of this many elements: the size its sums would have if no
+/// terms canceled.
 pub fn eval_absolute(op: &dyn Op, inputs: &[View<'_>], elements: usize) -> Vec<f64> {
     // Bytes have no sign.
     let absolute: Vec<Option<Vec<f64>>> = inputs

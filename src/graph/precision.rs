@@ -1,4 +1,4 @@
-//! How many bits the values between operations are kept in.
+//! The storage precision of the values between operations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How a device stores the values that operations hand to each other. Arithmetic and sums are f32 either way, and so are
-/// leaves (parameters, what optimizers keep), gradients of parameters and outputs.
+/// The storage precision of the values between operations. Arithmetic and sums are f32 in either case, and so are leaves
+/// (parameters, optimizer states), gradients of parameters and outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// As they are computed.
+    /// 32 bits, as they are computed.
     #[default]
     F32,
-    /// As halves where the kernels take them, rounded to 11 bits: half the memory. A GPU with WebGPU's `shader-f16` has
-    /// it. Values above 65,504 become infinite, those below 6e-8 zero.
+    /// 16 bits where the kernels can load and store them: half the memory, 11 significant bits. Needs WebGPU's
+    /// `shader-f16`. Magnitudes above 65,504 become infinite, those below 6e-8 zero.
     F16,
 }
 
@@ -42,7 +42,9 @@ impl FromStr for Precision {
 }
 
 impl Precision {
-    /// Refuses what a device cannot do: `place` is its name, `has_f16` whether its shaders have 16-bit floats.
+    /// Checks that a device can do it. `place` names the device; `has_f16` says whether its shaders have 16-bit floats.
+    ///
+    /// Errors: f16 on a device without it.
     pub fn check(self, place: &str, has_f16: bool) -> Result<()> {
         match self {
             Precision::F16 if !has_f16 => {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use lenslet::check::{Built, Case, Random, Value};
-use lenslet::cpu::Interpreter;
+use lenslet::cpu::Reference;
 
 /// Compares the gradient of a weighted sum of the result with central differences on the f64 reference, at some
 /// elements of each float input. The error names the differing element and both values.
@@ -14,7 +14,7 @@ pub fn check(case: &Case) -> Result<(), String> {
     let Built { mut graph, inputs: ids, values, y } = built;
     graph.output(y);
     grads.iter().for_each(|grad| graph.output(*grad));
-    let session = RefCell::new(Interpreter::new(&graph).map_err(|e| e.to_string())?);
+    let session = RefCell::new(Reference::new(&graph).map_err(|e| e.to_string())?);
     let run = |values: &[Value]| {
         let mut session = session.borrow_mut();
         for (id, value) in ids.iter().zip(values) {

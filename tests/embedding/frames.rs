@@ -135,7 +135,7 @@ fn what_cannot_be_trained_between_frames_is_refused() {
     let model = models::lenet5();
     let on = |device: Device| Trainer::new(device, &model, Sgd::new(0.1)).unwrap().batch_size(8);
     let error = on(Device::Cpu).in_frames(&pictures(), 1).err().unwrap().to_string();
-    assert_eq!(error, "device: expected a GPU, for training between frames, found CPU interpreter");
+    assert_eq!(error, "device: expected a GPU, for training between frames, found CPU");
     let Some(gpu) = lent() else { return };
     let error = on((&gpu).into()).in_frames(&pictures(), 1).err().unwrap().to_string();
     assert!(error.contains("[1, 28, 28]") && error.contains("[1, 12, 12]"), "{error}");

@@ -1,7 +1,7 @@
 //! An operation, forward and backward, on the reference and on the GPU.
 
 use lenslet::compile::pull_back;
-use lenslet::cpu::Interpreter;
+use lenslet::cpu::Reference;
 use lenslet::{DType, Device, Gpu, Graph, NodeId, Result, Session, Tensor, TensorType};
 
 use crate::build::build;
@@ -40,10 +40,10 @@ impl Built {
     }
 
     /// The reference after a step, with every value kept.
-    fn reference(&self, case: &Case) -> Result<Interpreter> {
+    fn reference(&self, case: &Case) -> Result<Reference> {
         let mut every = self.graph.clone();
         computed(&self.graph).for_each(|id| every.output(id));
-        let mut reference = Interpreter::new(&every)?;
+        let mut reference = Reference::new(&every)?;
         for (number, &id) in self.inputs.iter().enumerate() {
             reference.write_f64(id, &case.input(number))?;
         }
@@ -68,7 +68,7 @@ impl Built {
     }
 
     /// A step's values may err by 4·ε·√L of the largest value in it, L the longest sums of its operations end to end.
-    fn allowed(&self, reference: &Interpreter) -> f64 {
+    fn allowed(&self, reference: &Reference) -> f64 {
         let mut largest: f64 = 1e-30;
         let mut length = 1;
         for id in computed(&self.graph) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lenslet::compile::{fuse, gradients, schedule};
+use lenslet::compile::{gradients, merge, schedule};
 use lenslet::graph::{Graph, Op};
 use lenslet::kernel::{Io, Kernel, Limits};
 use lenslet::optim::Sgd;
@@ -26,7 +26,7 @@ fn values(mut graph: Graph, nodes: &[NodeId], inputs: &[(NodeId, &[f32])]) -> Ve
         .map(|&(id, data)| (id, Tensor::new(graph.shape(id).clone(), data.to_vec()).expect("as many values")))
         .collect();
     let inputs: Vec<(NodeId, &Tensor)> = tensors.iter().map(|(id, tensor)| (*id, tensor)).collect();
-    let outputs = device::evaluate(&Device::Cpu, &graph, &inputs).expect("the CPU evaluates any graph");
+    let outputs = device::run(&Device::Cpu, &graph, &inputs).expect("the CPU runs any graph");
     let place = |node: &NodeId| graph.outputs().iter().position(|output| output == node).expect("an output");
     nodes.iter().map(|node| outputs[place(node)].data().to_vec()).collect()
 }
@@ -108,7 +108,7 @@ fn scalar_functions_join_what_nothing_else_reads() -> Result<()> {
         if is_output {
             graph.output(c);
         }
-        let fused = fuse(&graph);
+        let fused = merge(&graph);
         fused.verify().expect("a good graph");
         assert_eq!(fused.ty(y), graph.ty(y));
         Ok(op(&fused, y))

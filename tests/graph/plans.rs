@@ -1,7 +1,7 @@
 //! Plans of many graphs, followed step by step, and how much memory they take.
 
 use lenslet::check::cases;
-use lenslet::compile::{Choice, compile, first, fuse, gradients, inline, schedule, select};
+use lenslet::compile::{Choice, compile, first, gradients, inline, merge, schedule, select};
 use lenslet::data::Spec;
 use lenslet::graph::Graph;
 use lenslet::infer::EvaluationStep;
@@ -270,7 +270,7 @@ fn what_passes_a_limit_is_refused_with_needed_and_available() {
 #[test]
 fn broken_plans_are_seen() {
     let step = training_step(&models::lenet5(), &Sgd::new(0.1), 8);
-    let graph = inline(&fuse(&step.graph), &NO_LIMITS);
+    let graph = inline(&merge(&step.graph), &NO_LIMITS);
     let order = schedule(&graph).expect("an order");
     let kernels = select(&graph, &order, &NO_LIMITS, &first).expect("kernels");
     let plan = compile(&step.graph, &NO_LIMITS).expect("a plan");

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use lenslet::NodeId;
-use lenslet::compile::{Choice, compile_with, fuse, inline, schedule, select};
+use lenslet::compile::{Choice, compile_with, inline, merge, schedule, select};
 use lenslet::graph::{Graph, Placement, Source};
 use lenslet::kernel::{Dispatch, Kernel, Limits, Operand};
 use lenslet::plan::{Bound, BufferRole, Place, Plan, Step};
@@ -52,7 +52,7 @@ struct Memory<'a> {
 /// Compiles a graph and follows the plan. See [`follow`].
 pub fn plan_and_follow(graph: &Graph, limits: &Limits, choice: &Choice<'_>) -> Result<Plan, String> {
     let plan = compile_with(graph, limits, choice).map_err(|error| error.to_string())?;
-    let fused = inline(&fuse(graph), limits);
+    let fused = inline(&merge(graph), limits);
     let order = schedule(&fused).map_err(|error| error.to_string())?;
     let kernels = select(&fused, &order, limits, choice).map_err(|error| error.to_string())?;
     let most_alive = follow(&fused, &order, &kernels, &plan)?;

@@ -1,8 +1,8 @@
 //! What becomes of a scalar function after an operation whose kernels can end in one.
 
-use lenslet::check::{Built, Case, Fill, Random, Value, agrees, interpret};
-use lenslet::compile::{compile_with, first, fuse, gradients, pull_back};
-use lenslet::cpu::budget;
+use lenslet::check::{Built, Case, Fill, Random, Value, agrees};
+use lenslet::compile::{compile_with, first, gradients, merge, pull_back};
+use lenslet::cpu::{Reference, budget};
 use lenslet::gpu::GpuSession;
 use lenslet::graph::Placement;
 use lenslet::kernel::{Io, Kernel};
@@ -27,7 +27,7 @@ pub fn every_result(case: &Case, gpu: &Gpu) {
 fn activated(case: &Case, row: &Scalar, gpu: &Gpu, built: Built) {
     let Built { mut graph, inputs: ids, values, y } = built;
     let z = graph.unary(row.name, y).unwrap();
-    let fused = fuse(&graph);
+    let fused = merge(&graph);
     assert_eq!(fused.node(z).inputs(), graph.node(y).inputs(), "{} takes no {}", case.name, row.name);
     // The error before the scalar function passes through it, perhaps out of where it is defined.
     let a = row.parameter.as_ref().map_or(0.0, |p| f64::from(p.default));
@@ -50,7 +50,7 @@ fn scaled(case: &Case, row: &Scalar, gpu: &Gpu, built: Built) {
     if graph.traits(z).epilogue.is_none() {
         return; // Its slope is the same everywhere.
     }
-    let inputs = fuse(&graph).node(z).inputs().to_vec();
+    let inputs = merge(&graph).node(z).inputs().to_vec();
     assert_eq!(inputs[..inputs.len() - 1], *graph.node(y).inputs(), "{}: gradient of {}", case.name, row.name);
     let Value::Numbers(arguments) = &values[values.len() - 1] else { panic!("numbers") };
     let a = row.parameter.as_ref().map_or(0.0, |p| f64::from(p.default));
@@ -74,14 +74,14 @@ fn compare(
 ) {
     graph.output(z);
     let plan = compile_with(&graph, gpu.limits(), &first).unwrap();
-    let op = fuse(&graph).node(z).op().expect("computed").clone();
+    let op = merge(&graph).node(z).op().expect("computed").clone();
     let session = GpuSession::from_plan(gpu, &graph, plan).unwrap();
     for (id, value) in ids.iter().zip(values) {
         value.with_host_data(graph.dtype(*id), |data| session.write(*id, data)).unwrap();
     }
     session.submit(1);
     let got = session.read(z).unwrap();
-    let all = interpret(&graph, values);
+    let all = Reference::values(&graph, values);
     let (Value::Numbers(plain), Value::Numbers(want)) = (&all[y.index()], &all[z.index()]) else { panic!("numbers") };
     let budget_of = |id: NodeId| {
         let node = graph.node(id);
@@ -112,7 +112,7 @@ pub fn what_the_gradient_reads_is_kept() {
         let da = gradients(&mut graph, y, &[a]).unwrap()[0];
         graph.output(da);
         graph.output(y);
-        let joined = fuse(&graph).node(y).inputs() == [a, b];
+        let joined = merge(&graph).node(y).inputs() == [a, b];
         assert_eq!(joined, row.from == From::Y, "{}", row.name);
     }
 }
@@ -123,10 +123,10 @@ pub fn what_is_left(case: &Case, gpu: &Gpu) -> usize {
     let (_, gradients) = built.differentiate(case).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let Built { mut graph, inputs, values, y } = built;
     gradients.into_iter().chain([y]).for_each(|result| graph.output(result));
-    let fused = fuse(&graph);
+    let fused = merge(&graph);
     let is_left = |id: &NodeId| matches!(fused.traits(*id).placement, Placement::LeftBy(_));
     let left: Vec<NodeId> = fused.ids().filter(is_left).collect();
-    let all = interpret(&graph, &values);
+    let all = Reference::values(&graph, &values);
     left.iter().for_each(|&id| graph.output(id));
     let (name, mut tried) = ("conv2d", 0);
     for candidate in 0.. {

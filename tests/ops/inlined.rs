@@ -1,7 +1,8 @@
 //! What becomes of an operation whose elements the next kernels compute where they read them.
 
-use lenslet::check::{Fill, Random, Trial, Value, interpret};
+use lenslet::check::{Fill, Random, Trial, Value};
 use lenslet::compile::{inline, pull_back};
+use lenslet::cpu::Reference;
 use lenslet::kernel::Limits;
 use lenslet::{Gpu, Graph, NodeId, Padding, Result, TensorType, Window};
 
@@ -131,7 +132,7 @@ pub fn every_reader(gpu: &Gpu) {
             readers.iter().for_each(|&reader| graph.output(reader));
             let mut random = Random::of(&case);
             let values: Vec<Value> = leaves.iter().map(|&(id, fill)| random.value(graph.ty(id), fill)).collect();
-            let all = interpret(&graph, &values);
+            let all = Reference::values(&graph, &values);
             for gpu in [gpu.clone(), gpu.planned_for(Limits::default())] {
                 let inlined = inline(&graph, gpu.limits());
                 for &reader in &readers {

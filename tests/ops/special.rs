@@ -1,7 +1,7 @@
 //! Numbers no training should see, and numbers worked out by hand.
 
 use lenslet::check::{Built, Case, Value};
-use lenslet::cpu::Interpreter;
+use lenslet::cpu::Reference;
 use lenslet::gpu::GpuSession;
 use lenslet::ops::{CrossEntropy, IGNORE};
 use lenslet::{DType, Gpu, Graph, HostData, Result, TensorType};
@@ -51,7 +51,7 @@ fn through(case: &Case, gpu: Option<&Gpu>) -> Result<()> {
     if !case.updates {
         graph.output(y);
     }
-    let mut reference = Interpreter::new(&graph)?;
+    let mut reference = Reference::new(&graph)?;
     for (&id, value) in ids.iter().zip(&values) {
         match value {
             Value::Numbers(v) => reference.write_f64(id, v)?,
@@ -106,7 +106,7 @@ pub fn losses_by_hand() {
     ]
     .map(|(loss, want)| (loss.unwrap(), want));
     losses.iter().for_each(|(loss, _)| graph.output(*loss));
-    let mut session = Interpreter::new(&graph).unwrap();
+    let mut session = Reference::new(&graph).unwrap();
     for (id, values) in [(x, &logits[..]), (t, &targets), (l, &labels)] {
         session.write_f64(id, values).unwrap();
     }

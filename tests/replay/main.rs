@@ -90,7 +90,7 @@ fn grids_fold_on_a_device_that_allows_few_workgroups_a_dimension() {
     let values = noise(50 * 64 * 64);
     let pictures = Tensor::new([50, 1, 64, 64], values.clone()).unwrap();
     let filters = Tensor::new([2, 1, 3, 3], values[..18].to_vec()).unwrap();
-    let run = |gpu: &Gpu| device::evaluate(gpu, &graph, &[(x, &pictures), (w, &filters)]).unwrap();
+    let run = |gpu: &Gpu| device::run(gpu, &graph, &[(x, &pictures), (w, &filters)]).unwrap();
     assert!(run(&folded) == run(&wide));
 }
 
@@ -349,7 +349,7 @@ fn one_convolution_by_itself() {
     let (graph, [x, w]) = one_layer(3);
     let pictures = Tensor::new([3, 1, 64, 64], noise(3 * 64 * 64)).unwrap();
     let filters = Tensor::from_fn([2, 1, 3, 3], |i| if i < 9 { (i + 1) as f32 } else { 0.0 });
-    let run = |device: Device| device::evaluate(device, &graph, &[(x, &pictures), (w, &filters)]).unwrap();
+    let run = |device: Device| device::run(device, &graph, &[(x, &pictures), (w, &filters)]).unwrap();
     let expected = run(Device::Cpu);
     assert_eq!(expected[0].shape()[..], [3, 2, 62, 62]);
     let by_hand: f32 = (0..9).map(|i| (i + 1) as f32 * pictures.data()[i / 3 * 64 + i % 3]).sum();

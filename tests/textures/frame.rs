@@ -161,7 +161,7 @@ fn a_frame_draws_sees_and_shows_in_one_encoder() {
         let seen = read_as.apply(Format::Rgba8Unorm, &texels, [SIDE; 2], &[1, 16, 16].into()).unwrap();
         let seen = Tensor::new([1, 1, 16, 16], seen).unwrap();
         let filters = Tensor::new([2, 1, 3, 3], filters.clone()).unwrap();
-        let maps = device::evaluate(Device::Cpu, &graph, &[(x, &seen), (w, &filters)]).unwrap();
+        let maps = device::run(Device::Cpu, &graph, &[(x, &seen), (w, &filters)]).unwrap();
         let expected = write.apply(maps[0].data(), maps[0].shape(), size).unwrap();
         let found = read(&app.gpu, &app.window);
         assert_close(found.as_flattened(), expected.as_flattened(), 1.0 / 255.0, &format!("{rectangle:?}"));

@@ -10,6 +10,10 @@ use crate::plan::{BufferRole, BufferSpec};
 /// How many values are tried earlier in the order.
 const MOST_PROMOTED: usize = 96;
 
+/// Placements of one value beside another that such tries may take in all, so that a step of thousands of values is planned
+/// in about a second. Steps of up to about a thousand values take fewer.
+const MOST_COMPARISONS: usize = 1 << 28;
+
 /// What is this little above the lower bound, a 50th, is not worth more trying.
 const ENOUGH: u64 = 50;
 
@@ -18,6 +22,8 @@ const ENOUGH: u64 = 50;
 struct Slots {
     sizes: Vec<u64>,
     places: Vec<(usize, Place)>,
+    /// For each slot its values, as begin, end and life, by begin.
+    inside: Vec<Vec<(u64, u64, usize)>>,
 }
 
 impl Slots {
@@ -61,12 +67,14 @@ impl Planner<'_> {
     /// What is placed late has to take what is left: each of the first ones in turn may go before all others, or half way
     /// there, as long as that makes the slots smaller.
     fn promote(&self, mut least: Slots, mut order: Vec<usize>, rivals: &[HashSet<usize>], bound: u64) -> Slots {
+        let mut tries = MOST_COMPARISONS / (order.len() * order.len()).max(1);
         loop {
             let before = least.bytes();
             for (at, to) in (1..order.len().min(MOST_PROMOTED)).flat_map(|at| [(at, 0), (at, at / 2)]) {
-                if least.bytes() <= bound + bound / ENOUGH {
+                if least.bytes() <= bound + bound / ENOUGH || tries == 0 {
                     return least;
                 }
+                tries -= 1;
                 order[to..=at].rotate_right(1);
                 let slots = self.fill_slots(&order, rivals);
                 match slots.bytes() < least.bytes() {
@@ -83,17 +91,25 @@ impl Planner<'_> {
     /// Places lives in this order.
     fn fill_slots(&self, order: &[usize], rivals: &[HashSet<usize>]) -> Slots {
         let mut slots = Slots::default();
+        let mut slot_of = vec![None; self.lives.len()];
         for &life in order {
             let bytes = self.lives[life].bytes;
+            let taken: HashSet<usize> = rivals[life].iter().filter_map(|&rival| slot_of[rival]).collect();
             let growth = |slot: usize| {
-                let offset = self.room(&slots, slot, life, &rivals[life])?;
-                Some(((offset + bytes).saturating_sub(slots.sizes[slot]), slot, offset))
+                let offset = self.room(&slots.inside[slot], life);
+                ((offset + bytes).saturating_sub(slots.sizes[slot]), slot, offset)
             };
             let new = (bytes, slots.sizes.len(), 0);
-            let (_, buffer, offset) = (0..slots.sizes.len()).filter_map(growth).min().unwrap_or(new).min(new);
+            let others = (0..slots.sizes.len()).filter(|slot| !taken.contains(slot));
+            let (_, buffer, offset) = others.map(growth).min().unwrap_or(new).min(new);
             slots.sizes.resize(slots.sizes.len().max(buffer + 1), 0);
+            slots.inside.resize(slots.sizes.len(), vec![]);
             slots.sizes[buffer] = slots.sizes[buffer].max(offset + bytes);
             slots.places.push((life, Place { buffer, offset, bytes }));
+            slot_of[life] = Some(buffer);
+            let inside = &mut slots.inside[buffer];
+            let at = inside.partition_point(|&(begin, ..)| begin <= offset);
+            inside.insert(at, (offset, offset + bytes, life));
         }
         slots
     }
@@ -116,24 +132,20 @@ impl Planner<'_> {
         rivals
     }
 
-    /// Where in a slot, or at its end, there is room for a whole life, if no rival ever lives in that slot.
-    fn room(&self, slots: &Slots, slot: usize, life: usize, rivals: &HashSet<usize>) -> Option<u64> {
-        let inside = || slots.places.iter().filter(|(_, place)| place.buffer == slot);
-        if inside().any(|(other, _)| rivals.contains(other)) {
-            return None;
-        }
+    /// Where in a slot of these values, or at its end, there is room for a whole life.
+    fn room(&self, inside: &[(u64, u64, usize)], life: usize) -> u64 {
         let life = &self.lives[life];
-        let meanwhile = |other: &Life| life.first <= other.last && other.first <= life.last;
-        let taken = inside().filter(|(other, _)| meanwhile(&self.lives[*other]));
-        let mut taken: Vec<_> = taken.map(|(_, p)| (p.offset, p.offset + p.bytes)).collect();
-        taken.sort_unstable();
         let mut begin = 0;
-        for (start, end) in taken {
+        for &(start, end, other) in inside {
+            let other = &self.lives[other];
+            if other.first > life.last || life.first > other.last {
+                continue;
+            }
             if begin + life.bytes <= start {
                 break;
             }
             begin = begin.max(end.next_multiple_of(ALIGNMENT as u64));
         }
-        Some(begin)
+        begin
     }
 }
