@@ -8,6 +8,7 @@ use lenslet::data::folder;
 use lenslet::data::folder::{COUNTS_REMEDY, Color, Resize, SKIP_REMEDY, Share};
 use lenslet::data::image::GRAY_REMEDY;
 use lenslet::data::{Dataset, FOLDER_REMEDY, Mnist};
+use lenslet::plot::thousands;
 use lenslet::runs::Config;
 use lenslet::{Error, Result};
 
@@ -121,7 +122,7 @@ impl DataConfig {
         note(&report);
         let count = |set: Option<&Dataset>| set.map_or(0, Dataset::len);
         let counts = [count(Some(&train)), count(validation.as_ref()), count(Some(&test))];
-        let [training, validating, testing] = counts.map(|n| crate::cli::thousands(n as u64));
+        let [training, validating, testing] = counts.map(|n| thousands(n as u64));
         let from = if report.decoded == 0 { ", from the cache" } else { "" };
         let classes = train.classes;
         eprintln!("{classes} classes: {training} training, {validating} validation and {testing} test images{from}");
@@ -130,7 +131,7 @@ impl DataConfig {
 
     /// Loads MNIST or a data set in its format.
     fn idx(&self) -> Result<Sets> {
-        let Mnist { train, test } = crate::cli::data(&self.data)?;
+        let Mnist { train, test } = mnist(&self.data)?;
         for (option, given) in [("--train", self.images.train), ("--test", self.images.test)] {
             if let Some(given) = given {
                 return Err(Error::option(option, "a folder of images, because IDX files are already split", given));
@@ -143,6 +144,11 @@ impl DataConfig {
         };
         Ok(Sets { train, validation: None, test, held_out, images: None })
     }
+}
+
+/// MNIST, or the data in a folder.
+pub fn mnist(name: &str) -> lenslet::Result<Mnist> {
+    if name == "mnist" { Mnist::bundled().map_err(with_flags) } else { Mnist::from_dir(name) }
 }
 
 /// Names the command-line options in a library error about data.

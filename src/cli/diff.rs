@@ -80,7 +80,7 @@ fn compare(options: &Options, gpu: &Gpu) -> anyhow::Result<()> {
 }
 
 fn images(name: &str, model: &dyn Model, batch: usize) -> anyhow::Result<Vec<f32>> {
-    let test = crate::cli::data(name)?.test;
+    let test = crate::cli::data::mnist(name)?.test;
     if model.input()[..] != test.shape {
         let expected = format!("images of {}", model.input());
         return Err(lenslet::Error::option("data set", expected, format!("images of {:?}", test.shape)).into());

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use lenslet::data::Mnist;
 use lenslet::nn::{Layout, Model, Network};
 use lenslet::plot::thousands;
 use lenslet::runs::{Config, RunFolder};
@@ -162,11 +161,6 @@ fn model(name: &str) -> lenslet::Result<Network> {
 fn is_file(name: &str) -> bool {
     let path = std::path::Path::new(name);
     path.extension().is_some_and(|extension| extension == "toml") || path.components().count() > 1 || path.is_file()
-}
-
-/// MNIST, or the data in a folder.
-fn data(name: &str) -> lenslet::Result<Mnist> {
-    if name == "mnist" { Mnist::bundled().map_err(data::with_flags) } else { Mnist::from_dir(name) }
 }
 
 /// The network of a run folder, with its weights.

@@ -21,7 +21,7 @@ pub use losses::cross_entropy::IGNORE;
 pub use matrices::matmul;
 pub use normalization::local_response_norm::LocalResponse;
 pub use normalization::norm::Affine;
-pub use training::augment::{Augment, Fill, Flip};
+pub use training::augment_options::{Augment, Fill, Flip};
 pub use training::{accumulate, augment, clock, dropout, gather, record, tally};
 
 pub(crate) use layout::copy::copy_dispatch;

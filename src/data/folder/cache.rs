@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::folder::load::Bad;
+use crate::data::folder::decode::Bad;
 use crate::data::pixels;
 use crate::data::pixels::Records;
 use crate::formats::replace_file;

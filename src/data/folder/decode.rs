@@ -8,6 +8,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgba};
+use serde::{Deserialize, Serialize};
 
 use crate::data::folder::options::{Color, Resize};
 
@@ -16,6 +17,15 @@ const MOST_BYTES: u64 = 512 << 20;
 
 /// The end of the message for a color image that may not be converted to grayscale.
 pub const GRAY_REMEDY: &str = "convert it, or allow the conversion to grayscale";
+
+/// An image that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bad {
+    /// Path relative to the data folder.
+    pub path: String,
+    /// The reason.
+    pub reason: String,
+}
 
 /// The reason why an image could not be decoded.
 pub enum Failure {

@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::folder::cache::Cache;
-use crate::data::folder::decode::{Failure, Taking, decode};
+use crate::data::folder::decode::{Bad, Failure, Taking, decode};
 use crate::data::folder::listing::{ImageFile, Listing};
 use crate::data::folder::options::Options;
 use crate::data::folder::split::split;
@@ -50,15 +49,6 @@ pub struct Report {
     pub decoded: usize,
     /// The reason why the cache file was not written.
     pub uncached: Option<String>,
-}
-
-/// An image that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bad {
-    /// Path relative to the data folder.
-    pub path: String,
-    /// The reason.
-    pub reason: String,
 }
 
 /// Loads the data sets of a folder of images for a network with inputs `shape`, `[1, H, W]` or `[3, H, W]`. `progress`

@@ -42,7 +42,8 @@ mod options;
 mod split;
 
 #[cfg(feature = "images")]
-pub use load::{Bad, Report, SKIP_REMEDY, Sets, load};
+pub use decode::Bad;
+pub use load::{Report, SKIP_REMEDY, Sets, load};
 pub use options::{Color, Options, Resize, Share};
 #[cfg(feature = "images")]
 pub use split::COUNTS_REMEDY;

@@ -11,7 +11,7 @@
 
 use crate::kernel::{Dispatch, Kernel, Limits, Operand, Shader};
 use crate::ops::convolution::extents::Extents;
-use crate::ops::matrices::matmul::products;
+use crate::ops::matrices::product::products;
 use crate::shader;
 use crate::shape::TensorType;
 

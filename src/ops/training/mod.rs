@@ -2,6 +2,7 @@
 
 pub mod accumulate;
 pub mod augment;
+pub(crate) mod augment_options;
 pub(crate) mod clip;
 pub mod clock;
 pub mod dropout;

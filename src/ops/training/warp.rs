@@ -5,7 +5,7 @@
 //! - **Random words**, in blocks of four: shift in x and y, crop in x and y; angle, slope, zoom, flips; brightness,
 //!   contrast.
 
-use crate::ops::training::augment::Augment;
+use crate::ops::training::augment_options::Augment;
 
 /// The number 1, in 2⁻¹⁶.
 const ONE: i64 = 1 << 16;
