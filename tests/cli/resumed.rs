@@ -153,7 +153,8 @@ fn every_option_is_refused_beside_resume_unless_it_may_change() {
     let place = Place::new();
     let [help, _] = place.succeeds("train --help");
     let names = help.lines().filter_map(|line| {
-        let option = line.trim_start().trim_start_matches("-h, ");
+        // Descriptions are indented further.
+        let option = line.strip_prefix("      ").or(line.strip_prefix("  -h, "))?;
         option.starts_with("--").then(|| option.split_whitespace().next().unwrap())
     });
     let mut names: Vec<&str> = names.collect();
