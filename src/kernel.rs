@@ -411,7 +411,8 @@ mod tests {
         "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\n\
                  const N: u32 = 1u;\nfn f(x: f32) -> f32 { return x; }\n\
-                 fn g(a: u32, x: u32) {\n  let b = a * x;\n}\n  y[N] = f(x[N]) + max.x + xx;",
+                 fn g(a: u32, x: u32) {\n  let b = a * x;\n}\n\
+                 @compute @workgroup_size(1)\nfn k() {\n  y[N] = f(x[N]) + max.x + xx;\n}\n",
     );
 
     #[test]

@@ -174,7 +174,7 @@ mod tests {
         "@group(0) @binding(0) var<storage, read> x: array<f32>;\n\
                  @group(0) @binding(1) var<storage, read_write> y: array<f32>;\nconst N: u32 = 1u;\n\
                  // Twice.\nfn value(i: u32) -> f32 {\n    return x[i + N] * 2.0;\n}\n\
-                 @compute @workgroup_size(64)\nfn double() {\n    y[0] = value(0u);\n}\n",
+                 @compute @workgroup_size(64)\nfn double() {\n    y[0u] = value(0u);\n}\n",
     );
     const SUM: Shader = Shader::new(
         "sum",

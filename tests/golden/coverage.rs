@@ -55,8 +55,14 @@ fn graph(case: &Case) -> Result<Graph> {
 /// Methods of [`Graph`] that append an operation: public, of `&mut self`, in `src/ops`.
 fn builders() -> BTreeSet<String> {
     let mut builders = BTreeSet::new();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops")).expect("src/ops") {
-        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a source file");
+    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths
+                .extend(std::fs::read_dir(&path).expect("a folder of operations").map(|e| e.expect("an entry").path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source file");
         for method in text.split("\n    pub fn ").skip(1) {
             let (name, rest) = method.split_once(['(', '<']).expect("a method");
             if rest.trim_start().starts_with("&mut self") {

@@ -159,7 +159,8 @@ fn what_is_wrong_is_told_when_the_network_is_built() {
         ),
         (
             begin().layer(Layer::relu().padding(1)),
-            ".padding(): expected a convolution or pooling layer before it, found relu",
+            ".padding(): expected a layer with the option padding before it (conv2d, conv_transpose2d, max_pool2d, \
+             avg_pool2d, lp_pool2d, pad), found relu",
         ),
         (
             Network::from(Sequential::new([1, 8, 8]).stride(2)),
