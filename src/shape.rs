@@ -289,8 +289,8 @@ impl Window {
 
     /// Output size and padding for an input of `[rows, columns]`.
     ///
-    /// Per axis, with the effective window `e = dilation·(size − 1) + 1`: `out = floor((in + begin + end − e) / stride)
-    /// + 1`. [`Self::ceil_mode`] rounds up, and drops a last window that would begin in the padding at the end;
+    /// Per axis, with the effective window `e = dilation·(size − 1) + 1`:
+    /// `out = floor((in + begin + end − e) / stride) + 1`. [`Self::ceil_mode`] rounds up, and drops a last window that would begin in the padding at the end;
     /// elements that the last window covers beyond the padded input count as additional padding.
     ///
     /// Errors: a size, stride or dilation of 0; a window larger than its padded input. The message lists

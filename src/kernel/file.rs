@@ -198,7 +198,7 @@ impl<'a> Rules<'a> {
         let none = numbers == [None, None] && calls == 0;
         let once = numbers == [Some(&"workgroup"), Some(&"grid")] && calls == 1 && written == 1;
         // The template of var<workgroup> stands at module scope only.
-        if !none && !(once && in_body("workgroup") == 1 && in_body("grid") == 1) {
+        if !(none || once && in_body("workgroup") == 1 && in_body("grid") == 1) {
             self.depart(
                 6,
                 at,
@@ -323,7 +323,7 @@ impl<'a> Rules<'a> {
                     let parts = rest.and_then(|rest| rest.split_once("] = value("));
                     parts.is_some_and(|(place, value)| value.strip_suffix(");") == Some(place))
                 };
-                if calls != 1 || !outputs.iter().any(|output| stores(output)) {
+                if calls != 1 || !outputs.iter().any(stores) {
                     self.depart(
                         11,
                         number,
@@ -338,7 +338,7 @@ impl<'a> Rules<'a> {
             self.text.iter().filter(opens).filter(|line| !line.contains(&format!("arrayLength(&{output})"))).count()
         };
         let is_stored = self.text.iter().any(|line| line.contains("] = value("));
-        if has_value && is_stored && outputs.iter().map(|output| writes(&output)).sum::<usize>() != 1 {
+        if has_value && is_stored && outputs.iter().map(writes).sum::<usize>() != 1 {
             self.depart(11, 0, "where value(i) is stored, access the output nowhere else");
         }
         if has_value && (outputs.len() != 1 || file.is_fixed) {
