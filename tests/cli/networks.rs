@@ -88,7 +88,7 @@ fn a_bad_file_is_refused_with_line_layer_and_key() {
         (("kind = 'relu' }", "kind = 'relu'"), ["net.toml:", "not TOML"]),
         (
             ("units = 10 },\n]", "units = 10 },\n]\n[augment]\nrotate = 999"),
-            ["net.toml:11: augment: rotate", "0 to 180"],
+            ["net.toml:12: augment: rotate", "0 to 180"],
         ),
     ] {
         fs::write(place.path("net.toml"), NET.replace(change.0, change.1)).unwrap();

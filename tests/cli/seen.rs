@@ -150,7 +150,7 @@ fn bad_images_are_named_and_the_others_predicted() {
     let lines = objects(&out);
     assert_eq!((lines.len(), &lines[0]["classes"][0]["class"]), (1, &5.into()), "{out}");
     for part in
-        ["words.jpg: ", "cut.png: ", "missing.png: cannot read", "empty.gif: ", "red.png: a colored image", "--grey"]
+        ["words.jpg: ", "cut.png: ", "missing.png: cannot read", "empty.gif: ", "red.png: a color image", "--grey"]
     {
         assert!(err.contains(part), "{err} lacks {part}");
     }

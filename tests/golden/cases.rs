@@ -177,7 +177,7 @@ fn fill(shape: &[usize], kind: &str, seed: usize) -> Vec<f64> {
         "any" => rounded(|u| 4.0 * u - 2.0),
         "away" => rounded(|u| if u < 0.5 { -0.5 - 3.0 * u } else { 0.5 + 3.0 * (u - 0.5) }),
         "positive" => rounded(|u| 0.5 + 1.5 * u),
-        "divide_or_zero" => rounded(|u| u),
+        "share" => rounded(|u| u),
         "bits" => rounded(|u| (2.0 * u).floor()),
         "wide" => rounded(|u| 80.0 * u - 40.0),
         "large" => rounded(|u| 20000.0 * u - 10000.0),
