@@ -43,6 +43,7 @@ mod split;
 
 #[cfg(feature = "images")]
 pub use decode::Bad;
+#[cfg(feature = "images")]
 pub use load::{Report, SKIP_REMEDY, Sets, load};
 pub use options::{Color, Options, Resize, Share};
 #[cfg(feature = "images")]
