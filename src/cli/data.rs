@@ -8,7 +8,7 @@ use lenslet::data::folder;
 use lenslet::data::folder::{COUNTS_REMEDY, Color, Resize, SKIP_REMEDY, Share};
 use lenslet::data::image::GRAY_REMEDY;
 use lenslet::data::{Dataset, FOLDER_REMEDY, Mnist};
-use lenslet::plot::thousands;
+use lenslet::nn::thousands;
 use lenslet::runs::Config;
 use lenslet::{Error, Result};
 

@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use lenslet::nn::thousands;
 use lenslet::nn::{Layout, Model, Network};
-use lenslet::plot::thousands;
 use lenslet::runs::{Config, RunFolder};
 use lenslet::{Device, Error};
 

@@ -56,4 +56,4 @@ pub use parameter::{Fate, Leaves, ParameterSpec, Part, Stored};
 pub use reach::Reach;
 pub use row::Row;
 pub use sequential::Sequential;
-pub use summary::{Summary, Total};
+pub use summary::{Summary, Total, thousands};

@@ -72,7 +72,7 @@ impl fmt::Display for Summary {
         let header = ["layer", "kind", "output", "parameters", "receptive field", "multiply-adds"].map(String::from);
         let rows = self.rows.iter().map(|row| {
             let field = row.receptive_field.map_or("-".into(), |field| extents(&field));
-            let [parameters, multiply_adds] = [row.parameters as u64, row.multiply_adds].map(grouped);
+            let [parameters, multiply_adds] = [row.parameters as u64, row.multiply_adds].map(thousands);
             let kind = match row.reads.join(", ") {
                 reads if reads.is_empty() => row.kind.clone(),
                 reads => format!("{} of {reads}", row.kind),
@@ -80,10 +80,10 @@ impl fmt::Display for Summary {
             [row.layer.clone(), kind, extents(&row.output), parameters, field, multiply_adds]
         });
         let total = |what: &str, parameters: usize, multiply_adds: String| {
-            [what.into(), String::new(), String::new(), grouped(parameters as u64), String::new(), multiply_adds]
+            [what.into(), String::new(), String::new(), thousands(parameters as u64), String::new(), multiply_adds]
         };
         let totals = [
-            total("total", self.parameters, grouped(self.multiply_adds)),
+            total("total", self.parameters, thousands(self.multiply_adds)),
             total("trainable", self.trainable, String::new()),
             total("non-trainable", self.parameters - self.trainable, String::new()),
         ];
@@ -110,11 +110,12 @@ impl fmt::Display for Summary {
 
 /// `64x22x22`.
 fn extents(shape: &[usize]) -> String {
-    shape.iter().map(|&n| grouped(n as u64)).collect::<Vec<_>>().join("x")
+    shape.iter().map(|&n| thousands(n as u64)).collect::<Vec<_>>().join("x")
 }
 
-/// `93,322`.
-fn grouped(n: u64) -> String {
+/// A number with a comma between each three digits.
+#[doc(hidden)]
+pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let (head, rest) = digits.split_at((digits.len() - 1) % 3 + 1);
     rest.as_bytes().chunks(3).fold(head.to_string(), |text, three| text + "," + &String::from_utf8_lossy(three))
@@ -127,8 +128,8 @@ mod tests {
     use crate::{NodeId, Padding};
 
     #[test]
-    fn thousands_are_grouped() {
-        let found = [0, 7, 999, 1000, 93_322, 123_456, 1_000_000].map(grouped);
+    fn thousands_are_thousands() {
+        let found = [0, 7, 999, 1000, 93_322, 123_456, 1_000_000].map(thousands);
         assert_eq!(found, ["0", "7", "999", "1,000", "93,322", "123,456", "1,000,000"]);
     }
 

@@ -2,8 +2,9 @@
 
 use crate::gpu::texture::ColorMap;
 use crate::infer::Evaluation;
+use crate::nn::thousands;
 use crate::plot::canvas::{Align, BLACK, Canvas, GRAY, Ink, PALE, WHITE};
-use crate::plot::{HEAD, counted, head, thousands};
+use crate::plot::{HEAD, counted, head};
 use crate::{Error, Result};
 
 /// Maximum width of class names.

@@ -1,8 +1,9 @@
 //! Training curves: loss, accuracy and learning rate over steps and epochs.
 
+use crate::nn::thousands;
 use crate::plot::canvas::{Align, BLACK, BLUE, Canvas, GRAY, GREEN, Ink, PALE, VERMILLION};
 use crate::plot::series::{Curves, Points, decades, ticks};
-use crate::plot::{HEAD, counted, head, thousands};
+use crate::plot::{HEAD, counted, head};
 use crate::runs::LogLine;
 use crate::{Error, Result};
 

@@ -28,6 +28,8 @@ pub use sheet::{Tiles, activations, filters, images, responses};
 
 use canvas::{Align, BLACK, GRAY};
 
+use crate::nn::thousands;
+
 /// Height of the title and the line below it.
 const HEAD: f32 = 64.0;
 
@@ -38,13 +40,6 @@ fn head(canvas: &mut Canvas, name: &str, numbers: &str) {
         let text = canvas.cut(text, size, room);
         canvas.text(&text, [20.0, y], size, ink, Align::Left);
     }
-}
-
-/// A number with its digits grouped in threes: `61,706`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group));
-    groups.collect::<Vec<_>>().join(",")
 }
 
 /// A count with its noun, singular or plural.
